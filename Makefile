@@ -1,0 +1,7 @@
+# Every target is a line over ./run, for machines that have no make.
+.PHONY: demo test lint format bench
+demo: ; @./run demo $(if $(KEEP),--keep)
+test: ; @./run test
+lint: ; @./run lint
+format: ; @./run format
+bench: ; @./run bench

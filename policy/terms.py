@@ -1,0 +1,34 @@
+"""The numbers that the policy and its operator promise by.
+
+The mastery score is the policy's (clause 2.2). The policy names no other number; the rest are the
+operator's to choose, and a case keeps the terms under which it was opened.
+"""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PORTAL_COURSE = "assister-portal"
+"""The course, and its assessment, that clause 2a requires."""
+
+Days = Annotated[int, Field(ge=1, le=3650)]
+
+
+class Terms(BaseModel):
+    """What a case promises: scores in percent, periods in days."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mastery: dict[str, Annotated[Decimal, Field(gt=0, le=100)]] = {PORTAL_COURSE: Decimal(70)}
+    """Percent needed to pass, by course: the courses that count (clause 2.2)."""
+
+    activation_valid_days: Days = 7
+    """An activation ends at the end of this day after issue, or of the next business day."""
+    activation_reminder_days: tuple[Days, ...] = (2, 5)
+    resends_a_day: Annotated[int, Field(ge=0, le=100)] = 3
+    reissuable_days: Days = 30
+    """How long an expired activation can be issued anew before the case closes."""
+    requirement_reminder_days: tuple[Days, ...] = (14, 30, 60)
+    certification_warning_days: tuple[Days, ...] = (30, 7)
+    """Warned this many days before a certification ends."""

@@ -1,0 +1,67 @@
+"""The one place that reads configuration.
+
+Every value comes from an environment variable ``ASSISTER_…`` (nested with a double underscore,
+such as ``ASSISTER_TERMS__RESENDS_A_DAY``) or from a ``.env`` file, and defaults to the embedded
+one-machine stack. The Temporal connection is not in here: it is read by ``temporalio.envconfig``
+under Temporal's own names (``TEMPORAL_ADDRESS``, ``TEMPORAL_NAMESPACE``, ``TEMPORAL_API_KEY``, …).
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from policy.terms import Terms
+
+
+class SmtpSecurity(StrEnum):
+    """How the relay's connection is protected. Opportunistic TLS is not offered: it can be
+    downgraded by whoever sits between."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
+
+
+class Settings(BaseSettings):
+    """Configuration of every process of the system."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ASSISTER_", env_nested_delimiter="__", env_file=".env", extra="ignore"
+    )
+
+    data_dir: Path = Path(".data")
+    """Where the embedded stack keeps its databases, mails and secret."""
+    database_url: str = ""
+    """SQLAlchemy URL, ``sqlite:///…`` or ``postgresql://…``. Empty: SQLite in ``data_dir``."""
+    task_queue: str = "assister-portal-access"
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 8025
+    smtp_security: SmtpSecurity = SmtpSecurity.NONE
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
+    smtp_timeout: Annotated[float, Field(gt=0)] = 20.0
+    """Seconds to wait for each reply of the relay."""
+
+    mail_from: str = "no-reply@portal.example.org"
+    arc_email: str = "arc@portal.example.org"
+    """The Assister Resource Center's staffed mailbox: Reply-To of every mail, and who is told."""
+    arc_phone: str = "651-555-0100"
+    portal_url: str = "https://portal.example.org"
+    ui_url: str = "http://127.0.0.1:8233"
+    """The Temporal Web UI, for links to a case."""
+
+    portal_secret: SecretStr = SecretStr("")
+    """At least 32 characters. Derives registration numbers; whoever has it can make them.
+    Empty: the embedded stack makes one and keeps it in ``data_dir``."""
+
+    terms: Terms = Terms()
+
+    @property
+    def records_url(self) -> str:
+        """The database URL with the embedded default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'records.db'}"
