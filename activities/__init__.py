@@ -1,0 +1,1 @@
+"""What touches the world: records, mail and the portal, one idempotent act each."""

@@ -1,0 +1,154 @@
+"""What each mail says: the values of its template, read from the records.
+
+People's names and addresses enter here and nowhere before: a workflow asks for a mail by its kind.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from policy.calendar import CENTRAL
+from policy.mails import MailKind, Recipient
+from policy.requirements import Requirement
+from records.tables import Assister, Contact, PortalAccount, Submission, SubmissionRow
+from workflows.contract import roster_workflow_id
+from workflows.steps import MailRequest
+
+MISSING = {
+    Requirement.APPROVAL: "approval of access to the assister portal on your agency's roster",
+    Requirement.CERTIFICATION: "an up-to-date MNsure certification",
+    Requirement.TRAINING: "the assister portal training course (about 60 minutes)",
+    Requirement.ASSESSMENT: "a passing score on the assister portal assessment",
+}
+"""The requirements as people are told of them (clauses before.1 to before.4, 2.1)."""
+
+OUTCOMES = {
+    "activation_expired": "the activation was not used in time",
+    "closed_by_staff": "the Assister Resource Center ended it",
+    "cancelled": "the Assister Resource Center cancelled it",
+}
+
+
+class NoAddress(Exception):
+    """Nobody on record to write to."""
+
+
+@dataclass(frozen=True)
+class Letterhead:
+    """What every mail carries."""
+
+    sender: str
+    sender_name: str
+    arc_email: str
+    arc_phone: str
+    portal_url: str
+    ui_url: str
+    namespace: str
+
+    @property
+    def domain(self) -> str:
+        """The domain of Message-IDs."""
+        return self.sender.rpartition("@")[2]
+
+    def link(self, workflow_id: str) -> str:
+        """Where staff look at a case or an intake."""
+        return f"{self.ui_url}/namespaces/{self.namespace}/workflows/{workflow_id}"
+
+
+class Letter(NamedTuple):
+    """A mail's recipient and its template's values."""
+
+    recipient: str
+    recipient_name: str
+    values: dict[str, Any]
+
+
+async def write_letter(
+    session: AsyncSession, request: MailRequest, head: Letterhead, number: str
+) -> Letter:
+    """Collects what a mail says.
+
+    Args:
+        number: Stands for the registration number.
+
+    Raises:
+        NoAddress: If the records do not know the recipient (yet).
+    """
+    values: dict[str, Any] = {
+        "arc_email": head.arc_email,
+        "arc_phone": head.arc_phone,
+        "portal_url": head.portal_url,
+        "registration_number": number,
+        "activation_url": f"{head.portal_url}/activate",
+        **_in_words(request.facts),
+    }
+    if request.kind.about_roster:
+        return await _about_roster(session, request, head, values)
+    assister = await session.get(Assister, request.subject_id)
+    if assister is None:
+        raise NoAddress("no roster has named this assister yet")
+    account = await session.get(PortalAccount, request.subject_id)
+    name = f"{assister.first_name} {assister.last_name}"
+    values |= {
+        "first_name": assister.first_name,
+        "last_name": assister.last_name,
+        "assister_name": name,
+        "training_id": assister.training_id,
+        "reference_number": account.reference_number if account else None,
+    }
+    if request.kind.recipient is Recipient.ASSISTER:
+        return Letter(assister.email, name, values)
+    submission = await session.get_one(Submission, assister.submission_id)
+    contact = await session.get_one(Contact, submission.contact_id)
+    return Letter(contact.email, contact.name, values | {"contact_name": contact.name})
+
+
+async def _about_roster(
+    session: AsyncSession, request: MailRequest, head: Letterhead, values: dict[str, Any]
+) -> Letter:
+    submission = await session.get_one(Submission, request.subject_id)
+    contact = await session.get_one(Contact, submission.contact_id)
+    values |= {
+        "contact_name": contact.name,
+        "agency_id": submission.agency_id,
+        "roster_type": submission.roster_type,
+        "filename": submission.filename,
+        "submission_id": submission.id,
+        "received": in_central(submission.submitted_at),
+        "ui_link": head.link(roster_workflow_id(submission.id)),
+    }
+    if request.kind is MailKind.ROSTER_SUMMARY:
+        rows = select(SubmissionRow).where(SubmissionRow.submission_id == submission.id)
+        rejected = rows.where(SubmissionRow.verdict == "rejected").order_by("line")
+        values["rejected_rows"] = (await session.exec(rejected)).all()
+    if request.kind.recipient is Recipient.ARC:
+        return Letter(head.arc_email, head.sender_name, values)
+    return Letter(contact.email, contact.name, values)
+
+
+def in_central(moment: datetime) -> str:
+    """A moment as people read it."""
+    return f"{moment.astimezone(CENTRAL):%A, %B %-d, %Y, %-I:%M %p} Central time"
+
+
+def _in_words(facts: dict[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = dict(facts)
+    if "missing" in facts:
+        values["missing"] = [MISSING[Requirement(each)] for each in facts["missing"].split(",")]
+    if "outcome" in facts:
+        values["outcome"] = OUTCOMES[facts["outcome"]]
+    for name in {"ends", "reissuable_until"} & facts.keys():
+        values[name] = _end_in_words(facts[name])
+    return values
+
+
+def _end_in_words(end: str) -> str:
+    """The last day for a date; for a moment, the day that ends with it."""
+    if len(end) == len("2026-12-01"):
+        return f"{date.fromisoformat(end):%A, %B %-d, %Y}"
+    from_midnight = datetime.fromisoformat(end).astimezone(CENTRAL)
+    last = datetime.fromtimestamp(from_midnight.timestamp() - 60, CENTRAL)
+    return in_central(last)

@@ -1,0 +1,206 @@
+"""Sending one mail, once.
+
+The outbox row is written before the relay hears of the mail and marked sent after it has taken it.
+A retry that finds ``sent`` does nothing. One that finds ``sending`` cannot know whether the relay
+took it: the same message, with the same Message-ID and Date, is sent again, because a lost
+activation mail locks a person out while mail stores can drop a second copy. Such a mail is marked
+``uncertain``, so that what may have been doubled can be counted.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.letters import Letterhead, NoAddress, write_letter
+from mail.message import build, message_id
+from mail.templates import html_of, render
+from mail.transport import FailureKind, MailFailure, Receipt, Transport
+from policy.mails import MailKind
+from portal.directory import Portal, StaleCommand
+from records import audit
+from records.database import Database
+from records.tables import MailDelivery
+from workflows import steps
+from workflows.contract import assister_workflow_id, roster_workflow_id
+
+PLACEHOLDER = "[[registration-number]]"
+"""Stands for the registration number wherever a mail's text is kept."""
+
+CLAUSES = {
+    MailKind.ACTIVATION: "3.1a",
+    MailKind.ACTIVATION_REMINDER: "3.1a",
+    MailKind.CONFIRMATION: "3.2",
+    MailKind.ASSESSMENT_FAILED: "2.2",
+    MailKind.ROSTER_SUMMARY: "1",
+}
+
+REFUSED = {
+    FailureKind.ADDRESS: ("address_refused", steps.ADDRESS_REFUSED),
+    FailureKind.MESSAGE: ("message_refused", steps.MESSAGE_REFUSED),
+}
+
+
+@dataclass(frozen=True)
+class MailActivities:
+    """The mail step of both workflows.
+
+    Attributes:
+        sending_time: The longest one delivery may take; an attempt owns its outbox row that long.
+    """
+
+    database: Database
+    portal: Portal
+    transport: Transport
+    letterhead: Letterhead
+    sending_time: timedelta
+
+    @activity.defn(name=steps.SEND_MAIL.name)
+    async def send_mail(self, request: steps.MailRequest) -> steps.Nothing:
+        """Sends a mail unless it was sent before.
+
+        Raises:
+            ApplicationError: ``NoAddress``, ``AddressRefused``, ``MessageRefused`` or ``Stale``,
+                which no retry mends; any other is worth one.
+        """
+        number = await self._registration_number(request)
+        delivery = await self._claim(request)
+        if delivery.state == "sent":
+            return steps.Nothing()
+        message = self._message(delivery, number)
+        try:
+            receipt = await self.transport.send(
+                sender=self.letterhead.sender, recipient=delivery.recipient, message=message
+            )
+        except MailFailure as failure:
+            raise await self._failed(request, failure) from None
+        await self._sent(request, message, receipt)
+        return steps.Nothing()
+
+    async def _registration_number(self, request: steps.MailRequest) -> str:
+        if not request.registration:
+            return ""
+        try:
+            return await self.portal.registration_number(request.subject_id, request.registration)
+        except StaleCommand as stale:
+            raise ApplicationError(str(stale), type=steps.STALE, non_retryable=True) from None
+
+    async def _claim(self, request: steps.MailRequest) -> MailDelivery:
+        now = datetime.now(UTC)
+        async with self.database.transaction() as session:
+            delivery = await session.get(MailDelivery, request.key, with_for_update=True)
+            if delivery is None:
+                try:
+                    letter = await write_letter(session, request, self.letterhead, PLACEHOLDER)
+                except NoAddress as missing:
+                    raise ApplicationError(
+                        str(missing), type=steps.NO_ADDRESS, non_retryable=True
+                    ) from None
+                rendered = render(request.kind, **letter.values)
+                delivery = MailDelivery(
+                    key=request.key,
+                    case_id=_case_id(request),
+                    kind=request.kind,
+                    recipient=letter.recipient,
+                    recipient_name=letter.recipient_name,
+                    subject=rendered.subject,
+                    text=rendered.text,
+                    message_id=message_id(request.key, self.letterhead.domain),
+                    dated_at=now.replace(microsecond=0),
+                    state="prepared",
+                )
+            for state, failure in REFUSED.values():
+                if delivery.state == state:
+                    raise ApplicationError(delivery.reply, type=failure, non_retryable=True)
+            if delivery.state == "sent":
+                return delivery
+            if delivery.claimed_until is not None and delivery.claimed_until > now:
+                raise ApplicationError(
+                    "another attempt at this mail is in flight",
+                    type="InFlight",
+                    next_retry_delay=delivery.claimed_until - now,
+                )
+            if delivery.state == "sending":
+                delivery.uncertain = True
+            delivery.state = "sending"
+            delivery.claimed_until = now + self.sending_time
+            delivery.attempts += 1
+            session.add(delivery)
+        return delivery
+
+    def _message(self, delivery: MailDelivery, number: str) -> bytes:
+        assert delivery.text is not None
+        text = delivery.text.replace(PLACEHOLDER, number)
+        return build(
+            sender=self.letterhead.sender,
+            sender_name=self.letterhead.sender_name,
+            reply_to=self.letterhead.arc_email,
+            recipient=delivery.recipient,
+            recipient_name=delivery.recipient_name,
+            subject=delivery.subject,
+            text=text,
+            html=html_of(delivery.subject, text),
+            message_id=delivery.message_id,
+            date=delivery.dated_at,
+        )
+
+    async def _sent(self, request: steps.MailRequest, message: bytes, receipt: Receipt) -> None:
+        now = datetime.now(UTC)
+        async with self.database.transaction() as session:
+            delivery = await session.get_one(MailDelivery, request.key, with_for_update=True)
+            delivery.state = "sent"
+            delivery.sent_at = now
+            delivery.claimed_until = None
+            delivery.reply = receipt.reply
+            delivery.digest = hashlib.sha256(message).hexdigest()
+            delivery.text = None
+            session.add(delivery)
+            await audit.append(
+                session,
+                delivery.case_id,
+                "mail_sent",
+                at=now,
+                by=request.order.by if request.order else "system",
+                clause=CLAUSES.get(request.kind, ""),
+                kind=request.kind.value,
+                message=delivery.digest,
+                uncertain=delivery.uncertain,
+                **({"reason": request.order.reason} if request.order else {}),
+            )
+
+    async def _failed(self, request: steps.MailRequest, failure: MailFailure) -> ApplicationError:
+        now = datetime.now(UTC)
+        final = REFUSED.get(failure.kind)
+        async with self.database.transaction() as session:
+            delivery = await session.get_one(MailDelivery, request.key, with_for_update=True)
+            delivery.reply = failure.summary
+            delivery.claimed_until = None
+            if final is not None:
+                delivery.state = final[0]
+                delivery.text = None
+                await audit.append(
+                    session,
+                    delivery.case_id,
+                    "mail_refused",
+                    at=now,
+                    by="mail relay",
+                    kind=request.kind.value,
+                    reply=failure.summary,
+                )
+            elif not failure.ambiguous:
+                delivery.state = "prepared"
+            session.add(delivery)
+        return ApplicationError(
+            failure.summary,
+            type=final[1] if final is not None else failure.kind.value,
+            non_retryable=final is not None,
+            next_retry_delay=failure.retry_after,
+        )
+
+
+def _case_id(request: steps.MailRequest) -> str:
+    if request.kind.about_roster:
+        return roster_workflow_id(request.subject_id)
+    return assister_workflow_id(request.subject_id)

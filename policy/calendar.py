@@ -1,0 +1,75 @@
+"""Dates that the policy's periods end on.
+
+Every function is given the business days it must respect: a library's calendar may change with its
+version, so dates are worked out once, outside the workflows, and carried as absolute times.
+"""
+
+from collections.abc import Container
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from policy.terms import Terms
+
+CENTRAL = ZoneInfo("America/Chicago")
+"""MNsure's time; days begin and end by it."""
+
+MORNING = time(9)
+"""When people are reminded."""
+
+SATURDAY = 5
+
+
+def is_business_day(day: date, holidays: Container[date]) -> bool:
+    """Whether the Assister Resource Center can help on ``day``."""
+    return day.weekday() < SATURDAY and day not in holidays
+
+
+def next_business_day(day: date, holidays: Container[date]) -> date:
+    """``day`` itself, or the first business day after it."""
+    while not is_business_day(day, holidays):
+        day += timedelta(days=1)
+    return day
+
+
+def last_business_day(day: date, holidays: Container[date]) -> date:
+    """``day`` itself, or the last business day before it."""
+    while not is_business_day(day, holidays):
+        day -= timedelta(days=1)
+    return day
+
+
+def end_of(day: date) -> datetime:
+    """The first moment after ``day`` in Central time."""
+    return datetime.combine(day + timedelta(days=1), time(), CENTRAL)
+
+
+def morning_of(day: date) -> datetime:
+    """When people are told something on ``day``."""
+    return datetime.combine(day, MORNING, CENTRAL)
+
+
+def reminders(start: datetime, days: tuple[int, ...], holidays: Container[date]) -> list[datetime]:
+    """Business-day mornings that many days after ``start``, each once."""
+    first = start.astimezone(CENTRAL).date()
+    due = {next_business_day(first + timedelta(days=each), holidays) for each in days}
+    return [morning_of(day) for day in sorted(due)]
+
+
+def activation_ends(issued_at: datetime, terms: Terms, holidays: Container[date]) -> datetime:
+    """The first moment at which an activation no longer works: after a business day, always."""
+    last = issued_at.astimezone(CENTRAL).date() + timedelta(days=terms.activation_valid_days)
+    return end_of(next_business_day(last, holidays))
+
+
+def certification_warnings(
+    valid_through: date, now: datetime, terms: Terms, holidays: Container[date]
+) -> list[datetime]:
+    """The mornings before ``valid_through`` that are still to come and on which people are warned.
+
+    A warning that falls on a day off is given earlier, never later.
+    """
+    due = {
+        last_business_day(valid_through - timedelta(days=each), holidays)
+        for each in terms.certification_warning_days
+    }
+    return [morning for morning in map(morning_of, sorted(due)) if morning > now]

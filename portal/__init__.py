@@ -1,0 +1,1 @@
+"""The assister portal's account directory: the port, and the embedded one."""

@@ -1,0 +1,106 @@
+"""What this system asks of the assister portal.
+
+Every command carries a fence: a number that grows with each command of a case. A portal refuses a
+command older than the newest it has seen, so that a straggling attempt to make an account cannot
+undo a suspension that overtook it, and answers a repeated one with what it did the first time.
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+
+class AccountState(NamedTuple):
+    """An account after a command.
+
+    Attributes:
+        reference_number: Seven digits, shared with consumers; None where no account was made.
+        registration: Which registration number was issued last, counted from 1; 0 for none.
+        activated: The assister has set up the account.
+    """
+
+    reference_number: str | None
+    registration: int
+    activated: bool
+
+
+class Activated(NamedTuple):
+    """A registration number that was used."""
+
+    training_id: str
+    registration: int
+
+
+class StaleCommand(Exception):
+    """A newer command overtook this one; nothing was done."""
+
+
+class PortalRefused(Exception):
+    """The portal says no for good; its text says what a person must clear there."""
+
+
+class ActivationRefused(Exception):
+    """A registration number does not work; the text tells the assister what to do."""
+
+
+class Portal(Protocol):
+    """The account directory. Times are absolute; nothing here is remembered by the caller."""
+
+    async def fence(self, training_id: str) -> int:
+        """The newest fence the portal has seen for the assister, 0 for none."""
+        ...
+
+    async def enroll(
+        self, training_id: str, fence: int, expires_at: datetime, grounds: dict[str, Any]
+    ) -> AccountState:
+        """Makes the account once, voids any registration number and issues a new one (clause 3).
+
+        Args:
+            grounds: The evidence on which the account is made, for the audit trail.
+
+        Raises:
+            StaleCommand: If a newer command was seen.
+            PortalRefused: If the portal says no.
+        """
+        ...
+
+    async def void(self, training_id: str, fence: int) -> AccountState:
+        """Makes the registration number useless, unless it was used before."""
+        ...
+
+    async def suspend(self, training_id: str, fence: int, reason: str) -> AccountState:
+        """Ends access and voids the registration number; no account is made after it."""
+        ...
+
+    async def reinstate(
+        self, training_id: str, fence: int, grounds: dict[str, Any]
+    ) -> AccountState:
+        """Gives an activated account its access back."""
+        ...
+
+    async def registration_number(self, training_id: str, registration: int) -> str:
+        """The registration number in clear, for the mail that carries it.
+
+        Raises:
+            StaleCommand: If it is no longer the one that counts.
+        """
+        ...
+
+    async def reference_number(self, training_id: str) -> str | None:
+        """The assister's reference number (clause 3.3), None where there is no account."""
+        ...
+
+    async def activate(self, registration_number: str) -> Activated:
+        """Uses a registration number, once.
+
+        Raises:
+            ActivationRefused: If it is unknown, void, used or expired.
+        """
+        ...
+
+    async def unreported(self) -> list[Activated]:
+        """Activations that the case has not been told of."""
+        ...
+
+    async def reported(self, activated: Activated) -> None:
+        """The case has been told."""
+        ...

@@ -1,0 +1,256 @@
+"""The embedded portal: accounts in the records' database.
+
+A registration number carries 80 random-looking bits, derived with the portal's secret from a stored
+salt. The database holds a keyed hash of it and nothing from which it could be read without the
+secret, yet a resend can repeat it.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from portal.directory import AccountState, Activated, ActivationRefused, StaleCommand
+from records import audit
+from records.database import Database
+from records.tables import PortalAccount, PortalRegistration
+
+NUMBER_BYTES = 10
+GROUP = 4
+BY = "portal"
+
+
+class EmbeddedPortal:
+    """An account directory for one machine, and for tests.
+
+    Args:
+        secret: At least 32 characters; whoever has it can derive registration numbers.
+        now: The portal's clock.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        secret: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        if len(secret) < 32:
+            raise ValueError("the portal's secret must have at least 32 characters")
+        self._database = database
+        self._secret = secret.encode()
+        self._now = now
+
+    async def fence(self, training_id: str) -> int:
+        """See :class:`portal.directory.Portal`, for this and every method below."""
+        async with self._database.transaction() as session:
+            account = await session.get(PortalAccount, training_id)
+            return account.fence if account else 0
+
+    async def enroll(
+        self, training_id: str, fence: int, expires_at: datetime, grounds: dict[str, Any]
+    ) -> AccountState:
+        async with self._database.transaction() as session:
+            account = await self._commanded(session, training_id, fence)
+            if account is None:
+                return await self._state(session, training_id)
+            account = await session.get_one(PortalAccount, training_id)
+            if account.reference_number is None:
+                account.reference_number = await self._new_reference_number(session)
+                await self._record(
+                    session,
+                    training_id,
+                    "account_made",
+                    "3",
+                    reference_number=account.reference_number,
+                    **grounds,
+                )
+            await self._void(session, account)
+            account.registration += 1
+            account.status = "active" if account.activated_at else "pending"
+            salt = secrets.token_hex(16)
+            number = self._derive(training_id, account.registration, salt)
+            session.add(
+                PortalRegistration(
+                    training_id=training_id,
+                    registration=account.registration,
+                    salt=salt,
+                    check=self._check(number),
+                    expires_at=expires_at,
+                    state="issued",
+                )
+            )
+            await self._record(
+                session,
+                training_id,
+                "registration_issued",
+                "3.1a",
+                registration=account.registration,
+                expires_at=expires_at.isoformat(),
+            )
+            return _state(account)
+
+    async def void(self, training_id: str, fence: int) -> AccountState:
+        async with self._database.transaction() as session:
+            account = await self._commanded(session, training_id, fence)
+            if account is not None:
+                await self._void(session, account)
+            return await self._state(session, training_id)
+
+    async def suspend(self, training_id: str, fence: int, reason: str) -> AccountState:
+        async with self._database.transaction() as session:
+            account = await self._commanded(session, training_id, fence)
+            if account is not None:
+                await self._void(session, account)
+                account.status = "suspended"
+                await self._record(
+                    session, training_id, "access_suspended", "before", reason=reason
+                )
+            return await self._state(session, training_id)
+
+    async def reinstate(
+        self, training_id: str, fence: int, grounds: dict[str, Any]
+    ) -> AccountState:
+        async with self._database.transaction() as session:
+            account = await self._commanded(session, training_id, fence)
+            if account is not None and account.activated_at is not None:
+                account.status = "active"
+                await self._record(session, training_id, "access_reinstated", "before", **grounds)
+            return await self._state(session, training_id)
+
+    async def registration_number(self, training_id: str, registration: int) -> str:
+        async with self._database.transaction() as session:
+            issued = await session.get(PortalRegistration, (training_id, registration))
+            if issued is None or issued.state != "issued":
+                raise StaleCommand("the registration number is no longer valid")
+            return self._derive(training_id, registration, issued.salt)
+
+    async def reference_number(self, training_id: str) -> str | None:
+        async with self._database.transaction() as session:
+            account = await session.get(PortalAccount, training_id)
+            return account.reference_number if account else None
+
+    async def activate(self, registration_number: str) -> Activated:
+        check = self._check(_normalized(registration_number))
+        async with self._database.transaction() as session:
+            found = select(PortalRegistration).where(PortalRegistration.check == check)
+            issued = (await session.exec(found)).first()
+            if issued is None or not hmac.compare_digest(issued.check, check):
+                raise ActivationRefused(
+                    "This registration number is not known. Compare it with the activation mail;"
+                    " it is not the reference number."
+                )
+            # The account is locked first, as every command does, and the number read again.
+            account = await session.get_one(PortalAccount, issued.training_id, with_for_update=True)
+            await session.refresh(issued)
+            if issued.state == "used":
+                raise ActivationRefused("This account is set up already. Sign in to the portal.")
+            if issued.state != "issued" or issued.expires_at <= self._now():
+                raise ActivationRefused(
+                    "This registration number no longer works. Ask the Assister Resource Center for"
+                    " a new one."
+                )
+            issued.state = "used"
+            account.status = "active"
+            account.activated_at = self._now()
+            account.activated_registration = issued.registration
+            account.reported = False
+            session.add_all([issued, account])
+            await self._record(
+                session,
+                issued.training_id,
+                "account_activated",
+                "3.2",
+                registration=issued.registration,
+            )
+            return Activated(issued.training_id, issued.registration)
+
+    async def unreported(self) -> list[Activated]:
+        async with self._database.transaction() as session:
+            found = select(PortalAccount).where(col(PortalAccount.reported).is_(False))
+            return [
+                Activated(each.training_id, each.activated_registration)
+                for each in await session.exec(found)
+            ]
+
+    async def reported(self, activated: Activated) -> None:
+        async with self._database.transaction() as session:
+            account = await session.get_one(PortalAccount, activated.training_id)
+            account.reported = True
+            session.add(account)
+
+    async def _commanded(
+        self, session: AsyncSession, training_id: str, fence: int
+    ) -> PortalAccount | None:
+        """The account to act on; None where this very command was carried out before."""
+        account = await session.get(PortalAccount, training_id, with_for_update=True)
+        if account is None:
+            account = PortalAccount(training_id=training_id, fence=0)
+        if fence < account.fence:
+            raise StaleCommand("a newer command overtook this one")
+        if fence == account.fence:
+            return None
+        account.fence = fence
+        session.add(account)
+        await session.flush()
+        return account
+
+    async def _state(self, session: AsyncSession, training_id: str) -> AccountState:
+        return _state(await session.get_one(PortalAccount, training_id))
+
+    async def _void(self, session: AsyncSession, account: PortalAccount) -> None:
+        issued = select(PortalRegistration).where(
+            PortalRegistration.training_id == account.training_id,
+            PortalRegistration.state == "issued",
+        )
+        for each in await session.exec(issued):
+            each.state = "void"
+            session.add(each)
+            await self._record(
+                session,
+                account.training_id,
+                "registration_voided",
+                "",
+                registration=each.registration,
+            )
+
+    async def _new_reference_number(self, session: AsyncSession) -> str:
+        while True:
+            number = f"{secrets.randbelow(9_000_000) + 1_000_000}"
+            taken = select(PortalAccount).where(PortalAccount.reference_number == number)
+            if (await session.exec(taken)).first() is None:
+                return number
+
+    async def _record(
+        self, session: AsyncSession, training_id: str, act: str, clause: str, **details: Any
+    ) -> None:
+        await audit.append(
+            session, f"assister-{training_id}", act, at=self._now(), by=BY, clause=clause, **details
+        )
+
+    def _derive(self, training_id: str, registration: int, salt: str) -> str:
+        message = f"registration number|{training_id}|{registration}|{salt}"
+        digest = hmac.digest(self._secret, message.encode(), hashlib.sha256)
+        number = base64.b32encode(digest[:NUMBER_BYTES]).decode()
+        return "-".join(number[each : each + GROUP] for each in range(0, len(number), GROUP))
+
+    def _check(self, number: str) -> str:
+        return hmac.digest(self._secret, f"check|{number}".encode(), hashlib.sha256).hex()
+
+
+def _state(account: PortalAccount) -> AccountState:
+    return AccountState(
+        account.reference_number, account.registration, account.activated_at is not None
+    )
+
+
+def _normalized(number: str) -> str:
+    """As it was issued: people type spaces, lower case, and 0 and 1 for O and I."""
+    plain = "".join(each for each in number.upper() if each.isalnum())
+    plain = plain.replace("0", "O").replace("1", "I")
+    return "-".join(plain[each : each + GROUP] for each in range(0, len(plain), GROUP))

@@ -1,0 +1,114 @@
+"""The audit trail: append-only, one hash chain per case.
+
+An entry is written in the transaction of the act that it records, so there is never one without
+the other. Each entry's hash covers its content and the hash before it: an altered, removed or
+inserted entry breaks the chain. That a case's newest entries were removed cannot be seen from the
+chain alone: compare the heads that ``audit verify`` prints with those kept elsewhere.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from records.tables import AuditEntry
+
+
+class Break(NamedTuple):
+    """A place where the trail does not hold."""
+
+    case_id: str
+    sequence: int
+    problem: str
+
+
+class Verification(NamedTuple):
+    """What a check of the whole trail found."""
+
+    entries: int
+    heads: dict[str, str]
+    breaks: list[Break]
+
+
+async def append(
+    session: AsyncSession,
+    case_id: str,
+    act: str,
+    *,
+    at: datetime,
+    by: str,
+    clause: str = "",
+    **details: Any,
+) -> AuditEntry:
+    """Adds an entry to a case's chain, in the caller's transaction.
+
+    Details hold ids, dates and scores, no personal data: the trail outlives what people may ask to
+    have removed.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        # Two transactions on one case would otherwise both read the same last entry.
+        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:case_id, 0))")
+        await session.execute(lock, {"case_id": case_id})
+    newest = select(AuditEntry).where(AuditEntry.case_id == case_id)
+    last = (await session.exec(newest.order_by(col(AuditEntry.sequence).desc()).limit(1))).first()
+    entry = AuditEntry(
+        case_id=case_id,
+        sequence=last.sequence + 1 if last else 1,
+        at=at.astimezone(UTC),
+        act=act,
+        clause=clause,
+        by=by,
+        details=details,
+        previous=last.hash if last else "",
+        hash="",
+    )
+    entry.hash = _hash(entry)
+    session.add(entry)
+    await session.flush()
+    return entry
+
+
+async def entries_of(session: AsyncSession, case_id: str) -> Sequence[AuditEntry]:
+    """A case's entries, oldest first."""
+    found = select(AuditEntry).where(AuditEntry.case_id == case_id)
+    return (await session.exec(found.order_by(col(AuditEntry.sequence)))).all()
+
+
+async def verify(session: AsyncSession) -> Verification:
+    """Recomputes every chain."""
+    breaks: list[Break] = []
+    heads: dict[str, str] = {}
+    sequences: dict[str, int] = {}
+    ordered = select(AuditEntry).order_by(col(AuditEntry.case_id), col(AuditEntry.sequence))
+    for entry in await session.exec(ordered.execution_options(yield_per=1000)):
+        expected = sequences.get(entry.case_id, 0) + 1
+        if entry.sequence != expected:
+            breaks.append(Break(entry.case_id, expected, "entry missing"))
+        elif entry.previous != heads.get(entry.case_id, ""):
+            breaks.append(Break(entry.case_id, entry.sequence, "does not follow the entry before"))
+        if entry.hash != _hash(entry):
+            breaks.append(Break(entry.case_id, entry.sequence, "content was altered"))
+        heads[entry.case_id] = entry.hash
+        sequences[entry.case_id] = entry.sequence
+    count = (await session.exec(select(func.count()).select_from(AuditEntry))).one()
+    return Verification(count, heads, breaks)
+
+
+def _hash(entry: AuditEntry) -> str:
+    content = [
+        entry.case_id,
+        entry.sequence,
+        entry.at.isoformat(),
+        entry.act,
+        entry.clause,
+        entry.by,
+        entry.details,
+        entry.previous,
+    ]
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

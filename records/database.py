@@ -1,0 +1,105 @@
+"""Connections to the records, on SQLite and PostgreSQL alike."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import URL, Dialect, event, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.types import DateTime, TypeDecorator
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+
+
+class UnsupportedDatabase(ValueError):
+    """The URL names neither SQLite nor PostgreSQL."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant. Naive values are refused: SQLite would otherwise drop the time zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Stores in UTC."""
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Reads as UTC."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def async_url(url: str) -> URL:
+    """The URL with the driver that this system uses.
+
+    Raises:
+        UnsupportedDatabase: If it is neither SQLite nor PostgreSQL.
+    """
+    parsed = make_url(url)
+    driver = DRIVERS.get(parsed.get_backend_name())
+    if driver is None:
+        raise UnsupportedDatabase(
+            f"database {parsed.get_backend_name()!r} is not supported; use sqlite:///… or"
+            " postgresql://…"
+        )
+    return parsed.set(drivername=driver)
+
+
+def make_engine(url: str) -> AsyncEngine:
+    """An engine with the settings under which no update is lost."""
+    parsed = async_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return create_async_engine(parsed, pool_pre_ping=True)
+    engine = create_async_engine(parsed, connect_args={"isolation_level": None})
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    # Without IMMEDIATE, two read-then-write transactions both read before either writes.
+    event.listen(
+        engine.sync_engine,
+        "begin",
+        lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"),
+    )
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    cursor: sqlite3.Cursor = connection.cursor()
+    for pragma in (
+        "busy_timeout=10000",
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+class Database:
+    """The records' database; made once per process and closed at its end."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = make_engine(url)
+        self._sessions = async_sessionmaker(
+            self.engine, class_=AsyncSession, expire_on_commit=False
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session whose work is committed at the end, or rolled back on any error."""
+        async with self._sessions() as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        """Returns every connection."""
+        await self.engine.dispose()

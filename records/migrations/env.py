@@ -1,0 +1,34 @@
+"""Runs the migrations with the application's own engine, so that both use the same settings."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection
+from sqlmodel import SQLModel
+
+import records.tables  # noqa: F401
+from records.database import make_engine
+
+
+def _run(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=SQLModel.metadata,
+        render_as_batch=True,
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _connect() -> None:
+    url = context.config.get_main_option("sqlalchemy.url")
+    assert url is not None, "run migrations with `starter.py migrate`, which knows the database"
+    engine = make_engine(url)
+    async with engine.connect() as connection:
+        await connection.run_sync(_run)
+        await connection.commit()
+    await engine.dispose()
+
+
+asyncio.run(_connect())

@@ -1,0 +1,212 @@
+"""The records' tables."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, MetaData, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from records.database import UtcDateTime
+
+SQLModel.metadata.naming_convention = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+).naming_convention
+
+
+def _instant(*, nullable: bool = False) -> Any:
+    return Field(
+        default=None,
+        sa_type=UtcDateTime,
+        nullable=nullable,
+        sa_column_kwargs={"nullable": nullable},
+    )
+
+
+class Agency(SQLModel, table=True):
+    """An organization whose assisters seek access."""
+
+    id: str = Field(primary_key=True)
+    name: str
+
+
+class Contact(SQLModel, table=True):
+    """An agency's authorized contact: only they may submit its rosters (clause 1)."""
+
+    __table_args__ = (UniqueConstraint("agency_id", "mailbox_key"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    agency_id: str = Field(foreign_key="agency.id", index=True)
+    name: str
+    email: str
+    mailbox_key: str
+
+
+class Assister(SQLModel, table=True):
+    """A person on a roster, as the newest accepted row describes them.
+
+    Attributes:
+        mailbox_key: The certification e-mail's mailbox, unique to the assister (clause 1.2a).
+    """
+
+    training_id: str = Field(primary_key=True)
+    agency_id: str = Field(foreign_key="agency.id", index=True)
+    assister_type: str
+    first_name: str
+    last_name: str
+    email: str
+    mailbox_key: str = Field(unique=True)
+    public_phone: str
+    public_email: str
+    business_address: str
+    languages: str
+    counties: str
+    submission_id: str
+    updated_at: datetime = _instant()
+
+
+class Submission(SQLModel, table=True):
+    """A roster as it was submitted.
+
+    Attributes:
+        digest: SHA-256 of the rows, to recognize the same roster.
+        rows: Number of data rows.
+    """
+
+    id: str = Field(primary_key=True)
+    agency_id: str = Field(foreign_key="agency.id", index=True)
+    roster_type: str
+    contact_id: int = Field(foreign_key="contact.id")
+    filename: str
+    digest: str
+    rows: int
+    submitted_at: datetime = _instant()
+    number: int = Field(index=True)
+    """Counts the agency's submissions of this type, to know which came last."""
+
+
+class SubmissionRow(SQLModel, table=True):
+    """A row as it was submitted, and its verdict once it has one."""
+
+    submission_id: str = Field(foreign_key="submission.id", primary_key=True)
+    line: int = Field(primary_key=True)
+    cells: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
+    verdict: str | None = None
+    training_id: str = ""
+    reasons: list[dict[str, str]] = Field(sa_column=Column(JSON, nullable=False))
+    opened: bool = False
+    """The case has been told of the row."""
+
+
+class MailDelivery(SQLModel, table=True):
+    """The outbox: one row per mail, keyed so that a retry finds what was done.
+
+    Attributes:
+        key: Idempotency key: workflow, step and occurrence, never the attempt.
+        text: The body, with a placeholder where a registration number goes; dropped once sent.
+        state: ``prepared`` while the relay has surely seen nothing of it, ``sending`` while it may
+            have, ``sent``, or for good ``address_refused`` or ``message_refused``.
+        claimed_until: Until when an attempt in flight owns the row.
+        uncertain: An attempt ended without the relay's answer: it may have been delivered twice.
+        digest: SHA-256 of the message as sent.
+    """
+
+    key: str = Field(primary_key=True)
+    case_id: str = Field(index=True)
+    kind: str
+    recipient: str
+    recipient_name: str
+    subject: str
+    text: str | None
+    message_id: str
+    dated_at: datetime = _instant()
+    state: str
+    claimed_until: datetime | None = _instant(nullable=True)
+    attempts: int = 0
+    uncertain: bool = False
+    reply: str = ""
+    digest: str = ""
+    sent_at: datetime | None = _instant(nullable=True)
+
+
+class ClosedCase(SQLModel, table=True):
+    """What a closed case had learned, for one that opens later for the same person."""
+
+    training_id: str = Field(primary_key=True)
+    outcome: str
+    evidence: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    closed_at: datetime = _instant()
+
+
+class Actor(SQLModel, table=True):
+    """A member of staff: workflows know the id, the address stays here."""
+
+    id: str = Field(primary_key=True)
+    email: str
+    mailbox_key: str = Field(unique=True)
+
+
+class AuditEntry(SQLModel, table=True):
+    """One act, chained to the one before it in the same case.
+
+    Attributes:
+        clause: The policy sentence it rests on, where there is one.
+        previous: The hash of the case's previous entry, empty for the first.
+    """
+
+    __table_args__ = (UniqueConstraint("case_id", "sequence"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    case_id: str
+    sequence: int
+    at: datetime = _instant()
+    act: str
+    clause: str
+    by: str
+    details: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    previous: str
+    hash: str
+
+
+class PortalAccount(SQLModel, table=True):
+    """An account of the embedded portal.
+
+    Attributes:
+        fence: The newest command seen; an older one is refused.
+        reference_number: Seven digits, shared with consumers; None until the account is made.
+        status: ``none``, ``pending`` activation, ``active`` or ``suspended``.
+        registration: Counts the registration numbers issued.
+        reported: The case has been told of the activation.
+    """
+
+    training_id: str = Field(primary_key=True)
+    fence: int
+    reference_number: str | None = Field(default=None, unique=True)
+    status: str = "none"
+    registration: int = 0
+    activated_at: datetime | None = _instant(nullable=True)
+    activated_registration: int = 0
+    reported: bool = True
+
+
+class PortalRegistration(SQLModel, table=True):
+    """A one-time registration number, never in clear.
+
+    Attributes:
+        check: Keyed hash of the number.
+        state: ``issued``, ``used`` or ``void``.
+    """
+
+    __table_args__ = (UniqueConstraint("check"),)
+
+    training_id: str = Field(foreign_key="portalaccount.training_id", primary_key=True)
+    registration: int = Field(primary_key=True)
+    salt: str
+    check: str
+    expires_at: datetime = _instant()
+    state: str

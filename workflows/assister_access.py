@@ -1,0 +1,559 @@
+"""AssisterAccess: one assister's case, for as long as access is sought or held."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy, SearchAttributeUpdate
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from policy.case import Activation, Case, Due, Mail, Order, Outcome, Stage
+    from policy.requirements import (
+        AccountActivated,
+        AssessmentScored,
+        CertificationRecorded,
+        Fact,
+        Requirement,
+        ResultVoided,
+        RosterRecorded,
+        TrainingCompleted,
+    )
+    from workflows import presentation, search_attributes, steps
+    from workflows.contract import ASSISTER_ACCESS, AccessInput, StaffAct, Status
+    from workflows.steps import AnswerT, ArgumentT, Step
+
+AT_ONCE = RetryPolicy(maximum_attempts=1)
+AT_ONCE_TIMEOUT = timedelta(seconds=40)
+UNTIL_DONE = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(minutes=10),
+)
+UNTIL_DONE_TIMEOUT = timedelta(minutes=2)
+LATE = timedelta(hours=1)
+"""After this long people are told that a step is being retried."""
+UPDATES_KEPT = 100
+CLOCK_TOLERANCE = timedelta(days=1)
+
+FactT = TypeVar("FactT", bound=Fact)
+
+
+class Overtaken(Exception):
+    """What was under way is no longer wanted."""
+
+
+@workflow.defn(name=ASSISTER_ACCESS)
+class AssisterAccess:
+    """Brings one assister to a confirmed account, and ends the access when the policy says so."""
+
+    @workflow.init
+    def __init__(self, start: AccessInput) -> None:
+        self.case = start.case or Case(
+            training_id=start.training_id, opened_at=workflow.now(), terms=start.terms
+        )
+        self._updates_done = list(start.updates_done)
+        self._published: dict[str, SearchAttributeUpdate[Any]] = {}
+
+    @workflow.run
+    async def run(self, start: AccessInput) -> Status:
+        """Does what is due, until the case is closed."""
+        del start
+        self._publish()
+        mails = asyncio.create_task(self._send_mails())
+        while self.case.stage is not Stage.CLOSED:
+            try:
+                await self._do_what_is_due()
+            except asyncio.CancelledError:
+                self.case.close(Outcome.CANCELLED, None, workflow.now())
+            if self._history_is_long():
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                mails.cancel()
+                workflow.continue_as_new(self._continued())
+        self._publish()
+        await workflow.wait_condition(
+            lambda: not self.case.mails_due and workflow.all_handlers_finished()
+        )
+        mails.cancel()
+        return self.status()
+
+    async def _do_what_is_due(self) -> None:
+        now = workflow.now()
+        match self.case.due(now):
+            case Due.OPENING:
+                await self._open()
+            case Due.CERTIFICATION_DATES:
+                await self._date_certification()
+            case Due.REQUIREMENT_REMINDER:
+                self.case.remind_of_requirements(now)
+            case Due.ENROLLMENT:
+                await self._enroll()
+            case Due.ACTIVATION_REMINDER:
+                self.case.remind_of_activation(now)
+            case Due.EXPIRY:
+                await self._expire()
+            case Due.CONFIRMATION:
+                self.case.confirm(now)
+            case Due.CERTIFICATION_WARNING:
+                self.case.warn_of_certification(now)
+            case Due.SUSPENSION:
+                await self._suspend()
+            case Due.REINSTATEMENT:
+                await self._reinstate()
+            case Due.CLOSING:
+                await self._close()
+            case Due.NOTHING:
+                self._publish()
+                await self._wait_for_news()
+
+    # Updates, from staff: a mistake is answered, never swallowed
+
+    @workflow.update(description=presentation.RESEND)
+    def resend_activation(self, act: Any = None) -> str:
+        """Repeats the activation mail while its registration number is valid."""
+        return self._acted(act, self.case.resend)
+
+    @resend_activation.validator
+    def _check_resend(self, act: Any = None) -> None:
+        self._check(act, self.case.refuse_resend)
+
+    @workflow.update(description=presentation.REISSUE)
+    def reissue_activation(self, act: Any = None) -> str:
+        """Voids the registration number and issues a new one."""
+        return self._acted(act, self.case.reissue)
+
+    @reissue_activation.validator
+    def _check_reissue(self, act: Any = None) -> None:
+        self._check(act, self.case.refuse_reissue)
+
+    @workflow.update(description=presentation.CORRECTED)
+    def email_corrected(self, act: Any = None) -> str:
+        """The assister's address in the records was corrected: parked mails go on."""
+        return self._acted(act, self.case.correct_email)
+
+    @email_corrected.validator
+    def _check_correction(self, act: Any = None) -> None:
+        self._check(act, self.case.refuse_correction)
+
+    @workflow.update(description=presentation.SUSPEND)
+    def suspend_access(self, act: Any = None) -> str:
+        """Staff end access until they give it back."""
+        return self._acted(act, self.case.suspend)
+
+    @suspend_access.validator
+    def _check_suspend(self, act: Any = None) -> None:
+        self._check(act, self.case.refuse_suspend)
+
+    @workflow.update(description=presentation.REINSTATE)
+    def reinstate_access(self, act: Any = None) -> str:
+        """Staff lift their suspension; all four requirements are checked again."""
+        return self._acted(act, self.case.reinstate)
+
+    @reinstate_access.validator
+    def _check_reinstate(self, act: Any = None) -> None:
+        self._check(act, self.case.refuse_reinstate)
+
+    @workflow.update(description=presentation.CLOSE)
+    def close_case(self, act: Any = None) -> str:
+        """Staff end the case."""
+        return self._acted(act, partial(self.case.close, Outcome.CLOSED_BY_STAFF))
+
+    @close_case.validator
+    def _check_close(self, act: Any = None) -> None:
+        self._check(act, self.case.refuse_close)
+
+    # Signals, from systems: whatever cannot be used is kept visible and changes nothing
+
+    @workflow.signal(description=presentation.ROSTER_RECORDED)
+    def roster_recorded(self, event: Any = None) -> None:
+        """An accepted roster row (clauses 1, 1.1)."""
+        self._record("roster_recorded", RosterRecorded, event, self.case.record_roster)
+
+    @workflow.signal(description=presentation.CERTIFICATION_RECORDED)
+    def certification_recorded(self, event: Any = None) -> None:
+        """The certification's state (clause before.2)."""
+        self._record(
+            "certification_recorded", CertificationRecorded, event, self.case.record_certification
+        )
+
+    @workflow.signal(description=presentation.TRAINING_COMPLETED)
+    def training_completed(self, event: Any = None) -> None:
+        """A completed course (clause before.3)."""
+        self._record("training_completed", TrainingCompleted, event, self.case.record_training)
+
+    @workflow.signal(description=presentation.ASSESSMENT_SCORED)
+    def assessment_scored(self, event: Any = None) -> None:
+        """An attempt at the assessment (clauses before.4, 2.2)."""
+        self._record("assessment_scored", AssessmentScored, event, self.case.record_assessment)
+
+    @workflow.signal(description=presentation.RESULT_VOIDED)
+    def result_voided(self, event: Any = None) -> None:
+        """A result taken back."""
+        self._record("result_voided", ResultVoided, event, self.case.record_void)
+
+    @workflow.signal(description=presentation.ACCOUNT_ACTIVATED)
+    def account_activated(self, event: Any = None) -> None:
+        """The portal says that the account is set up (clause 3.2)."""
+        self._record("account_activated", AccountActivated, event, self.case.record_activation)
+
+    @workflow.signal(dynamic=True)
+    def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
+        """A signal of a name that is not in the contract changes nothing."""
+        del args
+        self._ignore(f"signal {name[:60]}", "no such signal; see the contract")
+
+    @workflow.query(description=presentation.STATUS)
+    def status(self) -> Status:
+        """What is met, what is missing, who must act, deadlines and mails."""
+        return presentation.status(self.case, workflow.now())
+
+    # The steps
+
+    async def _open(self) -> None:
+        request = steps.OpeningRequest(
+            training_id=self.case.training_id,
+            opened_at=self.case.opened_at,
+            terms=self.case.terms,
+        )
+        opening = await self._perform(steps.OPEN_CASE, request, "Open the case")
+        self.case.planned(opening.fence, opening.reminders_at, opening.earlier, workflow.now())
+
+    async def _date_certification(self) -> None:
+        certification = self.case.evidence.certification
+        assert certification is not None
+        assert certification.valid_through is not None
+        request = steps.CertificationDatesRequest(
+            valid_through=certification.valid_through,
+            now=workflow.now(),
+            terms=self.case.terms,
+        )
+        dates = await self._perform(
+            steps.DATE_CERTIFICATION, request, "Work out when the certification ends"
+        )
+        if self.case.evidence.certification == certification:
+            self.case.certification_dated(dates.ends_at, dates.warnings_at)
+
+    async def _enroll(self) -> None:
+        now = workflow.now()
+        request = steps.EnrollmentRequest(
+            training_id=self.case.training_id,
+            fence=self.case.enrolling(),
+            now=now,
+            terms=self.case.terms,
+            grounds=self._grounds(),
+            order=self.case.order,
+        )
+        enrollment = await self._command(
+            Due.ENROLLMENT, steps.ENROLL, request, "Enroll and issue a registration number"
+        )
+        if enrollment is not None:
+            activation = Activation(
+                registration=enrollment.registration,
+                issued_at=now,
+                reminders_at=enrollment.reminders_at,
+                expires_at=enrollment.expires_at,
+                reissuable_until=enrollment.reissuable_until,
+            )
+            self.case.issued(enrollment.reference_number, activation, workflow.now())
+
+    async def _expire(self) -> None:
+        answer = await self._command(
+            Due.EXPIRY, steps.EXPIRE, self._portal(self.case.expiring()), "Void the number"
+        )
+        if answer is not None and not self._activated(answer):
+            self.case.expired(workflow.now())
+
+    async def _suspend(self) -> None:
+        command = self._portal(self.case.suspending(), self.case.bar(workflow.now()) or "")
+        answer = await self._command(
+            Due.SUSPENSION, steps.SUSPEND, command, "Suspend in the portal"
+        )
+        if answer is not None:
+            self._activated(answer)
+            self.case.suspended(workflow.now())
+
+    async def _reinstate(self) -> None:
+        if self.case.activated:
+            command = self._portal(self.case.reinstating())
+            answer = await self._command(
+                Due.REINSTATEMENT, steps.REINSTATE, command, "Reinstate in the portal"
+            )
+            if answer is None:
+                return
+        self.case.reinstated(workflow.now())
+
+    async def _close(self) -> None:
+        fence = self.case.closing()
+        assert self.case.ending is not None
+        request = steps.CloseRequest(
+            training_id=self.case.training_id,
+            fence=fence,
+            outcome=self.case.ending,
+            evidence=self.case.evidence,
+            order=self.case.order,
+            reached_portal=fence > 1 or self.case.reference_number is not None,
+        )
+        answer = await self._command(Due.CLOSING, steps.CLOSE, request, "End the access")
+        if answer is not None:
+            self.case.closed(workflow.now())
+
+    async def _send_mails(self) -> None:
+        while True:
+            await workflow.wait_condition(lambda: bool(self.case.mails_due))
+            await self._send_mail(self.case.mails_due[0])
+            self._publish_unless_due()
+
+    async def _send_mail(self, mail: Mail) -> None:
+        info = workflow.info()
+        request = steps.MailRequest(
+            key=f"{info.workflow_id}.{info.first_execution_run_id}.{mail.number}",
+            kind=mail.kind,
+            subject_id=self.case.training_id,
+            registration=mail.registration,
+            facts=mail.facts,
+            order=mail.order,
+        )
+        try:
+            await self._perform(
+                steps.SEND_MAIL,
+                request,
+                f"Mail: {mail.kind}",
+                unless=lambda: mail not in self.case.mails_due,
+            )
+        except Overtaken:
+            return
+        except ActivityError as error:
+            self._mail_failed(mail, error)
+        else:
+            self.case.mail_sent(mail, workflow.now())
+
+    async def _wait_for_news(self) -> None:
+        deadline = self.case.next_deadline(workflow.now())
+
+        def news() -> bool:
+            now = workflow.now()
+            return (
+                self.case.due(now) is not Due.NOTHING
+                or self.case.next_deadline(now) != deadline
+                or self._history_is_long()
+            )
+
+        with suppress(asyncio.TimeoutError):
+            await workflow.wait_condition(
+                news,
+                timeout=None if deadline is None else deadline - workflow.now(),
+                timeout_summary=presentation.timer(self.case, deadline),
+            )
+
+    # Private parts
+
+    async def _command(
+        self, due: Due, step: Step[ArgumentT, AnswerT], argument: ArgumentT, summary: str
+    ) -> AnswerT | None:
+        """Gives the portal a command; None where it was overtaken, or parked for a person."""
+        try:
+            answer = await self._perform(
+                step, argument, summary, unless=lambda: self._overtakes(due)
+            )
+        except Overtaken:
+            return None
+        except ActivityError as error:
+            cause = error.cause
+            assert isinstance(cause, ApplicationError)
+            if cause.type == steps.STALE:
+                self.case.fence = max(self.case.fence, int(cause.details[0]))
+            else:
+                self.case.failed(due, cause.message, workflow.now())
+            return None
+        self.case.succeeded(due)
+        return answer
+
+    def _overtakes(self, under_way: Due) -> bool:
+        """Whether something that cannot wait came while a command is under way."""
+        if under_way in (Due.CLOSING, Due.SUSPENSION):
+            return False
+        return self.case.due(workflow.now()) in (Due.SUSPENSION, Due.CLOSING)
+
+    async def _perform(
+        self,
+        step: Step[ArgumentT, AnswerT],
+        argument: ArgumentT,
+        summary: str,
+        unless: Callable[[], bool] = lambda: False,
+    ) -> AnswerT:
+        """Does a step at once if it can be done in one go, otherwise retries until it is done.
+
+        The first try is a local activity: one event instead of six where all is well.
+
+        Raises:
+            Overtaken: If ``unless`` came true first.
+            ActivityError: If no retry can mend it.
+        """
+        try:
+            return await self._unless_overtaken(
+                workflow.start_local_activity(
+                    step.name,
+                    argument,
+                    result_type=step.answer,
+                    retry_policy=AT_ONCE,
+                    start_to_close_timeout=AT_ONCE_TIMEOUT,
+                    summary=summary,
+                ),
+                unless,
+            )
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
+                raise
+        self._publish()
+        try:
+            return await self._unless_overtaken(
+                workflow.start_activity(
+                    step.name,
+                    argument,
+                    result_type=step.answer,
+                    retry_policy=UNTIL_DONE,
+                    start_to_close_timeout=UNTIL_DONE_TIMEOUT,
+                    summary=summary,
+                ),
+                unless,
+                late=summary,
+            )
+        finally:
+            self.case.no_longer_late(summary)
+
+    async def _unless_overtaken(
+        self,
+        handle: workflow.ActivityHandle[AnswerT],
+        unless: Callable[[], bool],
+        late: str | None = None,
+    ) -> AnswerT:
+        def over() -> bool:
+            return handle.done() or unless()
+
+        if late is not None:
+            try:
+                await workflow.wait_condition(over, timeout=LATE)
+            except TimeoutError:
+                self.case.late(late, workflow.now())
+                self._publish()
+        await workflow.wait_condition(over)
+        if handle.done():
+            return await handle
+        handle.cancel()
+        with suppress(ActivityError, asyncio.CancelledError):
+            await handle
+        raise Overtaken
+
+    def _check(self, act: Any, refuse: Callable[[datetime], str | None]) -> None:
+        try:
+            StaffAct.model_validate(act)
+        except ValidationError as error:
+            raise _refused(f"{presentation.mistake(error)} {presentation.STAFF_EXAMPLE}") from None
+        refusal = refuse(workflow.now())
+        if refusal is not None and not self._repeated():
+            raise _refused(refusal)
+
+    def _acted(self, act: Any, do: Callable[[Order, datetime], str]) -> str:
+        if self._repeated():
+            return "Done already."
+        update = workflow.current_update_info()
+        assert update is not None
+        self._updates_done = [*self._updates_done, update.id][-UPDATES_KEPT:]
+        answer = do(StaffAct.model_validate(act).order, workflow.now())
+        self._publish_unless_due()
+        return answer
+
+    def _repeated(self) -> bool:
+        update = workflow.current_update_info()
+        return update is not None and update.id in self._updates_done
+
+    def _record(
+        self,
+        signal: str,
+        fact_type: type[FactT],
+        event: Any,
+        record: Callable[[FactT, datetime], str | None],
+    ) -> None:
+        try:
+            fact = fact_type.model_validate(event)
+        except ValidationError as error:
+            self._ignore(signal, presentation.mistake(error))
+            return
+        now = workflow.now()
+        if fact.occurred_at > now + CLOCK_TOLERANCE:
+            self._ignore(signal, "occurred_at lies in the future")
+            return
+        ignored = record(fact, now)
+        if ignored is not None:
+            self._ignore(signal, ignored)
+        self._publish_unless_due()
+
+    def _ignore(self, what: str, why: str) -> None:
+        workflow.logger.warning("Ignored %s: %s", what, why)
+        self.case.ignored(what, why, workflow.now())
+        self._publish_unless_due()
+
+    def _mail_failed(self, mail: Mail, error: ActivityError) -> None:
+        cause = error.cause
+        assert isinstance(cause, ApplicationError)
+        now = workflow.now()
+        if cause.type == steps.STALE:
+            self.case.mail_dropped(mail)
+        else:
+            unknown = cause.type == steps.NO_ADDRESS
+            self.case.mail_failed(mail, None if unknown else cause.message, now)
+
+    def _activated(self, answer: steps.PortalAnswer) -> bool:
+        self.case.activated = self.case.activated or answer.activated
+        return answer.activated
+
+    def _portal(self, fence: int, reason: str = "") -> steps.PortalCommand:
+        return steps.PortalCommand(
+            training_id=self.case.training_id,
+            fence=fence,
+            reason=reason,
+            grounds=self._grounds(),
+            order=self.case.order,
+        )
+
+    def _grounds(self) -> dict[str, str]:
+        now, case = workflow.now(), self.case
+        met = {each: case.evidence.met(each, now, case.terms) for each in Requirement}
+        return {each.value: at.isoformat() for each, at in met.items() if at is not None}
+
+    def _history_is_long(self) -> bool:
+        return workflow.info().is_continue_as_new_suggested()
+
+    def _continued(self) -> AccessInput:
+        return AccessInput(
+            training_id=self.case.training_id,
+            terms=self.case.terms,
+            case=self.case,
+            updates_done=self._updates_done,
+        )
+
+    def _publish_unless_due(self) -> None:
+        """Tells people what changed; where a step is due, that step tells them."""
+        if self.case.due(workflow.now()) is Due.NOTHING:
+            self._publish()
+
+    def _publish(self) -> None:
+        now = workflow.now()
+        workflow.set_current_details(presentation.details(self.case, now))
+        attributes = search_attributes.of(self.case, now)
+        changed = [
+            update for name, update in attributes.items() if self._published.get(name) != update
+        ]
+        if changed:
+            workflow.upsert_search_attributes(changed)
+            self._published = attributes
+
+
+def _refused(message: str) -> ApplicationError:
+    return ApplicationError(message, type="Refused", non_retryable=True)

@@ -1,0 +1,145 @@
+"""The contract: every id, name and message that another system or a person can rely on.
+
+| kind | names |
+| --- | --- |
+| workflows | ``RosterIntake`` (``roster-{submission}``), ``AssisterAccess`` (``assister-{id}``) |
+| signals | ``roster_recorded``, ``certification_recorded``, ``training_completed``, |
+| | ``assessment_scored``, ``result_voided``, ``account_activated`` |
+| updates | ``resend_activation``, ``reissue_activation``, ``email_corrected``, |
+| | ``suspend_access``, ``reinstate_access``, ``close_case``; ``release``, ``discard`` (intake) |
+| queries | ``status``; ``progress`` (intake) |
+
+Nothing in a message names a person: no names, e-mail addresses or phone numbers.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+from policy.case import Case, Order
+from policy.requirements import TrainingId
+from policy.terms import Terms
+
+ASSISTER_ACCESS = "AssisterAccess"
+ROSTER_INTAKE = "RosterIntake"
+
+
+def assister_workflow_id(training_id: str) -> str:
+    """The id of an assister's case: one is open at a time."""
+    return f"assister-{training_id}"
+
+
+def roster_workflow_id(submission_id: str) -> str:
+    """The id of a submission's intake."""
+    return f"roster-{submission_id}"
+
+
+def _impersonal(text: str) -> str:
+    if "@" in text or re.search(r"\d{3}[-. )]*\d{3}[-. ]*\d{4}", text):
+        raise ValueError(
+            "leave out e-mail addresses and phone numbers: whoever can open the case reads this"
+        )
+    return text
+
+
+Impersonal = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=300),
+    AfterValidator(_impersonal),
+]
+
+
+class StaffAct(BaseModel):
+    """What every staff update takes.
+
+    Attributes:
+        by: Who acts: a staff id, not an e-mail address.
+        reason: Why, for the audit trail.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Annotated[Impersonal, StringConstraints(max_length=60)]
+    reason: Impersonal
+
+    @property
+    def order(self) -> Order:
+        """The act as the case keeps it."""
+        return Order(by=self.by, reason=self.reason)
+
+
+class AccessInput(BaseModel):
+    """Starts ``AssisterAccess``; ``case`` is set where a run continues an earlier one."""
+
+    training_id: TrainingId
+    terms: Terms = Terms()
+    case: Case | None = None
+    updates_done: list[str] = []
+
+
+class RequirementStatus(BaseModel):
+    """One requirement, as it stands."""
+
+    met: bool
+    at: datetime | None
+    who: str
+
+
+class AttentionStatus(BaseModel):
+    """What a person must do, and why."""
+
+    since: datetime
+    problem: str
+    remedy: str
+
+
+class MailStatus(BaseModel):
+    """A mail: sent, or waiting."""
+
+    kind: str
+    sent_at: datetime | None
+
+
+class Status(BaseModel):
+    """The answer of the ``status`` query."""
+
+    training_id: str
+    stage: str
+    outcome: str | None
+    agency_id: str | None
+    assister_type: str | None
+    requirements: dict[str, RequirementStatus]
+    missing: list[str]
+    waiting_on: list[str]
+    who_must_act: list[str]
+    attention: list[AttentionStatus]
+    next_deadline: datetime | None
+    activation_expires: datetime | None
+    certified_until: datetime | None
+    reference_number: str | None
+    mails: list[MailStatus]
+    happenings: list[str]
+    allowed: list[str]
+    """Updates that staff can use now."""
+
+
+class IntakeProgress(BaseModel):
+    """The answer of the ``progress`` query."""
+
+    submission_id: str
+    stage: str
+    rows: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    opened: int = 0
+    suspensions: int = 0
+    with_access: int = 0
+
+
+class IntakeInput(BaseModel):
+    """Starts ``RosterIntake``: the rows are in the records."""
+
+    submission_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{6,40}$")]
+    terms: Terms = Terms()

@@ -1,0 +1,191 @@
+"""What the workflows ask of the activities: names, arguments and answers.
+
+The workflows know the steps, not the code behind them; the activities register under these names.
+Dates come back as absolute times: calendars are consulted out there, never in a workflow.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from policy.case import Order, Outcome
+from policy.mails import MailKind
+from policy.requirements import Evidence
+from policy.terms import Terms
+
+ArgumentT = TypeVar("ArgumentT", bound=BaseModel)
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Step(Generic[ArgumentT, AnswerT]):
+    """An activity as the workflows see it."""
+
+    name: str
+    argument: type[ArgumentT]
+    answer: type[AnswerT]
+
+
+# Failures that no retry can mend; the workflows park what they concern.
+
+ADDRESS_REFUSED = "AddressRefused"
+MESSAGE_REFUSED = "MessageRefused"
+NO_ADDRESS = "NoAddress"
+PORTAL_REFUSED = "PortalRefused"
+STALE = "Stale"
+
+
+class Nothing(BaseModel):
+    """An answer that says no more than: done."""
+
+
+class OpeningRequest(BaseModel):
+    """A case opens at ``opened_at``."""
+
+    training_id: str
+    opened_at: datetime
+    terms: Terms
+
+
+class Opening(BaseModel):
+    """When to remind of missing requirements, and what is known already.
+
+    Attributes:
+        fence: The newest command that the portal has seen.
+        earlier: What an earlier case of the same assister had recorded.
+    """
+
+    reminders_at: list[datetime]
+    fence: int
+    earlier: Evidence
+
+
+class CertificationDatesRequest(BaseModel):
+    """A certification whose last valid day is ``valid_through``."""
+
+    valid_through: date
+    now: datetime
+    terms: Terms
+
+
+class CertificationDates(BaseModel):
+    """The first moment after the last valid day, and the warnings before it."""
+
+    ends_at: datetime
+    warnings_at: list[datetime]
+
+
+class EnrollmentRequest(BaseModel):
+    """Make the account, once, and issue a registration number.
+
+    Attributes:
+        grounds: When each requirement was met, for the audit trail.
+    """
+
+    training_id: str
+    fence: int
+    now: datetime
+    terms: Terms
+    grounds: dict[str, str]
+    order: Order | None
+
+
+class Enrollment(BaseModel):
+    """The account and the life of its registration number."""
+
+    reference_number: str
+    registration: int
+    reminders_at: tuple[datetime, ...]
+    expires_at: datetime
+    reissuable_until: datetime
+
+
+class PortalCommand(BaseModel):
+    """Any other command to the portal."""
+
+    training_id: str
+    fence: int
+    reason: str = ""
+    grounds: dict[str, str] = {}
+    order: Order | None = None
+
+
+class PortalAnswer(BaseModel):
+    """Whether the assister had activated the account by then."""
+
+    activated: bool
+
+
+class CloseRequest(BaseModel):
+    """End access and keep what the case had learned.
+
+    Attributes:
+        reached_portal: The portal may have an account; otherwise it is not asked.
+    """
+
+    training_id: str
+    fence: int
+    outcome: Outcome
+    evidence: Evidence
+    order: Order | None
+    reached_portal: bool
+
+
+class MailRequest(BaseModel):
+    """One mail.
+
+    Attributes:
+        key: Idempotency key: workflow, chain of runs, and which of its mails; never the attempt.
+        subject_id: The Training ID, or the submission's id for a roster's mail.
+        facts: What the mail says beyond the records.
+    """
+
+    key: str
+    kind: MailKind
+    subject_id: str
+    registration: int = 0
+    facts: dict[str, str] = {}
+    order: Order | None = None
+
+
+class SubmissionRequest(BaseModel):
+    """A submission whose rows are in the records."""
+
+    submission_id: str
+    terms: Terms
+
+
+class Judged(BaseModel):
+    """The verdicts, counted.
+
+    Attributes:
+        suspensions: Accepted rows that would end an access that exists.
+        with_access: Assisters of the agency who have access now.
+    """
+
+    rows: int
+    accepted: int
+    rejected: int
+    suspensions: int
+    with_access: int
+
+
+class Opened(BaseModel):
+    """How many accepted rows have reached their case so far."""
+
+    opened: int
+    remaining: int
+
+
+OPEN_CASE = Step("open_case", OpeningRequest, Opening)
+DATE_CERTIFICATION = Step("date_certification", CertificationDatesRequest, CertificationDates)
+ENROLL = Step("enroll", EnrollmentRequest, Enrollment)
+EXPIRE = Step("expire_activation", PortalCommand, PortalAnswer)
+SUSPEND = Step("suspend_access", PortalCommand, PortalAnswer)
+REINSTATE = Step("reinstate_access", PortalCommand, PortalAnswer)
+CLOSE = Step("close_case", CloseRequest, Nothing)
+SEND_MAIL = Step("send_mail", MailRequest, Nothing)
+JUDGE_ROSTER = Step("judge_roster", SubmissionRequest, Judged)
+OPEN_CASES = Step("open_cases", SubmissionRequest, Opened)
