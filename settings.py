@@ -6,23 +6,14 @@ one-machine stack. The Temporal connection is not in here: it is read by ``tempo
 under Temporal's own names (``TEMPORAL_ADDRESS``, ``TEMPORAL_NAMESPACE``, ``TEMPORAL_API_KEY``, …).
 """
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mail.transport import Security
 from policy.terms import Terms
-
-
-class SmtpSecurity(StrEnum):
-    """How the relay's connection is protected. Opportunistic TLS is not offered: it can be
-    downgraded by whoever sits between."""
-
-    NONE = "none"
-    STARTTLS = "starttls"
-    IMPLICIT = "implicit"
 
 
 class Settings(BaseSettings):
@@ -40,7 +31,7 @@ class Settings(BaseSettings):
 
     smtp_host: str = "127.0.0.1"
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 8025
-    smtp_security: SmtpSecurity = SmtpSecurity.NONE
+    smtp_security: Security = Security.NONE
     smtp_username: str = ""
     smtp_password: SecretStr = SecretStr("")
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4

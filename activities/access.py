@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Container
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -121,9 +122,11 @@ class AccessActivities:
             )
             case_id = assister_workflow_id(request.training_id)
             entries = await audit.entries_of(session, case_id)
-            done = {"fence": request.fence, "outcome": str(request.outcome)}
+            done: dict[str, Any] = {"fence": request.fence, "outcome": str(request.outcome)}
             if not any(each.act == "case_closed" and each.details == done for each in entries):
-                await audit.append(session, case_id, "case_closed", at=now, by="system", **done)
+                await audit.append(
+                    session, case_id, "case_closed", at=now, by="system", clause="", **done
+                )
         return steps.Nothing()
 
     async def _answered(

@@ -32,3 +32,11 @@ class Terms(BaseModel):
     requirement_reminder_days: tuple[Days, ...] = (14, 30, 60)
     certification_warning_days: tuple[Days, ...] = (30, 7)
     """Warned this many days before a certification ends."""
+    fuse_count: Annotated[int, Field(ge=0)] = 5
+    fuse_percent: Annotated[int, Field(ge=0, le=100)] = 20
+    """A roster that would suspend more than this many, and this share, of an agency's assisters
+    with access is held for a person."""
+
+    def holds(self, suspensions: int, with_access: int) -> bool:
+        """Whether the mass-change fuse trips."""
+        return suspensions > self.fuse_count and suspensions * 100 > self.fuse_percent * with_access

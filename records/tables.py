@@ -99,6 +99,8 @@ class SubmissionRow(SQLModel, table=True):
     verdict: str | None = None
     training_id: str = ""
     reasons: list[dict[str, str]] = Field(sa_column=Column(JSON, nullable=False))
+    contact_changed: bool = False
+    """The row brought another certification e-mail than the one on record."""
     opened: bool = False
     """The case has been told of the row."""
 

@@ -1,0 +1,272 @@
+"""Handing a message to the relay over pooled SMTP connections, and saying exactly what failed.
+
+MAIL, RCPT and DATA are given one by one: a connection lost before DATA has sent nothing, one lost
+in DATA may have. Relays repeat addresses in their replies, so no reply text leaves this module.
+"""
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+
+import aiosmtplib
+from aiosmtplib import SMTP
+
+MAX_IDLE = 20.0
+"""Seconds after which an unused connection is not trusted any more."""
+MAX_USES = 50
+GREYLISTED = timedelta(minutes=5)
+FULL_MAILBOX = timedelta(hours=4)
+MISCONFIGURED = timedelta(minutes=5)
+
+BAD_ADDRESS = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"}
+OPERATOR_CODES = {530, 534, 535, 538}
+
+
+class Security(StrEnum):
+    """How the connection is protected. Opportunistic TLS is not offered: it can be downgraded."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
+
+
+class FailureKind(StrEnum):
+    """Who must act on a failure."""
+
+    ADDRESS = "address"
+    """A person must mend the recipient's address."""
+    MESSAGE = "message"
+    """The relay refuses this message for good."""
+    CONFIGURATION = "configuration"
+    """The operator must mend the relay's settings; retried until then."""
+    TRANSIENT = "transient"
+    """Passes by itself."""
+
+
+class MailFailure(Exception):
+    """A message that was not, or not certainly, taken.
+
+    Attributes:
+        summary: What went wrong, safe to keep: codes, no addresses.
+        ambiguous: The relay may have taken it all the same.
+        retry_after: The earliest sensible next try.
+    """
+
+    def __init__(
+        self,
+        kind: FailureKind,
+        summary: str,
+        *,
+        ambiguous: bool = False,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(summary)
+        self.kind = kind
+        self.summary = summary
+        self.ambiguous = ambiguous
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The relay has taken the message; ``reply`` is its code."""
+
+    reply: str
+
+
+@dataclass
+class _Connection:
+    client: SMTP
+    uses: int = 0
+    idle_since: float = 0.0
+
+
+class Transport:
+    """Sends messages through one relay.
+
+    Args:
+        timeout: Seconds for a whole delivery.
+        connections: The most connections open at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        security: Security = Security.NONE,
+        username: str = "",
+        password: str = "",
+        connections: int = 4,
+        timeout: float = 20.0,
+        local_hostname: str = "localhost",
+    ) -> None:
+        self._new_client = partial(
+            SMTP,
+            hostname=host,
+            port=port,
+            use_tls=security is Security.IMPLICIT,
+            start_tls=security is Security.STARTTLS,
+            username=username or None,
+            password=password or None,
+            timeout=timeout,
+            local_hostname=local_hostname,
+        )
+        self._timeout = timeout
+        self._places = asyncio.Semaphore(connections)
+        self._idle: list[_Connection] = []
+
+    async def send(self, *, sender: str, recipient: str, message: bytes) -> Receipt:
+        """Hands one message to the relay.
+
+        Raises:
+            MailFailure: If the relay did not certainly take it.
+        """
+        data_begun = False
+        try:
+            async with asyncio.timeout(self._timeout), self._connection() as connection:
+                client = await self._begun(connection, sender, len(message))
+                await client.rcpt(recipient)
+                data_begun = True
+                reply = await client.data(message)
+                return Receipt(reply=str(reply.code))
+        except MailFailure:
+            raise
+        except Exception as error:
+            raise classify(error, data_begun=data_begun) from None
+
+    async def close(self) -> None:
+        """Ends every idle connection."""
+        while self._idle:
+            connection = self._idle.pop()
+            with suppress(Exception):
+                await connection.client.quit()
+            connection.client.close()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[_Connection]:
+        async with self._places:
+            connection = self._reusable() or _Connection(self._new_client())
+            try:
+                yield connection
+            except aiosmtplib.SMTPResponseException:
+                # The relay answered properly: the connection is in step and can be used again.
+                await self._put_back(connection, after_refusal=True)
+                raise
+            except aiosmtplib.SMTPRecipientsRefused:
+                await self._put_back(connection, after_refusal=True)
+                raise
+            except BaseException:
+                # A reply may still be on its way: the next command would read it as its own.
+                connection.client.close()
+                raise
+            await self._put_back(connection)
+
+    async def _begun(self, connection: _Connection, sender: str, size: int) -> SMTP:
+        client = connection.client
+        if client.is_connected:
+            try:
+                await self._mail(client, sender, size)
+            except aiosmtplib.SMTPServerDisconnected:
+                # The relay closed it while it was idle; nothing was sent.
+                client.close()
+            else:
+                return client
+        await client.connect()
+        connection.uses = 0
+        await self._mail(client, sender, size)
+        return client
+
+    async def _mail(self, client: SMTP, sender: str, size: int) -> None:
+        if not client.last_ehlo_response:
+            await client.ehlo()
+        options = []
+        if client.supports_extension("size"):
+            options.append(f"SIZE={size}")
+        if client.supports_extension("8bitmime"):
+            options.append("BODY=8BITMIME")
+        await client.mail(sender, options=options)
+
+    def _reusable(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            fresh = time.monotonic() - connection.idle_since < MAX_IDLE
+            if fresh and connection.uses < MAX_USES and connection.client.is_connected:
+                return connection
+            connection.client.close()
+        return None
+
+    async def _put_back(self, connection: _Connection, *, after_refusal: bool = False) -> None:
+        if not connection.client.is_connected:
+            return
+        if after_refusal:
+            try:
+                await connection.client.rset()
+            except Exception:
+                connection.client.close()
+                return
+        connection.uses += 1
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+
+
+def classify(error: Exception, *, data_begun: bool) -> MailFailure:
+    """What an exception of a delivery means: who must act, and when to try again.
+
+    Args:
+        data_begun: The message was being handed over.
+    """
+    match error:
+        case aiosmtplib.SMTPAuthenticationError(code=code) if 400 <= code < 500:
+            return MailFailure(FailureKind.TRANSIENT, f"the relay cannot sign in now ({code})")
+        case aiosmtplib.SMTPAuthenticationError(code=code):
+            return _misconfigured(f"the relay refuses the user or password ({code})")
+        case aiosmtplib.SMTPRecipientsRefused(recipients=[first, *_]):
+            return _by_code(first.code, first.message)
+        case aiosmtplib.SMTPResponseException(code=code, message=message):
+            return _by_code(code, message)
+        case ssl.SSLError():
+            return _misconfigured("the relay's certificate cannot be verified")
+        case aiosmtplib.SMTPServerDisconnected() | aiosmtplib.SMTPTimeoutError() | TimeoutError():
+            what = "no answer from the relay"
+            if data_begun:
+                what += " after the message was handed over"
+            return MailFailure(FailureKind.TRANSIENT, what, ambiguous=data_begun)
+        case aiosmtplib.SMTPConnectError() | OSError():
+            return MailFailure(FailureKind.TRANSIENT, "the relay cannot be reached")
+        case aiosmtplib.SMTPException():
+            return _misconfigured("the relay does not offer STARTTLS or AUTH as configured")
+    return MailFailure(
+        FailureKind.TRANSIENT, f"unexpected {type(error).__name__}", ambiguous=data_begun
+    )
+
+
+def _by_code(code: int, text: str) -> MailFailure:
+    enhanced = re.match(r"[245]\.\d{1,3}\.\d{1,3}\b", text)
+    status = enhanced[0] if enhanced else ""
+    said = f"{code} {status}".strip()
+    if code in OPERATOR_CODES:
+        return _misconfigured(f"the relay wants a sign-in ({said})")
+    if status == "5.2.2" or code == 452:
+        return MailFailure(
+            FailureKind.TRANSIENT, f"the mailbox is full ({said})", retry_after=FULL_MAILBOX
+        )
+    if 400 <= code < 500:
+        delay = GREYLISTED if code in (450, 451) else None
+        return MailFailure(
+            FailureKind.TRANSIENT, f"the relay asks to try later ({said})", retry_after=delay
+        )
+    if status in BAD_ADDRESS or (not status and code in (550, 551, 553)):
+        return MailFailure(FailureKind.ADDRESS, f"the address was refused ({said})")
+    return MailFailure(FailureKind.MESSAGE, f"the relay refused the message ({said})")
+
+
+def _misconfigured(summary: str) -> MailFailure:
+    return MailFailure(FailureKind.CONFIGURATION, summary, retry_after=MISCONFIGURED)

@@ -1,0 +1,183 @@
+"""A learning centre's export: one event a row, a verdict for each."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from policy.calendar import CENTRAL
+from policy.requirements import (
+    AssessmentScored,
+    CertificationRecorded,
+    Fact,
+    TrainingCompleted,
+)
+from policy.roster import TRAINING_ID, Reason, Row
+from policy.terms import PORTAL_COURSE
+from rosters.files import Table, read_table
+
+REQUIRED = {"training_id": "Training ID", "event": "Event", "date": "Date"}
+COLUMNS = REQUIRED | {
+    "course": "Course",
+    "score": "Score",
+    "status": "Status",
+    "valid_through": "Valid Through",
+}
+SIGNALS: dict[str, str] = {
+    "certification": "certification_recorded",
+    "training": "training_completed",
+    "assessment": "assessment_scored",
+}
+CERTIFIED = {"certified": True, "not certified": False, "not-certified": False}
+
+
+class BadValue(ValueError):
+    """A value that does not say what it must; the text says what to write."""
+
+
+@dataclass(frozen=True)
+class ResultVerdict:
+    """A row's event, or why there is none."""
+
+    line: int
+    training_id: str
+    reasons: list[Reason] = field(default_factory=list)
+    signal: str = ""
+    fact: Fact | None = None
+
+    def public(self) -> dict[str, Any]:
+        """The verdict for machines."""
+        return {
+            "line": self.line,
+            "training_id": self.training_id,
+            "verdict": "rejected" if self.reasons else "accepted",
+            "reasons": [reason._asdict() for reason in self.reasons],
+        }
+
+
+def read_results(path: Path, encoding: str = "utf-8-sig") -> Table:
+    """An export.
+
+    Raises:
+        UnreadableFile: If it cannot be read.
+    """
+    return read_table(path, COLUMNS, REQUIRED, encoding)
+
+
+def judge_results(table: Table, now: datetime) -> Iterator[ResultVerdict]:
+    """A verdict for every row."""
+    for row in table:
+        yield judge_result(row, now)
+
+
+def judge_result(row: Row, now: datetime) -> ResultVerdict:
+    """The verdict on one row: its event's id follows from its content, so a repeat is known."""
+    cells = {name: cell.strip() for name, cell in row.cells.items()}
+    training_id = cells["training_id"].upper()
+    reasons: list[Reason] = [Reason("row", row.fault, "")] if row.fault else []
+
+    def read(name: str, reader: Any) -> Any:
+        try:
+            return reader(cells[name])
+        except BadValue as bad:
+            reasons.append(Reason(COLUMNS[name], str(bad), ""))
+            return None
+
+    if not TRAINING_ID.fullmatch(training_id):
+        reasons.append(Reason("Training ID", "is not seven letters or digits", "2b"))
+    event = cells["event"].casefold()
+    if event not in SIGNALS:
+        reasons.append(Reason("Event", f"write one of {', '.join(SIGNALS)}", ""))
+    occurred_at = read("date", read_moment)
+    if occurred_at is not None and occurred_at > now:
+        reasons.append(Reason("Date", "lies in the future", ""))
+    facts: dict[str, Any] = {}
+    match event:
+        case "certification":
+            facts["certified"] = read("status", read_status)
+            facts["valid_through"] = read("valid_through", read_day)
+        case "training":
+            facts["course"] = cells["course"] or PORTAL_COURSE
+        case "assessment":
+            facts["course"] = cells["course"] or PORTAL_COURSE
+            facts["score"] = read("score", read_score)
+    if reasons:
+        return ResultVerdict(row.line, training_id, reasons)
+    return _event(row.line, training_id, event, occurred_at, facts)
+
+
+def event_id(training_id: str, signal: str, occurred_at: datetime, facts: dict[str, Any]) -> str:
+    """An id that the same event always has."""
+    content = f"{training_id}|{signal}|{occurred_at.isoformat()}|{sorted(facts.items())}"
+    return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+
+def read_score(text: str) -> Decimal:
+    """A percentage, compared later as it stands."""
+    try:
+        score = Decimal(text.removesuffix("%").strip())
+    except InvalidOperation:
+        raise BadValue("is not a number; write a percentage such as 82.5") from None
+    if not score.is_finite() or not 0 <= score <= 100 or len(text) > 12:
+        raise BadValue("is not a percentage between 0 and 100")
+    return score
+
+
+def read_moment(text: str) -> datetime:
+    """When something happened: a date is the start of that day in Central time."""
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return datetime.combine(date.fromisoformat(text), time(), CENTRAL).astimezone(UTC)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadValue("is not a date; write 2026-11-02 or 2026-11-02T15:04:00-06:00") from None
+    local = moment if moment.tzinfo else moment.replace(tzinfo=CENTRAL)
+    try:
+        return local.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise BadValue("is not a date that can be used") from None
+
+
+def read_day(text: str) -> date | None:
+    """A last valid day; empty for none."""
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise BadValue("is not a date; write 2027-10-15") from None
+    if not 2000 <= day.year <= 2200:
+        raise BadValue("is not a date between 2000 and 2200")
+    return day
+
+
+def read_status(text: str) -> bool:
+    """Certified or not certified."""
+    certified = CERTIFIED.get(text.casefold())
+    if certified is None:
+        raise BadValue("write Certified or Not Certified")
+    return certified
+
+
+def _event(
+    line: int, training_id: str, event: str, occurred_at: datetime, facts: dict[str, Any]
+) -> ResultVerdict:
+    kinds: dict[str, type[Fact]] = {
+        "certification": CertificationRecorded,
+        "training": TrainingCompleted,
+        "assessment": AssessmentScored,
+    }
+    signal = SIGNALS[event]
+    identity = event_id(training_id, signal, occurred_at, facts)
+    try:
+        fact = kinds[event](event_id=identity, occurred_at=occurred_at, **facts)
+    except ValidationError:
+        reason = Reason("Course", "holds characters that a course id cannot have", "")
+        return ResultVerdict(line, training_id, [reason])
+    return ResultVerdict(line, training_id, [], signal, fact)
