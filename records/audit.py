@@ -53,7 +53,7 @@ async def append(
     if session.get_bind().dialect.name == "postgresql":
         # Two transactions on one case would otherwise both read the same last entry.
         lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:case_id, 0))")
-        await session.execute(lock, {"case_id": case_id})
+        await (await session.connection()).execute(lock, {"case_id": case_id})
     newest = select(AuditEntry).where(AuditEntry.case_id == case_id)
     last = (await session.exec(newest.order_by(col(AuditEntry.sequence).desc()).limit(1))).first()
     entry = AuditEntry(

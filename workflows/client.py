@@ -52,4 +52,5 @@ async def start_intake(
 async def case_status(client: Client, training_id: str) -> Status:
     """The status of the assister's latest case."""
     handle = client.get_workflow_handle(assister_workflow_id(training_id))
-    return await handle.query("status", result_type=Status)
+    status: Status = await handle.query("status", result_type=Status)
+    return status

@@ -101,7 +101,7 @@ class RosterIntake:
     async def _rows(
         self, step: steps.Step[steps.SubmissionRequest, steps.AnswerT], summary: str
     ) -> steps.AnswerT:
-        return await workflow.execute_activity(
+        answer: steps.AnswerT = await workflow.execute_activity(
             step.name,
             self._request,
             result_type=step.answer,
@@ -110,6 +110,7 @@ class RosterIntake:
             heartbeat_timeout=HEARTBEAT,
             summary=summary,
         )
+        return answer
 
     async def _mail(self, number: int, kind: MailKind) -> None:
         counts = self._progress.model_dump(exclude={"submission_id", "stage"})

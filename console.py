@@ -1,0 +1,78 @@
+"""Tables for people."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from policy.calendar import CENTRAL
+from workflows.contract import Status
+
+out = Console()
+err = Console(stderr=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table; cells are shown as they are, never read as markup."""
+    made = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(each) for each in row))
+    return made
+
+
+def verdicts(shown: Sequence[dict[str, Any]], *, only_rejected: bool = False) -> Table:
+    """Rows with their verdicts, and every reason of a rejected one."""
+    rows = []
+    for each in shown:
+        if each["verdict"] == "accepted":
+            if not only_rejected:
+                rows.append((each["line"], each["training_id"], "accepted", "", "", ""))
+            continue
+        for reason in each["reasons"]:
+            rows.append(
+                (
+                    each["line"],
+                    each["training_id"],
+                    "rejected",
+                    reason["field"],
+                    reason["message"],
+                    reason["clause"],
+                )
+            )
+    return table("Verdicts", ("line", "Training ID", "verdict", "field", "reason", "policy"), rows)
+
+
+def status(shown: Status) -> list[Table]:
+    """A case: where it stands, its requirements and its mails."""
+    about = [
+        ("stage", shown.stage),
+        ("agency", shown.agency_id),
+        ("type", shown.assister_type),
+        ("who must act", "; ".join(shown.who_must_act)),
+        ("next deadline", shown.next_deadline),
+        ("reference number", shown.reference_number),
+        *((f"attention: {each.problem}", each.remedy) for each in shown.attention),
+        ("staff can use", ", ".join(shown.allowed)),
+    ]
+    requirements = [
+        (name, "yes" if each.met else "no", each.at) for name, each in shown.requirements.items()
+    ]
+    return [
+        table(f"Assister {shown.training_id}", ("", ""), about),
+        table("Requirements", ("requirement", "met", "since"), requirements),
+        table("Mails", ("mail", "sent"), [(e.kind, e.sent_at or "waiting") for e in shown.mails]),
+    ]
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "—"
+        case datetime():
+            return f"{value.astimezone(CENTRAL):%Y-%m-%d %H:%M} Central"
+    return escape(str(value))

@@ -1,0 +1,94 @@
+"""Temporal's own server, from the wheel beside this interpreter or wherever there is one.
+
+The experimental time skipping is used here only.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import TimeSkipper, TimeSkippingConfig, WorkflowEnvironment
+
+from workflows import search_attributes
+
+STARTUP = timedelta(seconds=30)
+TIME_SKIPPING = {
+    "frontend.WorkflowTimeSkippingEnabled": "true",
+    "history.timerProcessorMaxTimeShift": '"10ms"',
+}
+BUTTONS_OFF = (
+    "TEMPORAL_WORKFLOW_TERMINATE_DISABLED",
+    "TEMPORAL_WORKFLOW_RESET_DISABLED",
+    "TEMPORAL_BATCH_ACTIONS_DISABLED",
+    "TEMPORAL_START_WORKFLOW_DISABLED",
+)
+"""What staff must not be able to do from the Web UI; cancelling is a clean close and stays."""
+
+
+def find_server() -> str | None:
+    """The ``temporal`` program beside this interpreter or on PATH; None where there is none."""
+    beside = Path(sys.executable).parent / "temporal"
+    return str(beside) if beside.exists() else shutil.which("temporal")
+
+
+@asynccontextmanager
+async def temporal_server(
+    *,
+    database: Path | None = None,
+    port: int | None = None,
+    ui_port: int | None = None,
+    dynamic_config: Mapping[str, str] = TIME_SKIPPING,
+) -> AsyncIterator[WorkflowEnvironment]:
+    """A server for as long as the context is open.
+
+    Args:
+        database: Where it keeps its state; None keeps none.
+        ui_port: The Web UI's port; None runs without it.
+    """
+    arguments = ["--ui-disable-news-fetch"]
+    if database is not None:
+        arguments += ["--sqlite-pragma", "journal_mode=wal"]
+    for name, value in dynamic_config.items():
+        arguments += ["--dynamic-config-value", f"{name}={value}"]
+    os.environ.update(dict.fromkeys(BUTTONS_OFF, "true"))
+    environment = None
+    for attempt in (1, 2):
+        try:
+            environment = await WorkflowEnvironment.start_local(
+                data_converter=pydantic_data_converter,
+                port=port,
+                ui=ui_port is not None,
+                ui_port=ui_port,
+                search_attributes=search_attributes.ALL,
+                dev_server_existing_path=find_server(),
+                dev_server_database_filename=str(database) if database else None,
+                dev_server_log_level="error",
+                dev_server_extra_args=arguments,
+                dev_server_startup_timeout=STARTUP,
+            )
+            break
+        except RuntimeError:
+            # Under load the server can miss even a long deadline, once.
+            if attempt == 2:
+                raise
+    assert environment is not None
+    try:
+        yield environment
+    finally:
+        # A signal that ends this program reaches the server too; then there is nothing to end.
+        await asyncio.shield(environment.shutdown())
+
+
+async def skip_time(
+    client: Client, handle: WorkflowHandle[object, object], span: timedelta
+) -> None:
+    """Lets ``span`` pass for one workflow, firing its timers in order."""
+    skipper = TimeSkipper(client, config=TimeSkippingConfig(enabled=False))
+    await skipper.fast_forward(handle, span)

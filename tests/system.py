@@ -1,0 +1,191 @@
+"""A whole system under test, and the events of an assister's way through it."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle
+
+from activities.relay import relay_activations
+from embedded.inbox import Inbox, body_of
+from embedded.temporal_server import skip_time
+from mail.transport import Transport
+from policy.requirements import (
+    AccountActivated,
+    AssessmentScored,
+    AssisterType,
+    CertificationRecorded,
+    Fact,
+    RosterRecorded,
+    TrainingCompleted,
+)
+from portal.embedded import EmbeddedPortal
+from records.database import Database
+from records.people import record_agency
+from records.tables import Assister, Submission
+from settings import Settings
+from workflows.client import case_status, tell_case
+from workflows.contract import Status, assister_workflow_id
+
+SECRET = "a secret of the tests, 32 characters and more"
+LONG_AGO = datetime(2026, 1, 5, 15, tzinfo=UTC)
+AGENCY = "AG-100"
+CONTACT = "pat.contact@agency.example.org"
+
+
+@dataclass
+class System:
+    """A whole system under test: real server, real database, real SMTP."""
+
+    client: Client
+    settings: Settings
+    database: Database
+    portal: EmbeddedPortal
+    transport: Transport
+    inbox: Inbox
+
+    async def tell(self, training_id: str, signal: str, fact: Fact) -> None:
+        await tell_case(
+            self.client, self.settings.task_queue, training_id, signal, fact, self.settings.terms
+        )
+
+    def case(self, training_id: str) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(assister_workflow_id(training_id))
+
+    async def status(self, training_id: str) -> Status:
+        return await case_status(self.client, training_id)
+
+    async def until(self, training_id: str, reached: Callable[[Status], bool]) -> Status:
+        """Waits for a condition of a case; a query answers once the worker has caught up."""
+        status: Status = await eventually(lambda: self.status(training_id), reached)
+        return status
+
+    async def skip(self, training_id: str, **span: float) -> None:
+        await skip_time(self.client, self.case(training_id), timedelta(**span))
+
+    def mails(self, *, to: str = "") -> list[tuple[str, str]]:
+        """Subject and text of every mail received, oldest first."""
+        return [
+            (str(each["Subject"]), body_of(each))
+            for each in self.inbox.messages()
+            if to in str(each["To"])
+        ]
+
+    async def act(self, training_id: str, update: str, reason: str = "a test") -> str:
+        answer: str = await self.case(training_id).execute_update(
+            update, {"by": "staff-1", "reason": reason}
+        )
+        return answer
+
+    async def activate(self, training_id: str, registration: int = 1) -> None:
+        """What the portal's page does."""
+        number = await self.portal.registration_number(training_id, registration)
+        await self.portal.activate(number)
+        await relay_activations(
+            self.portal, self.client, self.settings.task_queue, self.settings.terms
+        )
+
+
+async def eventually(ask: Callable[[], Awaitable[Any]], reached: Callable[[Any], bool]) -> Any:
+    """Asks until the answer is the one awaited; the test's own timeout bounds it."""
+    deadline = asyncio.get_running_loop().time() + 30
+    while True:
+        answer = await ask()
+        if reached(answer):
+            return answer
+        assert asyncio.get_running_loop().time() < deadline, f"never reached; last: {answer}"
+        await asyncio.sleep(0.02)
+
+
+async def record_people(database: Database, *training_ids: str) -> None:
+    """The agency and its contact, and assisters on its roster."""
+    async with database.transaction() as session:
+        await record_agency(session, AGENCY, "North Star Health", [("Pat Contact", CONTACT)])
+        if training_ids:
+            await session.merge(
+                Submission(
+                    id="s0",
+                    agency_id=AGENCY,
+                    roster_type="navigator",
+                    contact_id=1,
+                    filename="roster.csv",
+                    digest="",
+                    rows=0,
+                    number=0,
+                    submitted_at=LONG_AGO,
+                )
+            )
+            await session.flush()
+        for training_id in training_ids:
+            email = f"{training_id.lower()}@assisters.example.org"
+            session.add(
+                Assister(
+                    training_id=training_id,
+                    agency_id=AGENCY,
+                    assister_type="navigator",
+                    first_name="Ann",
+                    last_name=f"Lee-{training_id}",
+                    email=email,
+                    mailbox_key=email,
+                    public_phone="+16515550123",
+                    public_email="help@agency.example.org",
+                    business_address="",
+                    languages="",
+                    counties="",
+                    submission_id="s0",
+                    updated_at=LONG_AGO,
+                )
+            )
+
+
+_ids = iter(range(1, 10_000_000))
+
+
+def new_training_id() -> str:
+    """One that no other test of the session uses: workflow ids are shared on the server."""
+    return f"T{os.getpid() % 100:02}{next(_ids):04}"
+
+
+def facts(at: datetime = LONG_AGO, *, score: str = "70") -> dict[str, Fact]:
+    """An event for each of the four requirements, by signal."""
+    return {
+        "roster_recorded": RosterRecorded(
+            event_id="roster-1",
+            occurred_at=at,
+            agency_id=AGENCY,
+            assister_type=AssisterType.NAVIGATOR,
+            approved=True,
+            employed=True,
+        ),
+        "certification_recorded": CertificationRecorded(
+            event_id="certification-1", occurred_at=at, certified=True
+        ),
+        "training_completed": TrainingCompleted(event_id="training-1", occurred_at=at),
+        "assessment_scored": AssessmentScored(
+            event_id="assessment-1", occurred_at=at, score=Decimal(score)
+        ),
+    }
+
+
+def activated(registration: int = 1) -> AccountActivated:
+    """The portal's word that a registration number was used."""
+    return AccountActivated(
+        event_id=f"portal-{registration}", occurred_at=LONG_AGO, registration=registration
+    )
+
+
+async def meet_requirements(system: System, training_id: str) -> Status:
+    """Tells a case all four requirements and waits for the activation mail."""
+    for signal, fact in facts().items():
+        await system.tell(training_id, signal, fact)
+    return await system.until(
+        training_id,
+        lambda status: (
+            status.stage == "awaiting_activation"
+            and any(each.kind == "activation" and each.sent_at for each in status.mails)
+        ),
+    )

@@ -1,0 +1,42 @@
+"""The whole way of one assister, on the real server with real mail."""
+
+import pytest
+
+from records.audit import verify
+from tests.system import (
+    System,
+    meet_requirements,
+    new_training_id,
+    record_people,
+)
+
+
+@pytest.mark.clause("3")
+@pytest.mark.clause("3.1a")
+@pytest.mark.clause("3.2")
+async def test_an_assister_who_meets_everything_ends_with_a_confirmed_account(
+    each_system: System,
+) -> None:
+    system, training_id = each_system, new_training_id()
+    await record_people(system.database, training_id)
+    waiting = await meet_requirements(system, training_id)
+    assert waiting.waiting_on == ["activation"]
+    await system.activate(training_id)
+    done = await system.until(
+        training_id,
+        lambda status: any(each.kind == "confirmation" and each.sent_at for each in status.mails),
+    )
+    assert done.stage == "active"
+    subjects = [subject for subject, _ in system.mails(to=training_id.lower())]
+    assert subjects == [
+        "Set up your MNsure assister portal account",
+        "Your MNsure assister portal account has been created",
+    ]
+    number = await system.portal.reference_number(training_id)
+    assert number is not None
+    assert all(number in text for _, text in system.mails(to=training_id.lower()))
+    async with system.database.transaction() as session:
+        trail = await verify(session)
+    assert trail.breaks == []
+    history = await system.case(training_id).fetch_history()
+    assert len(history.events) <= 40
