@@ -27,23 +27,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 def verdicts(shown: Sequence[dict[str, Any]], *, only_rejected: bool = False) -> Table:
     """Rows with their verdicts, and every reason of a rejected one."""
-    rows = []
+    rows: list[Sequence[object]] = []
     for each in shown:
-        if each["verdict"] == "accepted":
-            if not only_rejected:
-                rows.append((each["line"], each["training_id"], "accepted", "", "", ""))
-            continue
-        for reason in each["reasons"]:
-            rows.append(
-                (
-                    each["line"],
-                    each["training_id"],
-                    "rejected",
-                    reason["field"],
-                    reason["message"],
-                    reason["clause"],
-                )
-            )
+        about = (each["line"], each["training_id"], each["verdict"] or "waiting")
+        if each["reasons"]:
+            rows += [(*about, e["field"], e["message"], e["clause"]) for e in each["reasons"]]
+        elif not only_rejected:
+            rows.append((*about, "", "", ""))
     return table("Verdicts", ("line", "Training ID", "verdict", "field", "reason", "policy"), rows)
 
 

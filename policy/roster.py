@@ -178,7 +178,7 @@ def judge(
     training_id = cells["training_id"].strip().upper()
     if not TRAINING_ID.fullmatch(training_id):
         reject("training_id", _training_id_fault(cells["training_id"]), "2b")
-        training_id = _shown(training_id) if training_id else ""
+        training_id = cells["training_id"].strip()[:SHOWN]
     names = {each: _name(cells[each], each, reject) for each in ("first_name", "last_name")}
     email = _certification_email(cells["email"], reject)
     if email is not None:

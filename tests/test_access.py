@@ -5,6 +5,7 @@ import pytest
 from records.audit import verify
 from tests.system import (
     System,
+    facts,
     meet_requirements,
     new_training_id,
     record_people,
@@ -40,3 +41,25 @@ async def test_an_assister_who_meets_everything_ends_with_a_confirmed_account(
     assert trail.breaks == []
     history = await system.case(training_id).fetch_history()
     assert len(history.events) <= 40
+
+
+async def test_a_refused_address_parks_the_case_until_it_is_corrected(system: System) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    address = f"{training_id.lower()}@assisters.example.org"
+    system.inbox.refusals[address] = "550 5.1.1 no such user"
+    for signal, fact in facts().items():
+        await system.tell(training_id, signal, fact)
+    parked = await system.until(training_id, lambda status: bool(status.attention))
+    assert parked.stage == "awaiting_activation"
+    assert "550 5.1.1" in parked.attention[0].problem
+    assert "correct" in parked.attention[0].remedy
+    system.inbox.refusals.clear()
+    answer = await system.act(training_id, "email_corrected")
+    assert "1" in answer
+    mended = await system.until(
+        training_id, lambda status: any(each.sent_at for each in status.mails)
+    )
+    assert mended.attention == []
+    await system.activate(training_id, 2)
+    await system.until(training_id, lambda status: status.stage == "active")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy, SearchAttributeUpdate
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
@@ -328,7 +328,7 @@ class AssisterAccess:
             )
         except Overtaken:
             return
-        except ActivityError as error:
+        except ApplicationError as error:
             self._mail_failed(mail, error)
         else:
             self.case.mail_sent(mail, workflow.now())
@@ -363,13 +363,11 @@ class AssisterAccess:
             )
         except Overtaken:
             return None
-        except ActivityError as error:
-            cause = error.cause
-            assert isinstance(cause, ApplicationError)
-            if cause.type == steps.STALE:
-                self.case.fence = max(self.case.fence, int(cause.details[0]))
+        except ApplicationError as error:
+            if error.type == steps.STALE:
+                self.case.fence = max(self.case.fence, int(error.details[0]))
             else:
-                self.case.failed(due, cause.message, workflow.now())
+                self.case.failed(due, error.message, workflow.now())
             return None
         self.case.succeeded(due)
         return answer
@@ -393,37 +391,34 @@ class AssisterAccess:
 
         Raises:
             Overtaken: If ``unless`` came true first.
-            ActivityError: If no retry can mend it.
+            ApplicationError: If no retry can mend it.
         """
+        at_once = workflow.start_local_activity(
+            step.name,
+            argument,
+            result_type=step.answer,
+            retry_policy=AT_ONCE,
+            start_to_close_timeout=AT_ONCE_TIMEOUT,
+            summary=summary,
+        )
         try:
-            return await self._unless_overtaken(
-                workflow.start_local_activity(
-                    step.name,
-                    argument,
-                    result_type=step.answer,
-                    retry_policy=AT_ONCE,
-                    start_to_close_timeout=AT_ONCE_TIMEOUT,
-                    summary=summary,
-                ),
-                unless,
-            )
-        except ActivityError as error:
-            if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
-                raise
+            return await self._unless_overtaken(at_once, unless)
+        except FailureError as error:
+            _raise_if_final(error)
         self._publish()
+        until_done = workflow.start_activity(
+            step.name,
+            argument,
+            result_type=step.answer,
+            retry_policy=UNTIL_DONE,
+            start_to_close_timeout=UNTIL_DONE_TIMEOUT,
+            summary=summary,
+        )
         try:
-            return await self._unless_overtaken(
-                workflow.start_activity(
-                    step.name,
-                    argument,
-                    result_type=step.answer,
-                    retry_policy=UNTIL_DONE,
-                    start_to_close_timeout=UNTIL_DONE_TIMEOUT,
-                    summary=summary,
-                ),
-                unless,
-                late=summary,
-            )
+            return await self._unless_overtaken(until_done, unless, late=summary)
+        except FailureError as error:
+            _raise_if_final(error)
+            raise
         finally:
             self.case.no_longer_late(summary)
 
@@ -446,7 +441,7 @@ class AssisterAccess:
         if handle.done():
             return await handle
         handle.cancel()
-        with suppress(ActivityError, asyncio.CancelledError):
+        with suppress(FailureError, asyncio.CancelledError):
             await handle
         raise Overtaken
 
@@ -499,15 +494,12 @@ class AssisterAccess:
         self.case.ignored(what, why, workflow.now())
         self._publish_unless_due()
 
-    def _mail_failed(self, mail: Mail, error: ActivityError) -> None:
-        cause = error.cause
-        assert isinstance(cause, ApplicationError)
-        now = workflow.now()
-        if cause.type == steps.STALE:
+    def _mail_failed(self, mail: Mail, error: ApplicationError) -> None:
+        if error.type == steps.STALE:
             self.case.mail_dropped(mail)
         else:
-            unknown = cause.type == steps.NO_ADDRESS
-            self.case.mail_failed(mail, None if unknown else cause.message, now)
+            unknown = error.type == steps.NO_ADDRESS
+            self.case.mail_failed(mail, None if unknown else error.message, workflow.now())
 
     def _activated(self, answer: steps.PortalAnswer) -> bool:
         self.case.activated = self.case.activated or answer.activated
@@ -557,3 +549,10 @@ class AssisterAccess:
 
 def _refused(message: str) -> ApplicationError:
     return ApplicationError(message, type="Refused", non_retryable=True)
+
+
+def _raise_if_final(error: FailureError) -> None:
+    """Raises what no retry can mend. A local activity's failure comes without its wrapper."""
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if isinstance(cause, ApplicationError) and cause.non_retryable:
+        raise cause from None

@@ -1,0 +1,226 @@
+"""The demo: the policy at work on one roster, from its rows to confirmed and expired accounts."""
+
+import asyncio
+import re
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlmodel import col, select
+
+import console
+from activities.relay import relay_activations
+from embedded.inbox import body_of
+from embedded.secret import portal_secret
+from embedded.stack import Stack, embedded_stack, free_port, until_stopped
+from embedded.temporal_server import skip_time
+from policy.requirements import AssisterType
+from portal.directory import ActivationRefused
+from portal.embedded import EmbeddedPortal
+from records.database import Database
+from records.people import record_agency
+from records.tables import SubmissionRow
+from rosters.files import read_roster, read_table
+from rosters.results import ResultVerdict, judge_results, read_results
+from rosters.submission import submit
+from settings import Settings
+from workflows.client import case_status, start_intake, tell_case
+from workflows.contract import Status, assister_workflow_id
+
+DATA = Path(__file__).parent / "demo_data"
+AGENCY = "AG-100"
+CONTACT = "pat.contact@northstar.example.org"
+NEVER_ACTIVATES = "NAV1005"
+REFUSED_ADDRESS = "farah.abdi@northstar.example.org"
+PATIENCE = 90.0
+"""Seconds after which a step of the demo counts as failed."""
+NUMBER = re.compile(r"REGISTRATION NUMBER: (\S+)")
+
+Visit = Callable[[Stack], Awaitable[None]]
+
+
+async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
+    """Runs the demo on a stack of its own, in a folder that is removed at the end.
+
+    Args:
+        keep: Leaves the stack up until Ctrl-C.
+        visit: Is shown the stack before it is taken down.
+    """
+    with tempfile.TemporaryDirectory(prefix="assister-demo-", ignore_cleanup_errors=True) as folder:
+        settings = Settings(
+            _env_file=None,
+            data_dir=Path(folder),
+            database_url="",
+            smtp_port=free_port(),
+            portal_secret=SecretStr(""),
+        )
+        ports = {"temporal_port": free_port(), "ui_port": free_port()}
+        console.out.print("Starting Temporal's server, the inbox and a worker …")
+        async with embedded_stack(settings, **ports) as stack:
+            demo = _Demo(stack)
+            try:
+                await demo.run()
+                if visit is not None:
+                    await visit(stack)
+            finally:
+                await demo.close()
+            ui = stack.environment["ASSISTER_UI_URL"]
+            if keep:
+                console.out.print(
+                    f"Temporal UI: {ui}  Mails: {stack.inbox.folder}  Ctrl-C ends it."
+                )
+                await until_stopped()
+            else:
+                console.out.print(
+                    f"Temporal UI: {ui} (closing now; `make demo KEEP=1` leaves it up for a look)"
+                )
+
+
+class _Demo:
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.settings = stack.settings
+        self.client = stack.client
+        self.database = Database(self.settings.records_url)
+        self.portal = EmbeddedPortal(self.database, portal_secret(self.settings.data_dir))
+        self.accepted: list[str] = []
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    async def run(self) -> None:
+        self.stack.inbox.refusals[REFUSED_ADDRESS] = "550 5.1.1 no such user"
+        await self._record_agency()
+        results = list(judge_results(read_results(DATA / "results.csv"), datetime.now(UTC)))
+        console.out.rule("Results of the learning center, half of them before the roster")
+        await self._tell(results[:11])
+        console.out.rule("The agency's roster")
+        await self._submit_roster()
+        await self._tell(results[11:])
+        console.out.print(
+            f"{len(results)} result rows, {sum(bool(each.reasons) for each in results)} rejected."
+        )
+        ready = ["NAV1001", "NAV1002", "NAV1003", NEVER_ACTIVATES]
+        await self._progress("Activation mails", ready, _mailed("activation"))
+        await self._until("NAV1006", lambda status: bool(status.attention))
+        console.out.rule("Activation")
+        for each in ready:
+            if each != NEVER_ACTIVATES:
+                await self._activate(each)
+        active = [each for each in ready if each != NEVER_ACTIVATES]
+        await self._progress("Confirmations", active, _mailed("confirmation"))
+        console.out.print(f"{NEVER_ACTIVATES} never activates: twelve days pass for this case …")
+        handle = self.client.get_workflow_handle(assister_workflow_id(NEVER_ACTIVATES))
+        await skip_time(self.client, handle, timedelta(days=12))
+        await self._until(NEVER_ACTIVATES, _mailed("activation_expired_agency"))
+        await self._until("NAV1004", _mailed("assessment_failed"))
+        await self._refused_activation()
+        self._show_mails()
+        await self._show_cases()
+
+    async def _record_agency(self) -> None:
+        names = ("agency_id", "agency_name", "contact_name", "contact_email")
+        columns = {name: name.replace("_", " ") for name in names}
+        async with self.database.transaction() as session:
+            for row in read_table(DATA / "agencies.csv", columns, columns):
+                cells = row.cells
+                contact = (cells["contact_name"], cells["contact_email"])
+                await record_agency(session, cells["agency_id"], cells["agency_name"], [contact])
+
+    async def _submit_roster(self) -> None:
+        done = await submit(
+            self.database,
+            read_roster(DATA / "navigators.csv"),
+            agency_id=AGENCY,
+            roster_type=AssisterType.NAVIGATOR,
+            by=CONTACT,
+            filename="navigators.csv",
+        )
+        intake = await start_intake(
+            self.client, self.settings.task_queue, done.submission_id, self.settings.terms
+        )
+        with console.out.status("Judging rows, opening cases …"):
+            await asyncio.wait_for(intake.result(), PATIENCE)
+        async with self.database.transaction() as session:
+            found = select(SubmissionRow).where(SubmissionRow.submission_id == done.submission_id)
+            rows = (await session.exec(found.order_by(col(SubmissionRow.line)))).all()
+        self.accepted = [each.training_id for each in rows if each.verdict == "accepted"]
+        console.out.print(console.verdicts([each.model_dump() for each in rows]))
+
+    async def _tell(self, results: Iterable[ResultVerdict]) -> None:
+        for each in results:
+            if each.fact is not None:
+                await tell_case(
+                    self.client,
+                    self.settings.task_queue,
+                    each.training_id,
+                    each.signal,
+                    each.fact,
+                    self.settings.terms,
+                )
+
+    async def _activate(self, training_id: str) -> None:
+        await self.portal.activate(self._number(training_id))
+        await relay_activations(
+            self.portal, self.client, self.settings.task_queue, self.settings.terms
+        )
+
+    async def _refused_activation(self) -> None:
+        try:
+            await self.portal.activate(self._number(NEVER_ACTIVATES))
+        except ActivationRefused as refusal:
+            console.out.print(f"{NEVER_ACTIVATES} tries now. The portal: “{refusal}”")
+
+    def _number(self, training_id: str) -> str:
+        """The registration number as the assister reads it in the mail."""
+        for message in self.stack.inbox.messages():
+            text = body_of(message)
+            found = NUMBER.search(text)
+            if found and _NAMES[training_id] in str(message["To"]):
+                return found[1]
+        raise AssertionError(f"no activation mail for {training_id}")
+
+    async def _until(self, training_id: str, reached: Callable[[Status], bool]) -> Status:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                status = await case_status(self.client, training_id)
+                if reached(status):
+                    return status
+                await asyncio.sleep(0.1)
+
+    async def _progress(
+        self, what: str, training_ids: list[str], reached: Callable[[Status], bool]
+    ) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeElapsedColumn(), console=console.out) as progress:
+            task = progress.add_task(what, total=len(training_ids))
+            for each in training_ids:
+                await self._until(each, reached)
+                progress.advance(task)
+
+    def _show_mails(self) -> None:
+        rows = [(each["To"], each["Subject"]) for each in self.stack.inbox.messages()]
+        console.out.print(console.table(f"{len(rows)} mails", ("to", "subject"), rows))
+
+    async def _show_cases(self) -> None:
+        rows = []
+        for each in sorted(self.accepted):
+            status = await case_status(self.client, each)
+            rows.append((each, status.stage, "; ".join(status.who_must_act), status.next_deadline))
+        columns = ("Training ID", "stage", "who must act", "next deadline")
+        console.out.print(console.table("Every accepted assister", columns, rows))
+
+
+_NAMES = {
+    "NAV1001": "ann.",
+    "NAV1002": "bao.",
+    "NAV1003": "carmen.",
+    NEVER_ACTIVATES: "efua.",
+}
+
+
+def _mailed(kind: str) -> Callable[[Status], bool]:
+    return lambda status: any(each.kind == kind and each.sent_at for each in status.mails)

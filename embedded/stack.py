@@ -1,0 +1,125 @@
+"""The embedded stack: Temporal's server, an inbox and a worker, as processes of one program."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.panel import Panel
+from temporalio.client import Client
+
+import console
+from embedded.inbox import Inbox, mail_inbox
+from embedded.secret import portal_secret
+from embedded.temporal_server import TIME_SKIPPING, temporal_server
+from records.schema import migrate
+from settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPORAL_PORT = 7233
+UI_PORT = 8233
+RESTART_PAUSE = 0.5
+
+
+@dataclass
+class Stack:
+    """A running stack.
+
+    Attributes:
+        environment: What another process needs to work with it.
+    """
+
+    client: Client
+    inbox: Inbox
+    settings: Settings
+    environment: dict[str, str]
+
+
+@asynccontextmanager
+async def embedded_stack(
+    settings: Settings, *, temporal_port: int, ui_port: int
+) -> AsyncIterator[Stack]:
+    """The stack for as long as the context is open; its data stays in the data folder."""
+    data = settings.data_dir.resolve()
+    await asyncio.to_thread(portal_secret, data)
+    await migrate(settings.records_url)
+    async with (
+        mail_inbox(data / "inbox", settings.smtp_port) as inbox,
+        temporal_server(
+            database=data / "temporal.db",
+            port=temporal_port,
+            ui_port=ui_port,
+            dynamic_config=TIME_SKIPPING,
+        ) as server,
+    ):
+        environment = {
+            "TEMPORAL_ADDRESS": f"127.0.0.1:{temporal_port}",
+            "ASSISTER_DATA_DIR": str(data),
+            "ASSISTER_DATABASE_URL": settings.database_url,
+            "ASSISTER_SMTP_PORT": str(inbox.port),
+            "ASSISTER_UI_URL": f"http://127.0.0.1:{ui_port}",
+        }
+        workers = asyncio.create_task(_keep_worker(environment, data / "worker.log"))
+        try:
+            yield Stack(server.client, inbox, settings, environment)
+        finally:
+            workers.cancel()
+            with suppress(asyncio.CancelledError):
+                await workers
+
+
+async def run_stack(settings: Settings) -> None:
+    """Runs the stack until Ctrl-C or SIGTERM."""
+    async with embedded_stack(settings, temporal_port=TEMPORAL_PORT, ui_port=UI_PORT) as stack:
+        console.out.print(
+            Panel(
+                f"Temporal UI  {stack.environment['ASSISTER_UI_URL']}\n"
+                f"Mails        {stack.inbox.folder / 'index.html'}\n"
+                f"Worker log   {settings.data_dir / 'worker.log'}\n"
+                "In another terminal: starter.py agencies import …, starter.py rosters submit …\n"
+                "Ctrl-C stops it; the data stays.",
+                title="Running",
+            )
+        )
+        await until_stopped()
+
+
+async def until_stopped() -> None:
+    """Waits for Ctrl-C or SIGTERM."""
+    stop = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    await stop.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _keep_worker(environment: dict[str, str], log: Path) -> None:
+    """Runs a worker, and another whenever it dies: the work goes on where it was."""
+    with log.open("ab") as output:
+        while True:
+            worker = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(ROOT / "worker.py"),
+                env=os.environ | environment,
+                stdout=output,
+                stderr=output,
+            )
+            try:
+                await worker.wait()
+                await asyncio.sleep(RESTART_PAUSE)
+            finally:
+                if worker.returncode is None:
+                    worker.terminate()
+                    await worker.wait()
