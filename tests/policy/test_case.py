@@ -1,0 +1,712 @@
+"""The procedure without a server: what is due, what is refused, and what may never happen."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import permutations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from policy.case import Activation, Case, Due, Mail, Order, Outcome, Stage, waiting_on, who_must_act
+from policy.mails import MailKind, Recipient
+from policy.requirements import (
+    AccountActivated,
+    AssessmentScored,
+    AssisterType,
+    CertificationRecorded,
+    Evidence,
+    Fact,
+    Requirement,
+    ResultVoided,
+    RosterRecorded,
+    TrainingCompleted,
+)
+from policy.terms import Terms
+
+NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
+ORDER = Order(by="staff-1", reason="a test")
+
+
+def roster(
+    hours: float = 0, *, agency: str = "A", approved: bool = True, employed: bool = True
+) -> RosterRecorded:
+    return RosterRecorded(
+        event_id=f"roster-{agency}-{hours}",
+        occurred_at=NOW + timedelta(hours=hours),
+        agency_id=agency,
+        assister_type=AssisterType.NAVIGATOR,
+        approved=approved,
+        employed=employed,
+    )
+
+
+def certified(
+    hours: float = 0, *, yes: bool = True, through: date | None = None
+) -> CertificationRecorded:
+    return CertificationRecorded(
+        event_id=f"certification-{hours}-{yes}-{through}",
+        occurred_at=NOW + timedelta(hours=hours),
+        certified=yes,
+        valid_through=through,
+    )
+
+
+def trained(name: str = "training", course: str = "assister-portal") -> TrainingCompleted:
+    return TrainingCompleted(event_id=name, occurred_at=NOW, course=course)
+
+
+def scored(
+    percent: str = "70", name: str = "pass", course: str = "assister-portal"
+) -> AssessmentScored:
+    return AssessmentScored(event_id=name, occurred_at=NOW, score=Decimal(percent), course=course)
+
+
+def new_case() -> Case:
+    case = Case(training_id="ABC1234", opened_at=NOW)
+    assert case.due(NOW) is Due.OPENING
+    case.planned(0, [NOW + timedelta(days=14), NOW + timedelta(days=30)], Evidence(), NOW)
+    return case
+
+
+def ready_case() -> Case:
+    case = new_case()
+    case.record_roster(roster(), NOW)
+    case.record_certification(certified(), NOW)
+    case.record_training(trained(), NOW)
+    case.record_assessment(scored(), NOW)
+    return case
+
+
+def enrolled_case(now: datetime = NOW, registration: int = 1) -> Case:
+    case = ready_case()
+    enroll(case, now, registration)
+    return case
+
+
+def enroll(case: Case, now: datetime, registration: int = 1) -> None:
+    assert case.due(now) is Due.ENROLLMENT
+    case.enrolling()
+    activation = Activation(
+        registration=registration,
+        issued_at=now,
+        reminders_at=(now + timedelta(days=2), now + timedelta(days=5)),
+        expires_at=now + timedelta(days=7),
+        reissuable_until=now + timedelta(days=37),
+    )
+    case.issued("1234567", activation, now)
+    case.succeeded(Due.ENROLLMENT)
+
+
+def send_all(case: Case, now: datetime = NOW) -> list[MailKind]:
+    sent = [each.kind for each in case.mails_due]
+    for mail in list(case.mails_due):
+        case.mail_sent(mail, now)
+    return sent
+
+
+def active_case() -> Case:
+    case = enrolled_case()
+    send_all(case)
+    case.record_activation(AccountActivated(event_id="p", occurred_at=NOW, registration=1), NOW)
+    assert case.due(NOW) is Due.CONFIRMATION
+    case.confirm(NOW)
+    send_all(case)
+    return case
+
+
+@pytest.mark.clause("before")
+@pytest.mark.clause("before.1")
+@pytest.mark.clause("before.2")
+@pytest.mark.clause("before.3")
+@pytest.mark.clause("before.4")
+@pytest.mark.clause("2a")
+@pytest.mark.parametrize("order", permutations(range(4)))
+def test_enrollment_is_due_after_the_last_requirement_in_any_order(order: tuple[int, ...]) -> None:
+    case = new_case()
+    steps = [
+        lambda: case.record_roster(roster(), NOW),
+        lambda: case.record_certification(certified(), NOW),
+        lambda: case.record_training(trained(), NOW),
+        lambda: case.record_assessment(scored(), NOW),
+    ]
+    for at, index in enumerate(order):
+        assert case.due(NOW) is Due.NOTHING
+        assert len(case.missing(NOW)) == 4 - at
+        assert steps[index]() is None
+        assert steps[index]() is not None, "a repetition changes nothing"
+    assert case.due(NOW) is Due.ENROLLMENT
+
+
+@pytest.mark.clause("2.2")
+@pytest.mark.parametrize(
+    ("percent", "passes"), [("69.95", False), ("69.999999", False), ("70", True), ("100", True)]
+)
+def test_mastery_is_seventy_percent_without_rounding(percent: str, passes: bool) -> None:
+    case = new_case()
+    assert case.record_assessment(scored(percent), NOW) is None
+    assert (Requirement.ASSESSMENT not in case.missing(NOW)) is passes
+    assert [each.kind for each in case.mails_due] == (
+        [] if passes else [MailKind.ASSESSMENT_FAILED]
+    )
+
+
+def test_a_failed_attempt_after_a_pass_takes_nothing_away() -> None:
+    case = ready_case()
+    case.record_assessment(scored("10", "later"), NOW)
+    assert case.missing(NOW) == []
+    assert case.mails_due == []
+
+
+def test_other_courses_do_not_count() -> None:
+    case = new_case()
+    assert "course" in (case.record_training(trained(course="security"), NOW) or "")
+    assert "course" in (case.record_assessment(scored(course="security"), NOW) or "")
+    assert len(case.missing(NOW)) == 4
+
+
+@pytest.mark.clause("1.1")
+def test_a_newer_roster_decides_by_when_it_happened_not_when_it_came() -> None:
+    case = new_case()
+    case.record_roster(roster(2, approved=False), NOW)
+    assert case.record_roster(roster(1), NOW) is None or Requirement.APPROVAL in case.missing(NOW)
+    assert Requirement.APPROVAL in case.missing(NOW)
+    case.record_roster(roster(3), NOW)
+    assert Requirement.APPROVAL not in case.missing(NOW)
+
+
+@pytest.mark.parametrize("order", permutations(range(4)))
+def test_rosters_of_two_agencies_lead_to_one_answer_in_every_order(order: tuple[int, ...]) -> None:
+    rows = [
+        roster(1, agency="A"),
+        roster(2, agency="B", approved=False),
+        roster(3, agency="B"),
+        roster(4, agency="A", employed=False),
+    ]
+    evidence = Evidence()
+    for index in order:
+        evidence.record_roster(rows[index])
+    assert evidence.approval == rows[2], "B approved last; A no longer speaks for the assister"
+
+
+def test_another_agencys_no_does_not_touch_an_approval() -> None:
+    case = active_case()
+    ignored = case.record_roster(roster(5, agency="B", approved=False), NOW)
+    assert ignored == "the assister is on another agency's roster"
+    assert case.due(NOW) is Due.NOTHING
+
+
+def test_of_two_facts_at_one_moment_the_lesser_holds() -> None:
+    for order in permutations((certified(yes=True), certified(yes=False))):
+        evidence = Evidence()
+        for each in order:
+            evidence.record_certification(each)
+        assert evidence.met(Requirement.CERTIFICATION, NOW, Terms()) is None
+
+
+def test_a_certification_with_a_last_day_waits_for_its_end_to_be_worked_out() -> None:
+    case = ready_case()
+    case.record_certification(certified(1, through=date(2027, 10, 15)), NOW)
+    assert case.due(NOW) is Due.CERTIFICATION_DATES
+    ends = NOW + timedelta(days=100)
+    case.certification_dated(ends, [ends - timedelta(days=30), ends - timedelta(days=7)])
+    assert case.due(NOW) is Due.ENROLLMENT
+    assert Requirement.CERTIFICATION in case.missing(ends)
+    assert Requirement.CERTIFICATION not in case.missing(ends - timedelta(seconds=1))
+
+
+def test_a_lapse_is_warned_of_and_then_suspends() -> None:
+    case = active_case()
+    case.record_certification(certified(1, through=date(2027, 10, 15)), NOW)
+    ends = NOW + timedelta(days=100)
+    case.certification_dated(ends, [ends - timedelta(days=30), ends - timedelta(days=7)])
+    assert case.next_deadline(NOW) == ends - timedelta(days=30)
+    assert case.due(ends - timedelta(days=30)) is Due.CERTIFICATION_WARNING
+    case.warn_of_certification(ends - timedelta(days=30))
+    assert send_all(case) == [
+        MailKind.CERTIFICATION_ENDING,
+        MailKind.CERTIFICATION_ENDING_AGENCY,
+    ]
+    assert case.due(ends) is Due.SUSPENSION
+    case.suspending()
+    case.suspended(ends)
+    assert case.suspended_for == "the certification has lapsed"
+    assert case.due(ends) is Due.NOTHING
+    renewed = CertificationRecorded(event_id="new", occurred_at=ends, certified=True)
+    case.record_certification(renewed, ends)
+    assert case.due(ends) is Due.REINSTATEMENT
+
+
+@pytest.mark.parametrize(
+    ("loss", "reason"),
+    [
+        (lambda c: c.record_roster(roster(1, approved=False), NOW), "portal access is “No”"),
+        (lambda c: c.record_roster(roster(1, employed=False), NOW), "employment is inactive"),
+        (lambda c: c.record_certification(certified(1, yes=False), NOW), "withdrawn"),
+        (
+            lambda c: c.record_void(ResultVoided(event_id="v", occurred_at=NOW, voids="pass"), NOW),
+            "no valid passing",
+        ),
+        (
+            lambda c: c.record_void(
+                ResultVoided(event_id="v", occurred_at=NOW, voids="training"), NOW
+            ),
+            "training is missing",
+        ),
+        (lambda c: c.suspend(ORDER, NOW), "suspended by staff"),
+    ],
+)
+@pytest.mark.parametrize("make", [enrolled_case, active_case])
+def test_whatever_ends_access_suspends_first_and_tells_then(make, loss, reason) -> None:  # type: ignore[no-untyped-def]
+    case = make()
+    loss(case)
+    assert case.due(NOW) is Due.SUSPENSION
+    before = case.fence
+    assert case.suspending() == before + 1
+    assert not [each for each in case.mails_due if each.registration], "the number is void"
+    case.suspended(NOW)
+    assert case.stage is Stage.SUSPENDED
+    assert reason in (case.suspended_for or "")
+    assert {MailKind.SUSPENDED, MailKind.SUSPENDED_AGENCY} <= {e.kind for e in case.mails_due}
+
+
+def test_staff_can_hold_a_case_before_it_has_everything() -> None:
+    case = new_case()
+    assert case.refuse_suspend(NOW) is None
+    case.suspend(ORDER, NOW)
+    assert case.due(NOW) is Due.SUSPENSION
+    case.suspending()
+    case.suspended(NOW)
+    assert waiting_on(case, NOW)[-1] == "staff"
+    assert "already" in (case.refuse_suspend(NOW) or "")
+    assert case.refuse_reinstate(NOW) is None
+    assert "approval is missing" in case.reinstate(ORDER, NOW)
+    assert case.due(NOW) is Due.NOTHING
+    assert "Access comes back by itself" in (case.refuse_reinstate(NOW) or "")
+
+
+def test_reinstatement_gives_an_active_account_back_and_enrolls_another() -> None:
+    for make, stage in ((active_case, Stage.ACTIVE), (enrolled_case, Stage.ENROLLING)):
+        case = make()
+        case.suspend(ORDER, NOW)
+        case.suspending()
+        case.suspended(NOW)
+        assert "given back" in case.reinstate(ORDER, NOW)
+        assert case.due(NOW) is Due.REINSTATEMENT
+        case.reinstating()
+        case.reinstated(NOW)
+        assert case.stage is stage
+
+
+def test_a_suspension_overtakes_a_reinstatement_under_way() -> None:
+    case = active_case()
+    case.suspend(ORDER, NOW)
+    case.suspending()
+    case.suspended(NOW)
+    send_all(case)
+    case.reinstate(ORDER, NOW)
+    case.reinstating()
+    case.suspend(ORDER, NOW)
+    assert case.due(NOW) is Due.SUSPENSION
+    case.suspending()
+    case.suspended(NOW)
+    assert case.mails_due == [], "people were told of this suspension already"
+    assert case.due(NOW) is Due.NOTHING
+
+
+def test_an_activation_found_while_suspending_is_confirmed_when_access_is_back() -> None:
+    case = enrolled_case()
+    send_all(case)
+    case.suspend(ORDER, NOW)
+    case.suspending()
+    case.activated = True
+    case.suspended(NOW)
+    case.reinstate(ORDER, NOW)
+    case.reinstating()
+    case.reinstated(NOW)
+    assert case.stage is Stage.ACTIVE
+    assert MailKind.CONFIRMATION in [each.kind for each in case.mails_due]
+
+
+def test_activation_reminders_and_expiry() -> None:
+    case = enrolled_case()
+    assert send_all(case) == [MailKind.ACTIVATION]
+    second, fifth, end = (NOW + timedelta(days=each) for each in (2, 5, 7))
+    assert case.next_deadline(NOW) == second
+    assert case.due(second) is Due.ACTIVATION_REMINDER
+    case.remind_of_activation(second)
+    assert send_all(case) == [MailKind.ACTIVATION_REMINDER]
+    assert case.next_deadline(second) == fifth
+    assert case.due(end) is Due.EXPIRY
+    case.expiring()
+    case.expired(end)
+    assert case.stage is Stage.ACTIVATION_EXPIRED
+    assert send_all(case) == [MailKind.ACTIVATION_EXPIRED, MailKind.ACTIVATION_EXPIRED_AGENCY]
+    assert case.next_deadline(end) == NOW + timedelta(days=37)
+    assert waiting_on(case, end) == ["reissue"]
+    assert any("reissue_activation" in each for each in who_must_act(case, end))
+    assert case.due(NOW + timedelta(days=37)) is Due.CLOSING
+    case.closing()
+    case.closed(NOW + timedelta(days=37))
+    assert case.outcome is Outcome.ACTIVATION_EXPIRED
+    assert case.due(NOW) is Due.NOTHING
+    assert case.next_deadline(NOW) is None
+    assert waiting_on(case, NOW) == who_must_act(case, NOW) == []
+
+
+def test_a_number_whose_mail_never_went_out_is_issued_anew() -> None:
+    case = enrolled_case()
+    end = NOW + timedelta(days=7)
+    case.remind_of_activation(NOW + timedelta(days=5))
+    assert [each.kind for each in case.mails_due] == [MailKind.ACTIVATION]
+    case.expired(end)
+    assert case.stage is Stage.ENROLLING
+    assert case.mails_due == []
+
+
+def test_resend_is_limited_and_says_why() -> None:
+    case = ready_case()
+    assert "collecting" in (case.refuse_resend(NOW) or "")
+    enroll(case, NOW)
+    assert "on its way" in (case.refuse_resend(NOW) or "")
+    for _ in range(3):
+        send_all(case)
+        assert case.refuse_resend(NOW) is None
+        case.resend(ORDER, NOW)
+    send_all(case)
+    assert "3 times" in (case.refuse_resend(NOW) or "")
+    assert case.refuse_resend(NOW + timedelta(days=1)) is None
+    case.expiring()
+    case.expired(NOW + timedelta(days=7))
+    assert "reissue_activation" in (case.refuse_resend(NOW) or "")
+
+
+def test_reissue_voids_and_starts_the_clock_again() -> None:
+    case = enrolled_case()
+    assert case.refuse_reissue(NOW) is None
+    case.reissue(ORDER, NOW)
+    assert case.mails_due == []
+    later = NOW + timedelta(days=3)
+    enroll(case, later, registration=2)
+    old = AccountActivated(event_id="p", occurred_at=NOW, registration=1)
+    assert "not the one" in (case.record_activation(old, later) or "")
+    new = AccountActivated(event_id="q", occurred_at=NOW, registration=2)
+    assert case.record_activation(new, later) is None
+    assert "already" in (case.record_activation(new, later) or "")
+    assert "already activated" in (case.refuse_reissue(later) or "")
+    case.confirm(later)
+    assert "stage active" in (case.refuse_reissue(later) or "")
+    assert "not suspended" in (case.refuse_reinstate(later) or "")
+
+
+def test_a_refused_address_waits_for_its_correction_and_starts_a_new_clock() -> None:
+    case = enrolled_case()
+    case.mail_failed(case.mails_due[0], "the address was refused (550 5.1.1)", NOW)
+    assert waiting_on(case, NOW) == ["attention", "activation"]
+    assert "refused" in (case.refuse_resend(NOW) or "")
+    assert case.refuse_correction(NOW) is None
+    assert "1" in case.correct_email(ORDER, NOW)
+    assert case.attention == {}
+    assert case.due(NOW) is Due.ENROLLMENT
+    assert "no mail was waiting" in active_case().correct_email(ORDER, NOW)
+
+
+def test_other_refused_mails_are_sent_again_once_there_is_an_address() -> None:
+    case = new_case()
+    case.record_assessment(scored("50"), NOW)
+    case.mail_failed(case.mails_due[0], None, NOW)
+    assert case.attention == {}, "nobody's fault: no roster has named the person yet"
+    case.record_roster(roster(), NOW)
+    assert [each.kind for each in case.mails_due] == [MailKind.ASSESSMENT_FAILED]
+    agency = Mail(number=9, kind=MailKind.SUSPENDED_AGENCY)
+    case.mail_failed(agency, "refused", NOW)
+    assert "agencies import" in case.attention["mail:suspended_agency"].remedy
+    case.mail_dropped(case.mails_due[0])
+    assert case.mails_due == []
+
+
+def test_a_portal_that_refuses_parks_the_step_until_staff_act() -> None:
+    case = ready_case()
+    case.enrolling()
+    case.failed(Due.ENROLLMENT, "locked by hand", NOW)
+    assert case.due(NOW) is Due.NOTHING
+    assert "reissue_activation" in who_must_act(case, NOW)[0]
+    assert case.refuse_reissue(NOW) is None
+    case.reissue(ORDER, NOW)
+    enroll(case, NOW)
+    assert case.attention == {}
+    case.suspend(ORDER, NOW)
+    case.failed(Due.SUSPENSION, "locked", NOW)
+    case.failed(Due.SUSPENSION, "locked", NOW + timedelta(hours=1))
+    assert case.attention["portal:suspension"].since == NOW
+    assert case.refuse_suspend(NOW) is None
+    case.parked = Due.REINSTATEMENT
+    assert case.refuse_reinstate(NOW) is None
+
+
+def test_what_takes_too_long_is_marked_and_clears_itself() -> None:
+    case = ready_case()
+    case.late("Mail: activation", NOW)
+    assert "late:Mail: activation" in case.attention
+    case.no_longer_late("Mail: activation")
+    assert case.attention == {}
+
+
+def test_missing_requirements_are_reminded_of_unless_the_agency_said_no() -> None:
+    case = new_case()
+    day = NOW + timedelta(days=14)
+    assert case.next_deadline(NOW) == day
+    assert case.due(day) is Due.REQUIREMENT_REMINDER
+    case.remind_of_requirements(day)
+    assert [(e.kind, e.facts["missing"]) for e in case.mails_due] == [
+        (MailKind.REQUIREMENT_REMINDER, "training,assessment"),
+        (MailKind.REQUIREMENT_REMINDER_AGENCY, "approval,certification"),
+    ]
+    send_all(case)
+    case.record_roster(roster(approved=False), day)
+    case.record_training(trained(), day)
+    case.record_assessment(scored(), day)
+    case.remind_of_requirements(NOW + timedelta(days=30))
+    assert case.mails_due == []
+    assert case.due(NOW + timedelta(days=31)) is Due.NOTHING
+
+
+def test_closing_by_staff_ends_everything_and_is_final() -> None:
+    case = new_case()
+    case.close(Outcome.CLOSED_BY_STAFF, ORDER, NOW)
+    assert case.due(NOW) is Due.CLOSING
+    assert "closed" in (case.refuse_close(NOW) or "")
+    case.closing()
+    case.closed(NOW)
+    assert case.outcome is Outcome.CLOSED_BY_STAFF
+    assert case.mails_due == [], "no roster named anybody who could be told"
+    for refuse in (case.refuse_suspend, case.refuse_correction, case.refuse_close):
+        assert "closed" in (refuse(NOW) or "")
+    known = ready_case()
+    known.close(Outcome.CLOSED_BY_STAFF, ORDER, NOW)
+    known.closing()
+    known.closed(NOW)
+    assert [each.kind for each in known.mails_due] == [
+        MailKind.CASE_CLOSED,
+        MailKind.CASE_CLOSED_AGENCY,
+    ]
+
+
+def test_a_case_opened_again_knows_what_was_met() -> None:
+    earlier = ready_case()
+    earlier.record_certification(certified(1, through=date(2027, 1, 1)), NOW)
+    earlier.certification_dated(NOW + timedelta(days=300), [])
+    case = Case(training_id="ABC1234", opened_at=NOW)
+    case.record_roster(roster(9), NOW)
+    case.record_certification(certified(9), NOW)
+    case.record_training(trained("again"), NOW)
+    case.record_assessment(scored(name="again"), NOW)
+    void = ResultVoided(event_id="v", occurred_at=NOW, voids="pass")
+    case.record_void(void, NOW)
+    assert case.record_void(void, NOW) is not None
+    case.planned(5, [], earlier.evidence, NOW)
+    assert case.fence == 5
+    assert case.missing(NOW) == []
+    assert len(case.evidence.trainings) == 2
+    assert case.evidence.certification == certified(9)
+
+
+def test_what_an_event_did_not_change_stays_visible() -> None:
+    case = new_case()
+    case.ignored("signal nonsense", "no such signal", NOW)
+    assert "nonsense" in case.happenings[-1].what
+
+
+def test_who_must_act_at_every_stage() -> None:
+    assert "the assister: training" in who_must_act(new_case(), NOW)
+    assert who_must_act(enrolled_case(), NOW) == ["the assister: activate the account"]
+    assert who_must_act(active_case(), NOW) == []
+    assert waiting_on(active_case(), NOW) == []
+    assert new_case().bar(NOW) == "approval is missing"
+
+
+def test_every_mail_has_a_recipient() -> None:
+    assert MailKind.ACTIVATION.recipient is Recipient.ASSISTER
+    assert MailKind.ROSTER_SUMMARY.recipient is Recipient.AGENCY
+    assert MailKind.ATTENTION_DIGEST.recipient is Recipient.ARC
+    assert MailKind.CASE_CLOSED_AGENCY.recipient is Recipient.AGENCY
+
+
+class AnySequence(RuleBasedStateMachine):
+    """Random events, acts, time and a portal; the driver does whatever is due."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOW
+        self.case = Case(training_id="ABC1234", opened_at=NOW)
+        self.account = "none"
+        self.valid: set[int] = set()
+        self.registrations = 0
+        self.events = 0
+        self.keys: set[int] = set()
+
+    def fact(self, kind: type[Fact], **values: object) -> Fact:
+        self.events += 1
+        return kind(event_id=f"e{self.events}", occurred_at=self.now, **values)
+
+    @rule(
+        agency=st.sampled_from("AB"),
+        approved=st.booleans(),
+        employed=st.sampled_from([True, True, False]),
+    )
+    def a_roster(self, agency: str, approved: bool, employed: bool) -> None:
+        self.case.record_roster(
+            self.fact(  # type: ignore[arg-type]
+                RosterRecorded,
+                agency_id=agency,
+                assister_type=AssisterType.CAC,
+                approved=approved,
+                employed=employed,
+            ),
+            self.now,
+        )
+
+    @rule(yes=st.sampled_from([True, True, False]), days=st.none() | st.integers(1, 400))
+    def a_certification(self, yes: bool, days: int | None) -> None:
+        through = None if days is None else (self.now + timedelta(days=days)).date()
+        fact = self.fact(CertificationRecorded, certified=yes, valid_through=through)
+        self.case.record_certification(fact, self.now)  # type: ignore[arg-type]
+
+    @rule()
+    def a_training(self) -> None:
+        self.case.record_training(self.fact(TrainingCompleted), self.now)  # type: ignore[arg-type]
+
+    @rule(percent=st.integers(50, 100))
+    def a_score(self, percent: int) -> None:
+        fact = self.fact(AssessmentScored, score=Decimal(percent))
+        self.case.record_assessment(fact, self.now)  # type: ignore[arg-type]
+
+    @rule(event=st.integers(1, 20))
+    def a_void(self, event: int) -> None:
+        fact = self.fact(ResultVoided, voids=f"e{event}")
+        self.case.record_void(fact, self.now)  # type: ignore[arg-type]
+
+    @rule(days=st.integers(0, 40))
+    def time_passes(self, days: int) -> None:
+        self.now += timedelta(days=days, hours=1)
+
+    @precondition(lambda self: bool(self.valid))
+    @rule()
+    def the_assister_activates(self) -> None:
+        registration = self.valid.pop()
+        self.account = "active"
+        fact = self.fact(AccountActivated, registration=registration)
+        self.case.record_activation(fact, self.now)  # type: ignore[arg-type]
+
+    @rule(act=st.sampled_from(["resend", "reissue", "suspend", "reinstate", "correction"]))
+    def staff_act(self, act: str) -> None:
+        refusal = getattr(self.case, f"refuse_{act}")(self.now)
+        if refusal is None:
+            do = self.case.correct_email if act == "correction" else getattr(self.case, act)
+            assert do(ORDER, self.now)
+        else:
+            assert refusal.endswith((".", "none")), refusal
+
+    @rule(fails=st.booleans())
+    def a_mail_goes_out(self, fails: bool) -> None:
+        for mail in self.case.mails_due[:1]:
+            assert mail.number not in self.keys, "two mails for one reason"
+            self.keys.add(mail.number)
+            if fails:
+                self.case.mail_failed(mail, "refused", self.now)
+            else:
+                self.case.mail_sent(mail, self.now)
+
+    @rule()
+    def the_workflow_works(self) -> None:
+        for _ in range(50):
+            due = self.case.due(self.now)
+            if due is Due.NOTHING:
+                return
+            self.do(due)
+        raise AssertionError("the case does not come to rest")
+
+    def do(self, due: Due) -> None:  # noqa: PLR0912
+        case, now = self.case, self.now
+        match due:
+            case Due.OPENING:
+                case.planned(0, [now + timedelta(days=14)], Evidence(), now)
+            case Due.CERTIFICATION_DATES:
+                certification = case.evidence.certification
+                assert certification is not None
+                assert certification.valid_through is not None
+                day = certification.valid_through + timedelta(days=1)
+                ends = datetime(day.year, day.month, day.day, 6, tzinfo=UTC)
+                case.certification_dated(ends, [e for e in [ends - timedelta(days=30)] if e > now])
+            case Due.REQUIREMENT_REMINDER:
+                case.remind_of_requirements(now)
+            case Due.ENROLLMENT:
+                assert case.missing(now) == [], "an account without all four requirements"
+                case.enrolling()
+                self.registrations += 1
+                self.valid = {self.registrations}
+                self.account = "active" if self.account == "active" else "pending"
+                case.succeeded(due)
+                enroll_result = Activation(
+                    registration=self.registrations,
+                    issued_at=now,
+                    reminders_at=(now + timedelta(days=2), now + timedelta(days=5)),
+                    expires_at=now + timedelta(days=7),
+                    reissuable_until=now + timedelta(days=37),
+                )
+                case.issued("1234567", enroll_result, now)
+            case Due.ACTIVATION_REMINDER:
+                case.remind_of_activation(now)
+            case Due.EXPIRY:
+                case.expiring()
+                if self.account == "active":
+                    case.activated = True
+                else:
+                    self.valid = set()
+                    case.expired(now)
+            case Due.CONFIRMATION:
+                case.confirm(now)
+            case Due.CERTIFICATION_WARNING:
+                case.warn_of_certification(now)
+            case Due.SUSPENSION:
+                case.suspending()
+                self.valid = set()
+                case.activated = case.activated or self.account == "active"
+                self.account = "suspended"
+                case.suspended(now)
+            case Due.REINSTATEMENT:
+                if case.activated:
+                    case.reinstating()
+                    self.account = "active"
+                case.reinstated(now)
+            case Due.CLOSING:
+                case.closing()
+                self.valid = set()
+                case.closed(now)
+                self.account = "none"
+                self.case = Case(training_id="ABC1234", opened_at=now)
+                self.keys = set()
+
+    @invariant()
+    def at_most_one_number_is_valid(self) -> None:
+        assert len(self.valid) <= 1
+
+    @invariant()
+    def nothing_is_open_while_suspended(self) -> None:
+        if self.case.stage is Stage.SUSPENDED and self.case.due(self.now) is Due.NOTHING:
+            assert self.account == "suspended"
+            assert not self.valid
+
+    @invariant()
+    def there_is_a_way_forward(self) -> None:
+        case, now = self.case, self.now
+        if case.due(now) is not Due.NOTHING:
+            return
+        assert who_must_act(case, now) or case.next_deadline(now) or case.stage is Stage.ACTIVE, (
+            case.stage
+        )
+
+
+AnySequence.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnySequence = AnySequence.TestCase
