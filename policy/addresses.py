@@ -45,7 +45,7 @@ def clean_address(cell: str) -> str:
     if plain.count("@") > 1 or re.search(r"[;,]|\s", plain):
         raise BadAddress("give one address only, without spaces")
     try:
-        valid = validate_email(plain, check_deliverability=False, allow_quoted_local=False)
+        valid = validate_email(plain, check_deliverability=False, strict=True)
     except EmailNotValidError:
         raise BadAddress("is not a valid e-mail address") from None
     if mixes_scripts(valid.normalized):

@@ -64,11 +64,6 @@ class Fact(BaseModel):
     event_id: EventId
     occurred_at: AwareDatetime
 
-    @property
-    def generosity(self) -> tuple[bool, date]:
-        """How much access the fact gives: of two at the same moment the lesser holds."""
-        return (True, date.max)
-
 
 class RosterRecorded(Fact):
     """An accepted roster row (clauses 1, 1.1).
@@ -92,6 +87,7 @@ class RosterRecorded(Fact):
 
     @property
     def generosity(self) -> tuple[bool, date]:
+        """How much access it gives: of two at the same moment the lesser holds."""
         return (self.grants, date.max)
 
 
@@ -107,6 +103,7 @@ class CertificationRecorded(Fact):
 
     @property
     def generosity(self) -> tuple[bool, date]:
+        """How much access it gives: of two at the same moment the lesser holds."""
         return (self.certified, self.valid_through or date.max)
 
 
@@ -147,6 +144,7 @@ class AccountActivated(Fact):
     registration: Annotated[int, Field(ge=1)]
 
 
+ReplaceableT = TypeVar("ReplaceableT", RosterRecorded, CertificationRecorded)
 Result = TypeVar("Result", TrainingCompleted, AssessmentScored)
 
 
@@ -316,7 +314,7 @@ class Evidence(BaseModel):
         )
 
 
-def _replaces(new: Fact, known: Fact) -> bool:
+def _replaces(new: ReplaceableT, known: ReplaceableT) -> bool:
     if new.occurred_at == known.occurred_at:
         return new.generosity < known.generosity
     return new.occurred_at > known.occurred_at

@@ -272,7 +272,11 @@ def _public_email(cell: str, needed: bool, reject: Any) -> str:
 @lru_cache(maxsize=4096)
 def read_phone(text: str) -> str | None:
     """A phone number as E.164 with ``;ext=``, read as in the United States; None if it is none."""
-    if len(text) > MAX_CELL or re.search(r"\dE\+\d", text, re.IGNORECASE):
+    if (
+        len(text) > MAX_CELL
+        or text.startswith(("=", "@"))
+        or re.search(r"\dE\+\d", text, re.IGNORECASE)
+    ):
         return None
     try:
         number = phonenumbers.parse(text, "US")

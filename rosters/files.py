@@ -90,6 +90,8 @@ def read_table(
         size = path.stat().st_size
     except OSError as error:
         raise UnreadableFile(f"{path}: {error.strerror}") from None
+    if not path.is_file():
+        raise UnreadableFile(f"{path} is not a file")
     if size > MAX_BYTES:
         raise UnreadableFile(f"{path.name} is larger than {MAX_BYTES // 2**20} MB")
     header = next(_records(path, encoding), (0, []))[1]
@@ -156,11 +158,11 @@ def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
         with zipfile.ZipFile(path) as archive:
             if sum(each.file_size for each in archive.infolist()) > MAX_UNPACKED:
                 raise UnreadableFile(f"{path.name} unpacks to more than can be read")
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        sheet = book.worksheets[0]
-        for line, record in enumerate(sheet.iter_rows(values_only=True), start=1):
-            yield line, [_text(cell) for cell in islice(record, MAX_WIDTH)]
-        book.close()
+        # An open file, because openpyxl goes by a path's name, and people misname files.
+        with path.open("rb") as file:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            for line, record in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
+                yield line, [_text(cell) for cell in islice(record, MAX_WIDTH)]
     except UnreadableFile:
         raise
     except Exception as error:  # openpyxl raises whatever a broken part makes it stumble over

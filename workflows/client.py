@@ -1,7 +1,11 @@
 """Telling a case something from outside: the case is opened where none is open."""
 
+from contextlib import suppress
+from typing import Any
+
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from policy.requirements import Fact
 from policy.terms import Terms
@@ -35,18 +39,21 @@ async def tell_case(
 
 async def start_intake(
     client: Client, task_queue: str, submission_id: str, terms: Terms
-) -> WorkflowHandle[object, object]:
+) -> WorkflowHandle[Any, Any]:
     """Starts the intake of a recorded submission, or finds the one that was started."""
-    handle: WorkflowHandle[object, object] = await client.start_workflow(
-        ROSTER_INTAKE,
-        IntakeInput(submission_id=submission_id, terms=terms),
-        id=roster_workflow_id(submission_id),
-        task_queue=task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        static_summary=f"Roster {submission_id}",
-    )
-    return handle
+    workflow_id = roster_workflow_id(submission_id)
+    # Done before: its verdicts stand, and this answers the same.
+    with suppress(WorkflowAlreadyStartedError):
+        await client.start_workflow(
+            ROSTER_INTAKE,
+            IntakeInput(submission_id=submission_id, terms=terms),
+            id=workflow_id,
+            task_queue=task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            static_summary=f"Roster {submission_id}",
+        )
+    return client.get_workflow_handle(workflow_id)
 
 
 async def case_status(client: Client, training_id: str) -> Status:

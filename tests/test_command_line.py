@@ -1,0 +1,234 @@
+"""The commands as scripts see them: output, exit codes, and no traceback for a mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import embedded.demo
+import starter
+from embedded.stack import Stack
+from tests.system import CONTACT, System, new_training_id, record_people
+from tests.test_system import HEADER, roster_row
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def cli(system: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command in a thread of its own, against the system under test."""
+    import asyncio
+
+    host = system.client.service_client.config.target_host
+    settings = system.settings
+    for name, value in {
+        "TEMPORAL_ADDRESS": host,
+        "ASSISTER_DATABASE_URL": settings.database_url,
+        "ASSISTER_DATA_DIR": str(settings.data_dir),
+        "ASSISTER_TASK_QUEUE": settings.task_queue,
+        "ASSISTER_PORTAL_SECRET": settings.portal_secret.get_secret_value(),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    async def run(*words: object) -> tuple[int, str]:
+        code = await asyncio.to_thread(starter.main, [str(each) for each in words])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+@pytest.mark.clause("3.3")
+async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: Path) -> None:
+    mine, other = new_training_id(), new_training_id()
+    agencies = tmp_path / "agencies.csv"
+    agencies.write_text(
+        "Agency ID,Agency Name,Contact Name,Contact Email\n"
+        f"AG-100,North Star,Pat,{CONTACT}\nAG-200,South,Sam,sam@south.example.org\n"
+    )
+    assert (await cli("agencies", "import", agencies))[0] == 0
+    roster = tmp_path / "roster.csv"
+    roster.write_text(HEADER + roster_row(mine) + roster_row(other, "maybe"))
+    code, out = await cli("rosters", "check", roster, "--type", "navigator", "--json")
+    assert (code, [e["verdict"] for e in json.loads(out)["rows"]]) == (0, ["accepted", "rejected"])
+    submit = ("rosters", "submit", roster, "--agency", "AG-100", "--type", "navigator", "--by")
+    code, out = await cli(*submit, CONTACT, "--wait", "--json")
+    submission = json.loads(out)["submission_id"]
+    assert code == 0
+    assert "same roster" in (await cli(*submit, CONTACT, "--wait"))[1]
+    code, out = await cli("rosters", "show", submission, "--json")
+    assert json.loads(out)["rows"][1]["reasons"][0]["clause"] == "1.1"
+    assert (await cli("rosters", "show", submission))[0] == 0
+    assert (await cli(*submit, "stranger@x.org"))[0] == 1
+
+    at = ("--at", "2026-02-02T10:00:00-06:00")
+    assert (await cli("certification", "record", mine, "--status", "certified",
+                      "--valid-through", "2099-10-15", *at))[0] == 0  # fmt: skip
+    assert (await cli("training", "record", mine, *at))[0] == 0
+    assert (await cli("assessment", "record", mine, "--score", "69.95", *at))[0] == 0
+    code, out = await cli("status", mine, "--json")
+    status = json.loads(out)
+    assert status["requirements"]["assessment"] == {
+        "met": False, "at": None, "who": "the assister",
+    }  # fmt: skip
+    assert (status["stage"], status["waiting_on"]) == ("collecting_requirements", ["assessment"])
+    assert {"next_deadline", "mails", "training_id"} <= status.keys()
+    results = tmp_path / "results.csv"
+    results.write_text(f"Training ID,Event,Date,Score\n{mine},assessment,2026-02-03,70\n,x,,\n")
+    code, out = await cli("results", "import", results, "--json")
+    assert (code, [e["verdict"] for e in json.loads(out)["rows"]]) == (0, ["accepted", "rejected"])
+    await system.until(mine, lambda s: any(e.kind == "activation" and e.sent_at for e in s.mails))
+
+    staff = ("--by", "staff@arc.example.org", "--reason", "a caller")
+    assert (await cli("resend", mine, *staff))[0] == 0
+    assert "no suspension" not in (await cli("reinstate", mine, *staff))[1]
+    number = await system.portal.registration_number(mine, 1)
+    assert (await cli("activate", "--registration-number", number))[0] == 0
+    assert (await cli("activate", "--registration-number", number))[0] == 1
+    await system.until(mine, lambda s: s.stage == "active")
+    look = ("lookup", mine, "--agency")
+    code, out = await cli(*look, "AG-100", "--by", CONTACT, "--json")
+    assert len(json.loads(out)["reference_number"]) == 7
+    for agency, by in (("AG-200", "sam@south.example.org"), ("AG-100", "sam@south.example.org"),
+                       ("AG-200", CONTACT)):  # fmt: skip
+        code, out = await cli(*look, agency, "--by", by)
+        assert code == 1
+        assert "policy" in out
+    await_listed = json.loads((await cli("list", "--agency", "AG-100", "--json"))[1])
+    assert isinstance(await_listed, list)
+    assert (await cli("list", "--stage", "active"))[0] == 0
+    assert (await cli("status", mine))[0] == 0
+    code, out = await cli("audit", "show", mine, "--json")
+    assert [e["act"] for e in json.loads(out)].count("account_made") == 1
+    assert "staff@" not in out
+    assert (await cli("audit", "show", mine))[0] == (await cli("audit", "verify"))[0] == 0
+    assert (await cli("audit", "verify", "--json"))[0] == 0
+    for words in (("suspend", mine), ("reinstate", mine), ("close", mine)):
+        code, out = await cli(*words, *staff, "--json")
+        assert code == 0, out
+
+
+async def test_a_corrected_address(cli: Any, system: System) -> None:
+    mine, other = new_training_id(), new_training_id()
+    await record_people(system.database, mine, other)
+    system.inbox.refusals[f"{mine.lower()}@assisters.example.org"] = "550 5.1.1 no"
+    from tests.system import facts
+
+    for signal, fact in facts().items():
+        await system.tell(mine, signal, fact)
+    await system.until(mine, lambda s: bool(s.attention))
+    staff = ("--by", "staff@arc.example.org", "--reason", "a caller")
+    correct = ("assister", "correct-email", mine, "--email")
+    for bad in ("nonsense", "info@x.org", f"{other.lower()}@assisters.example.org"):
+        assert (await cli(*correct, bad, *staff))[0] == 1
+    assert (await cli(*correct, "right@x.org", *staff))[0] == 0
+    await system.until(mine, lambda s: any(e.sent_at for e in s.mails))
+    assert system.mails(to="right@x.org")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("status", "short"), 1, "seven letters"),
+        (("status", "NOSUCH1"), 1, "no such case"),
+        (("rosters", "check", "none.csv", "--type", "cac"), 1, "No such file"),
+        (("rosters", "show", "none"), 1, "no submission"),
+        (("certification", "record", "ABC1234", "--status", "maybe"), 1, "certified"),
+        (("assessment", "record", "ABC1234", "--score", "101"), 1, "score"),
+        (("training", "record", "ABC1234", "--at", "2026-01-01"), 1, "offset"),
+        (("resend", "ABC1234", "--by", "a@x.org", "--reason", "call 651-555-0142"), 1, "phone"),
+        (("lookup", "ABC1234", "--agency", "AG-100", "--by", CONTACT), 1, "no assister"),
+        (("assister", "correct-email", "NOSUCH1", "--email", "a.b@x.org", "--by", "a@x.org",
+          "--reason", "x"), 1, "no roster"),
+        (("rosters", "check"), 2, ""),
+        (("no-such-command",), 2, ""),
+        (("migrate",), 0, "up to date"),
+        (("--help",), 0, "starter.py demo"),
+    ],
+)  # fmt: skip
+async def test_mistakes_are_told_without_a_traceback(
+    cli: Any, words: tuple[str, ...], code: int, says: str
+) -> None:
+    got, out = await cli(*words)
+    assert got == code, out
+    assert says.lower() in " ".join(out.split()).lower()
+    assert "Traceback" not in out
+
+
+async def test_an_unreachable_server_and_bad_settings(
+    cli: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    code, out = await cli("status", "ABC1234")
+    assert (code, "starter.py up" in " ".join(out.split())) == (1, True)
+    monkeypatch.setenv("ASSISTER_SMTP_PORT", "many")
+    assert (await cli("status", "ABC1234"))[0] == 1
+    monkeypatch.setenv("ASSISTER_SMTP_PORT", "25")
+    monkeypatch.setenv("ASSISTER_DATABASE_URL", "mysql://x")
+    assert (await cli("audit", "verify"))[0] == 1
+    monkeypatch.setenv("ASSISTER_DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
+    code, out = await cli("audit", "verify")
+    assert (code, "migrate" in out) == (1, True)
+
+
+async def test_the_demo_survives_its_worker_and_tells_nobodys_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import signal
+
+    killed = []
+    activate = embedded.demo._Demo._activate
+
+    async def kill_first(self: Any, training_id: str) -> None:
+        if not killed:
+            found = subprocess.run(
+                ["pgrep", "-P", str(os.getpid()), "-f", "worker.py"],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            killed.append(int(found.stdout.split()[0]))
+            os.kill(killed[0], signal.SIGKILL)
+        await activate(self, training_id)
+
+    monkeypatch.setattr(embedded.demo._Demo, "_activate", kill_first)
+    histories: list[str] = []
+
+    async def export(stack: Stack) -> None:
+        async for each in stack.client.list_workflows(""):
+            handle = stack.client.get_workflow_handle(each.id)
+            histories.append((await handle.fetch_history()).to_json())
+        histories.append((stack.settings.data_dir / "worker.log").read_text())
+
+    await embedded.demo.run_demo(keep=False, visit=export)
+    out = capsys.readouterr().out
+    assert killed
+    for stage in ("active", "activation_expired", "awaiting_activation"):
+        assert stage in out.rsplit("Every accepted assister", 1)[1]
+    people = (embedded.demo.DATA / "navigators.csv").read_text().splitlines()[1:]
+    personal = {cell for line in people for cell in line.split(",")[:3] if len(cell) > 3}
+    personal |= {"651-555-0142", "6515550142", "northstar.example.org", "Pat Contact"}
+    assert len(histories) > 10
+    for history in histories:
+        assert not [each for each in personal if each.lower() in history.lower()]
+
+
+def test_the_worker_stops_cleanly_when_told(temporal: Any, sqlite_url: str, tmp_path: Path) -> None:
+    environment = os.environ | {
+        "TEMPORAL_ADDRESS": temporal.client.service_client.config.target_host,
+        "ASSISTER_DATABASE_URL": sqlite_url,
+        "ASSISTER_DATA_DIR": str(tmp_path),
+    }
+    worker = subprocess.Popen(
+        [sys.executable, "worker.py"], cwd=ROOT, env=environment,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert worker.stderr is not None
+    line = ""
+    while "worker running" not in line:
+        line = worker.stderr.readline()
+        assert line, "the worker ended before it ran"
+    worker.terminate()
+    assert worker.wait(30) in (0, 134), worker.stderr.read()

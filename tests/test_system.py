@@ -1,0 +1,324 @@
+"""The whole system on real parts: every order, every command, refused input, death and return."""
+
+import asyncio
+import json
+import re
+from functools import partial
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from sqlmodel import col, func, select, text
+from temporalio.client import WorkflowUpdateFailedError
+
+from mail.templates import render
+from policy.mails import MailKind
+from policy.requirements import AssisterType, ResultVoided
+from portal.directory import ActivationRefused
+from records import audit
+from records.people import NotAuthorized
+from records.tables import (
+    AuditEntry,
+    MailDelivery,
+    PortalAccount,
+    PortalRegistration,
+    SubmissionRow,
+)
+from rosters.files import read_roster
+from rosters.submission import submit
+from tests.system import (
+    AGENCY,
+    CONTACT,
+    LONG_AGO,
+    System,
+    eventually,
+    facts,
+    meet_requirements,
+    new_training_id,
+    record_people,
+)
+from workflows.client import start_intake
+from workflows.contract import IntakeProgress, roster_workflow_id
+
+HEADER = (
+    "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"
+    "Public-Facing Phone Number,Public-Facing Email\n"
+)
+
+
+def roster_row(training_id: str, access: str = "Yes", email: str = "") -> str:
+    address = email or f"{training_id.lower()}@assisters.example.org"
+    return f"Ann,Lee,{address},{training_id},Active,{access},651-555-0142,help@x.org\n"
+
+
+async def take_in(system: System, folder: Path, content: str, *, wait: bool = True) -> str:
+    path = folder / "roster.csv"
+    path.write_text(HEADER + content)
+    done = await submit(
+        system.database,
+        read_roster(path),
+        agency_id=AGENCY,
+        roster_type=AssisterType.NAVIGATOR,
+        by=CONTACT,
+        filename=path.name,
+    )
+    handle = await start_intake(
+        system.client, system.settings.task_queue, done.submission_id, system.settings.terms
+    )
+    if wait:
+        await handle.result()
+    return done.submission_id
+
+
+async def test_all_orders_doubled_end_in_one_account_and_one_mail_of_each_kind(
+    system: System,
+) -> None:
+    orders = {new_training_id(): order for order in permutations(facts())}
+    await record_people(system.database, *orders)
+
+    async def one(training_id: str, order: tuple[str, ...]) -> None:
+        for signal in order:
+            for _ in range(2):
+                await system.tell(training_id, signal, facts()[signal])
+        await system.until(training_id, lambda s: any(e.sent_at for e in s.mails))
+        await system.activate(training_id)
+        await system.until(
+            training_id, lambda s: any(e.kind == "confirmation" and e.sent_at for e in s.mails)
+        )
+
+    await asyncio.gather(*(one(*each) for each in orders.items()))
+    assert len(system.mails()) == 2 * 24
+    for training_id in orders:
+        subjects = [subject for subject, _ in system.mails(to=training_id.lower())]
+        assert len(subjects) == len(set(subjects)) == 2
+    async with system.database.transaction() as session:
+        accounts = (await session.exec(select(PortalAccount))).all()
+        assert len(accounts) == 24
+        assert {each.registration for each in accounts} == {1}
+        assert (await audit.verify(session)).breaks == []
+
+
+@pytest.mark.clause("1")
+async def test_a_roster_opens_cases_and_answers_its_contact(
+    each_system: System, tmp_path: Path
+) -> None:
+    system = each_system
+    good, no, generic = (new_training_id() for _ in range(3))
+    content = roster_row(good) + roster_row(no, "No") + roster_row(generic, email="info@x.org")
+    submission_id = await take_in(system, tmp_path, content)
+    assert (await system.status(good)).requirements["approval"].met
+    assert not (await system.status(no)).requirements["approval"].met
+    async with system.database.transaction() as session:
+        rows = (await session.exec(select(SubmissionRow).order_by(col(SubmissionRow.line)))).all()
+    assert [each.verdict for each in rows] == ["accepted", "accepted", "rejected"]
+    ((subject, body),) = system.mails(to=CONTACT)
+    assert "2 accepted, 1 rejected" in subject
+    assert "Line 4" in body
+    assert "(policy 1.2b)" in body
+    assert await take_in(system, tmp_path, content) == submission_id
+    assert len(system.mails(to=CONTACT)) == 1, "the same roster again changes nothing"
+    changed = await take_in(system, tmp_path, roster_row(good, "No"))
+    assert changed != submission_id
+    await system.until(good, lambda status: not status.requirements["approval"].met)
+    assert await take_in(system, tmp_path, content) not in (submission_id, changed)
+    await system.until(good, lambda status: status.requirements["approval"].met)
+    async with system.database.transaction() as session:
+        assert (await audit.verify(session)).breaks == []
+
+
+@pytest.mark.clause("1")
+async def test_only_an_authorized_contact_may_submit(system: System, tmp_path: Path) -> None:
+    path = tmp_path / "roster.csv"
+    path.write_text(HEADER)
+    with pytest.raises(NotAuthorized, match="policy 1"):
+        await submit(
+            system.database,
+            read_roster(path),
+            agency_id=AGENCY,
+            roster_type=AssisterType.CAC,
+            by="stranger@x.org",
+            filename="roster.csv",
+        )
+
+
+async def test_a_roster_that_would_end_many_accesses_is_held(
+    system: System, tmp_path: Path
+) -> None:
+    people = [new_training_id() for _ in range(6)]
+    await take_in(system, tmp_path, "".join(map(roster_row, people)))
+    async with system.database.transaction() as session:
+        for each in people:
+            session.add(PortalAccount(training_id=each, fence=0, status="active"))
+    all_no = "".join(roster_row(each, "No") for each in people)
+    for decision, expected in (("discard", "discarded"), ("release", "done")):
+        extra = roster_row(new_training_id()) if decision == "release" else ""
+        submission_id = await take_in(system, tmp_path, all_no + extra, wait=False)
+        handle = system.client.get_workflow_handle(roster_workflow_id(submission_id))
+        await eventually(
+            partial(handle.query, "progress", result_type=IntakeProgress),
+            lambda progress: progress.stage == "held",
+        )
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update(decision, {"by": "pat@x.org"})
+        await handle.execute_update(decision, {"by": "staff-1", "reason": "looked at it"})
+        assert (await handle.result())["stage"] == expected
+    assert any("on hold" in subject for subject, _ in system.mails(to=CONTACT))
+
+
+async def test_a_case_expires_is_reissued_and_lapses(system: System) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    first = await system.portal.registration_number(training_id, 1)
+    await system.skip(training_id, days=12)
+    expired = await system.until(training_id, lambda s: s.stage == "activation_expired")
+    assert [each.kind for each in expired.mails].count("activation_reminder") == 2
+    with pytest.raises(ActivationRefused, match="no longer works"):
+        await system.portal.activate(first)
+    await system.act(training_id, "reissue_activation")
+    await system.until(training_id, lambda s: s.stage == "awaiting_activation")
+    await system.until(training_id, lambda s: [e.kind for e in s.mails].count("activation") == 2)
+    await system.skip(training_id, days=60)
+    result = await system.case(training_id).result()
+    assert result["outcome"] == "activation_expired"
+    await system.tell(
+        training_id,
+        "result_voided",
+        ResultVoided(event_id="v", occurred_at=LONG_AGO, voids="nothing"),
+    )
+    again = await system.until(training_id, lambda s: s.stage == "awaiting_activation")
+    assert again.missing == [], "the new case knows what was met"
+
+
+async def test_suspension_and_reinstatement_by_staff(each_system: System) -> None:
+    system, training_id = each_system, new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    number = await system.portal.registration_number(training_id, 1)
+    await system.act(training_id, "suspend_access")
+    await system.until(training_id, lambda s: s.stage == "suspended")
+    with pytest.raises(ActivationRefused):
+        await system.portal.activate(number)
+    await system.act(training_id, "reinstate_access")
+    await system.until(training_id, lambda s: s.stage == "awaiting_activation")
+    await system.activate(training_id, 2)
+    await system.until(training_id, lambda s: s.stage == "active")
+    await system.act(training_id, "suspend_access")
+    await system.until(training_id, lambda s: s.stage == "suspended")
+    await system.act(training_id, "reinstate_access")
+    await system.until(training_id, lambda s: s.stage == "active")
+    await system.act(training_id, "close_case")
+    result = await system.case(training_id).result()
+    assert result["outcome"] == "closed_by_staff"
+    async with system.database.transaction() as session:
+        account = await session.get_one(PortalAccount, training_id)
+        assert account.status == "suspended"
+        assert (await audit.verify(session)).breaks == []
+
+
+async def test_malformed_input_changes_nothing_and_stays_visible(system: System) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    before = await system.status(training_id)
+    handle = system.case(training_id)
+    for signal in [*facts(), "result_voided", "account_activated"]:
+        junk: object
+        for junk in (None, {}, [], "text", 7, {"event_id": "x"}, {"occurred_at": "soon"}):
+            await handle.signal(signal, junk)
+        await handle.signal(signal)
+    await handle.signal("no_such_signal", {"name": "x"})
+    future = facts()["training_completed"].model_copy(
+        update={"event_id": "f", "occurred_at": LONG_AGO.replace(year=2099)}
+    )
+    await handle.signal("training_completed", future)
+    after = await system.until(
+        training_id, lambda s: any("in the future" in each for each in s.happenings)
+    )
+    assert after.model_dump(exclude={"happenings"}) == before.model_dump(exclude={"happenings"})
+    for junk in (None, {}, {"by": "a@x.org", "reason": "b"}, {"by": "a", "reason": "651-555-0142"}):
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update("resend_activation", junk)
+        assert "Send one object" in str(refused.value.cause)
+    assert "sent again" in await system.act(training_id, "resend_activation")
+
+
+async def test_a_cancellation_is_a_clean_close(system: System) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    await system.case(training_id).cancel()
+    result = await system.case(training_id).result()
+    assert result["outcome"] == "cancelled"
+    assert system.mails(to=training_id.lower())[-1][0].endswith("is closed")
+
+
+async def test_mail_waits_for_its_relay_and_goes_out_once(system: System) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    address = f"{training_id.lower()}@assisters.example.org"
+    system.inbox.refusals[address] = "421 4.3.0 try later"
+    for signal, fact in facts().items():
+        await system.tell(training_id, signal, fact)
+
+    async def attempts() -> int:
+        async with system.database.transaction() as session:
+            found = await session.exec(select(MailDelivery))
+            return max((each.attempts for each in found), default=0)
+
+    await eventually(attempts, lambda count: count >= 2)
+    system.inbox.refusals.clear()
+    await system.until(training_id, lambda s: any(e.sent_at for e in s.mails))
+    assert len(system.mails(to=address)) == 1
+
+
+@pytest.mark.clause("3.1b")
+def test_every_mail_says_how_to_reach_the_arc() -> None:
+    rendered = render(
+        MailKind.REINSTATED,
+        first_name="Ann",
+        portal_url="https://portal.example.org",
+        arc_phone="651-555-0100",
+        arc_email="arc@x.org",
+    )
+    assert "651-555-0100" in rendered.text
+
+
+async def test_the_audit_trail_cannot_be_changed_and_shows_what_was(each_system: System) -> None:
+    system, training_id = each_system, new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    with pytest.raises(Exception, match="append-only"):
+        async with system.database.transaction() as session:
+            await (await session.connection()).execute(text("UPDATE auditentry SET act = 'x'"))
+    postgres = system.settings.database_url.startswith("postgres")
+    drop = "ALTER TABLE auditentry DISABLE TRIGGER ALL" if postgres else "DROP TRIGGER audit_no_{}"
+    for tampering, problem in (
+        ("UPDATE auditentry SET act = 'x' WHERE sequence = 2", "altered"),
+        ("DELETE FROM auditentry WHERE sequence = 2", "missing"),
+    ):
+        async with system.database.transaction() as session:
+            connection = await session.connection()
+            await connection.execute(text(drop.format(tampering[:6].lower())))
+            await connection.execute(text(tampering))
+            found = await audit.verify(session)
+        assert any(problem in each.problem for each in found.breaks)
+
+
+async def test_no_registration_number_is_kept_in_clear(system: System) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    number = await system.portal.registration_number(training_id, 1)
+    async with system.database.transaction() as session:
+        for table in (MailDelivery, PortalRegistration, AuditEntry):
+            for each in await session.exec(select(table)):
+                assert number not in json.dumps(each.model_dump(mode="json"))
+        assert (await session.exec(select(func.count()).select_from(MailDelivery))).one() == 1
+    assert re.fullmatch(r"([A-Z2-7]{4}-){3}[A-Z2-7]{4}", number)
+    sloppy = number.lower().replace("-", " ").replace("o", "0")
+    assert (await system.portal.activate(sloppy)).training_id == training_id
+    with pytest.raises(ActivationRefused, match="set up already"):
+        await system.portal.activate(number)
+    with pytest.raises(ActivationRefused, match="not known"):
+        await system.portal.activate("AAAA-AAAA-AAAA-AAAA")
