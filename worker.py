@@ -65,6 +65,15 @@ def make_transport(settings: Settings) -> Transport:
     )
 
 
+def sandbox() -> SandboxedWorkflowRunner:
+    """Temporal's sandbox; importing these anew for every workflow would cost seconds each."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(
+            "policy", "pydantic", "pydantic_core", "annotated_types"
+        )
+    )
+
+
 def make_worker(
     client: Client,
     settings: Settings,
@@ -107,11 +116,7 @@ def make_worker(
             intake.judge_roster,
             intake.open_cases,
         ],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(
-                "policy", "pydantic", "pydantic_core", "annotated_types", "email_validator"
-            )
-        ),
+        workflow_runner=sandbox(),
         graceful_shutdown_timeout=timedelta(seconds=settings.smtp_timeout),
     )
 

@@ -156,18 +156,12 @@ class Transport:
             connection = self._reusable() or _Connection(self._new_client())
             try:
                 yield connection
-            except aiosmtplib.SMTPResponseException:
-                # The relay answered properly: the connection is in step and can be used again.
-                await self._put_back(connection, after_refusal=True)
-                raise
-            except aiosmtplib.SMTPRecipientsRefused:
-                await self._put_back(connection, after_refusal=True)
-                raise
             except BaseException:
-                # A reply may still be on its way: the next command would read it as its own.
+                # A reply may still be on its way: the next command would read it as its own. Even
+                # after a refusal, a new connection is surer than asking whether this one is in step.
                 connection.client.close()
                 raise
-            await self._put_back(connection)
+            self._put_back(connection)
 
     async def _begun(self, connection: _Connection, sender: str, size: int) -> SMTP:
         client = connection.client
@@ -203,18 +197,11 @@ class Transport:
             connection.client.close()
         return None
 
-    async def _put_back(self, connection: _Connection, *, after_refusal: bool = False) -> None:
-        if not connection.client.is_connected:
-            return
-        if after_refusal:
-            try:
-                await connection.client.rset()
-            except Exception:
-                connection.client.close()
-                return
-        connection.uses += 1
-        connection.idle_since = time.monotonic()
-        self._idle.append(connection)
+    def _put_back(self, connection: _Connection) -> None:
+        if connection.client.is_connected:
+            connection.uses += 1
+            connection.idle_since = time.monotonic()
+            self._idle.append(connection)
 
 
 def classify(error: Exception, *, data_begun: bool) -> MailFailure:

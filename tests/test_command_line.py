@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 import embedded.demo
 import starter
 from embedded.stack import Stack
-from tests.system import CONTACT, System, new_training_id, record_people
+from tests.system import CONTACT, System, facts, new_training_id, record_people
 from tests.test_system import HEADER, roster_row
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,10 +118,8 @@ async def test_a_corrected_address(cli: Any, system: System) -> None:
     mine, other = new_training_id(), new_training_id()
     await record_people(system.database, mine, other)
     system.inbox.refusals[f"{mine.lower()}@assisters.example.org"] = "550 5.1.1 no"
-    from tests.system import facts
-
-    for signal, fact in facts().items():
-        await system.tell(mine, signal, fact)
+    for name, fact in facts().items():
+        await system.tell(mine, name, fact)
     await system.until(mine, lambda s: bool(s.attention))
     staff = ("--by", "staff@arc.example.org", "--reason", "a caller")
     correct = ("assister", "correct-email", mine, "--email")
@@ -175,21 +175,26 @@ async def test_an_unreachable_server_and_bad_settings(
     assert (code, "migrate" in out) == (1, True)
 
 
+def worker_process() -> int:
+    """The worker among this process's children."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            command = path.with_name("cmdline").read_text()
+            if parent == os.getpid() and "worker.py" in command:
+                return int(path.parent.name)
+    raise AssertionError("no worker is running")
+
+
 async def test_the_demo_survives_its_worker_and_tells_nobodys_name(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import signal
-
-    killed = []
+    killed: list[int] = []
     activate = embedded.demo._Demo._activate
 
     async def kill_first(self: Any, training_id: str) -> None:
         if not killed:
-            found = subprocess.run(
-                ["pgrep", "-P", str(os.getpid()), "-f", "worker.py"],
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            killed.append(int(found.stdout.split()[0]))
+            killed.append(worker_process())
             os.kill(killed[0], signal.SIGKILL)
         await activate(self, training_id)
 

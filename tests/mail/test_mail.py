@@ -1,6 +1,7 @@
 """Messages, templates and the transport, against real SMTP conversations."""
 
 import asyncio
+import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -41,7 +42,7 @@ VALUES: dict[str, Any] = {
     "accepted": 1, "rejected": 1, "rows": 2, "submission_id": "s1", "agency_id": "AG-1",
     "suspensions": 6, "with_access": 9, "ui_link": "https://ui.x.org/x", "items": [],
     "rejected_rows": [
-        {"line": 2, "training_id": "X", "reasons": [{"field": "Email", "message": "m", "clause": "1.2a"}]}
+        {"line": 2, "training_id": "X", "reasons": [{"field": "f", "message": "m", "clause": "1"}]}
     ],
 }  # fmt: skip
 
@@ -91,7 +92,8 @@ def test_the_two_numbers_are_told_apart() -> None:
 
 
 def transport(port: int, **changes: Any) -> Transport:
-    return Transport(**{"host": "127.0.0.1", "port": port, "timeout": 3.0} | changes)
+    options: dict[str, Any] = {"host": "127.0.0.1", "port": port, "timeout": 3.0}
+    return Transport(**options | changes)
 
 
 async def send(sending: Transport, recipient: str = "ann@x.org") -> str:
@@ -230,9 +232,8 @@ async def test_settings_that_do_not_fit_are_the_operators(
         assert failure.value.kind is FailureKind.CONFIGURATION
 
 
-async def test_a_certificate_that_cannot_be_verified_stops_the_mail(tmp_path: Path) -> None:
-    import ssl
-
+@pytest.fixture
+def self_signed(tmp_path: Path) -> ssl.SSLContext:
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert,
@@ -241,7 +242,13 @@ async def test_a_certificate_that_cannot_be_verified_stops_the_mail(tmp_path: Pa
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
-    async with scripted(b"220 hi\r\n", OK, tls=context) as (port, heard):
+    return context
+
+
+async def test_a_certificate_that_cannot_be_verified_stops_the_mail(
+    self_signed: ssl.SSLContext,
+) -> None:
+    async with scripted(b"220 hi\r\n", OK, tls=self_signed) as (port, heard):
         with pytest.raises(MailFailure):
             await send(transport(port, security=Security.IMPLICIT))
         assert heard == [], "nothing was said over a connection that could not be trusted"

@@ -1,0 +1,131 @@
+"""Records tests/histories/*.json: a real history of every stage, to replay against later code.
+
+Run `./run histories` only to add a stage. A history that no longer replays is a finding, not a file
+to record again: running cases are in the same position.
+"""
+
+import asyncio
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+import worker
+from embedded.inbox import mail_inbox
+from embedded.temporal_server import temporal_server
+from records.database import Database
+from records.schema import migrate
+from settings import Settings
+from tests.system import System, facts, meet_requirements, record_people
+
+FOLDER = Path(__file__).parent / "histories"
+
+
+async def collecting_requirements(system: System, training_id: str) -> None:
+    await system.tell(training_id, "certification_recorded", facts()["certification_recorded"])
+    await system.tell(training_id, "assessment_scored", facts(score="60")["assessment_scored"])
+    await system.until(training_id, lambda s: any(e.sent_at for e in s.mails))
+    await system.skip(training_id, days=16)
+
+
+async def awaiting_activation(system: System, training_id: str) -> None:
+    await meet_requirements(system, training_id)
+    await system.act(training_id, "resend_activation")
+
+
+async def activation_expired(system: System, training_id: str) -> None:
+    await meet_requirements(system, training_id)
+    await system.skip(training_id, days=12)
+
+
+async def active(system: System, training_id: str) -> None:
+    await meet_requirements(system, training_id)
+    await system.activate(training_id)
+    await system.until(training_id, lambda s: any(e.kind == "confirmation" for e in s.mails))
+
+
+async def suspended(system: System, training_id: str) -> None:
+    await active(system, training_id)
+    await system.act(training_id, "suspend_access")
+    await system.until(training_id, lambda s: any(e.kind == "suspended_agency" for e in s.mails))
+
+
+async def reinstated(system: System, training_id: str) -> None:
+    await suspended(system, training_id)
+    await system.act(training_id, "reinstate_access")
+
+
+async def closed(system: System, training_id: str) -> None:
+    await activation_expired(system, training_id)
+    await system.act(training_id, "close_case")
+    await system.case(training_id).result()
+
+
+async def parked(system: System, training_id: str) -> None:
+    address = f"{training_id.lower()}@assisters.example.org"
+    system.inbox.refusals[address] = "550 5.1.1 no such user"
+    for signal, fact in facts().items():
+        await system.tell(training_id, signal, fact)
+    await system.until(training_id, lambda s: bool(s.attention))
+
+
+SCENES = {
+    "collecting_requirements": collecting_requirements,
+    "awaiting_activation": awaiting_activation,
+    "activation_expired": activation_expired,
+    "active": active,
+    "suspended": suspended,
+    "reinstated": reinstated,
+    "closed": closed,
+    "parked": parked,
+}
+
+
+def _anonymous(history: str) -> str:
+    """The history without traces of the machine that it was recorded on."""
+
+    def cleaned(value: Any) -> Any:
+        if isinstance(value, list):
+            return [cleaned(each) for each in value]
+        if isinstance(value, dict):
+            dropped = ("stackTrace", "identity")
+            return {name: cleaned(each) for name, each in value.items() if name not in dropped}
+        return value
+
+    return json.dumps(cleaned(json.loads(history)), indent=1) + "\n"
+
+
+async def main() -> None:
+    """Plays every scene whose history is not there yet."""
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        async with temporal_server() as server, mail_inbox(Path(folder) / "inbox") as inbox:
+            settings = Settings(
+                _env_file=None,
+                data_dir=Path(folder),
+                database_url="",
+                smtp_port=inbox.port,
+                portal_secret=SecretStr("the secret of recorded histories, long enough"),
+            )
+            await migrate(settings.records_url)
+            database = Database(settings.records_url)
+            portal = worker.make_portal(settings, database)
+            transport = worker.make_transport(settings)
+            async with worker.make_worker(server.client, settings, database, portal, transport):
+                system = System(server.client, settings, database, portal, transport, inbox)
+                for number, (name, scene) in enumerate(SCENES.items()):
+                    path = FOLDER / f"{name}.json"
+                    if path.exists():
+                        continue
+                    training_id = f"HIST{number:03}"
+                    await record_people(database, training_id)
+                    await scene(system, training_id)
+                    history = await system.case(training_id).fetch_history()
+                    path.write_text(_anonymous(history.to_json()))
+            await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
