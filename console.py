@@ -25,14 +25,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return made
 
 
-def verdicts(shown: Sequence[dict[str, Any]], *, only_rejected: bool = False) -> Table:
+def verdicts(shown: Iterable[dict[str, Any]]) -> Table:
     """Rows with their verdicts, and every reason of a rejected one."""
     rows: list[Sequence[object]] = []
     for each in shown:
         about = (each["line"], each["training_id"], each["verdict"] or "waiting")
         if each["reasons"]:
             rows += [(*about, e["field"], e["message"], e["clause"]) for e in each["reasons"]]
-        elif not only_rejected:
+        else:
             rows.append((*about, "", "", ""))
     return table("Verdicts", ("line", "Training ID", "verdict", "field", "reason", "policy"), rows)
 

@@ -20,6 +20,7 @@ from cyclopts import App, CycloptsError, Parameter
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import (
     Client,
     WorkflowQueryFailedError,
@@ -191,24 +192,28 @@ async def rosters_check(
 ) -> None:
     """Show the verdicts a roster would get, without submitting anything."""
     roster = read_roster(file, encoding)
-    with console.err.status("Checking rows …"):
-        async with session() as here:
-            try:
-                async with here.database.transaction() as records:
-                    found = await check(records, roster, type)
-            except (OperationalError, ProgrammingError):
-                # No records yet: then nobody holds a mailbox either.
-                found = await check(None, roster, type)
-    rows = [each.public() for each in found]
+    count = 0
+    rejected: list[dict[str, Any]] = []
     if json:
-        _print_json({"file": file.name, "ignored_columns": list(roster.ignored), "rows": rows})
+        sys.stdout.write(f'{{"file": {_json(file.name)}, "rows": [')
+    with console.err.status("Checking rows …") as progress:
+        async with session() as here, _existing_records(here) as records:
+            async for verdict in check(records, roster, type):
+                if json:
+                    sys.stdout.write(f"{',' if count else ''}\n{_json(verdict.public())}")
+                elif verdict.reasons:
+                    rejected.append(verdict.public())
+                count += 1
+                if count % 1000 == 0:
+                    progress.update(f"Checking rows … {count:,}")
+    if json:
+        sys.stdout.write("\n]}\n")
         return
-    rejected = sum(each["verdict"] == "rejected" for each in rows)
     if rejected:
-        console.out.print(console.verdicts(rows, only_rejected=True))
+        console.out.print(console.verdicts(rejected))
     if roster.ignored:
         console.out.print(f"Columns not used: {', '.join(roster.ignored)}", markup=False)
-    console.out.print(f"{len(rows)} rows: {len(rows) - rejected} accepted, {rejected} rejected.")
+    console.out.print(f"{count} rows: {count - len(rejected)} accepted, {len(rejected)} rejected.")
 
 
 @rosters.command(name="show")
@@ -641,6 +646,23 @@ def _mistakes(error: ValidationError) -> str:
         f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
         for each in error.errors(include_url=False, include_input=False)
     )
+
+
+@asynccontextmanager
+async def _existing_records(here: Session) -> AsyncIterator[AsyncSession | None]:
+    """The records; None where there are none yet, and then nobody holds a mailbox either."""
+    try:
+        async with here.database.transaction() as records:
+            await holders(records, [])
+    except (OperationalError, ProgrammingError):
+        yield None
+        return
+    async with here.database.transaction() as records:
+        yield records
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, default=str)
 
 
 def _joined(value: object) -> object:

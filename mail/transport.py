@@ -157,8 +157,8 @@ class Transport:
             try:
                 yield connection
             except BaseException:
-                # A reply may still be on its way: the next command would read it as its own. Even
-                # after a refusal, a new connection is surer than asking whether this one is in step.
+                # A reply may still be on its way, and the next command would read it as its own.
+                # After a refusal too, a new connection is surer than asking if this is in step.
                 connection.client.close()
                 raise
             self._put_back(connection)

@@ -37,7 +37,7 @@ def clean_address(cell: str) -> str:
     Raises:
         BadAddress: If there is not exactly one plain, valid address.
     """
-    plain = cell.replace("\u00a0", " ").translate(_INVISIBLE).strip()
+    plain = visible(cell)
     if "=?" in plain or has_controls(plain):
         raise BadAddress("holds control characters; type the address again")
     if "<" in plain or ">" in plain:
@@ -53,15 +53,22 @@ def clean_address(cell: str) -> str:
     return valid.normalized
 
 
-@lru_cache(maxsize=4096)
+def visible(cell: str) -> str:
+    """A cell without the spaces and invisible characters that come along when it is copied."""
+    if not cell.isascii():
+        cell = cell.replace("\u00a0", " ").translate(_INVISIBLE)
+    return cell.strip()
+
+
 def mailbox_key(address: str) -> str:
     """The same for every spelling of one mailbox (clause 1.2a).
 
     Case, Unicode forms and a ``+tag`` are ignored, and the dots of a Gmail address.
     """
     local, _, domain = unicodedata.normalize("NFKC", address).casefold().rpartition("@")
-    with suppress(UnicodeError):
-        domain = domain.encode("idna").decode()
+    if not domain.isascii():
+        with suppress(UnicodeError):
+            domain = domain.encode("idna").decode()
     local = local.partition("+")[0] or local
     if domain in GMAIL:
         return f"{local.replace('.', '')}@gmail.com"

@@ -163,7 +163,7 @@ CLAUSES: tuple[Clause, ...] = (
         "3.3",
         "If an assister forgets their assister portal reference number, Authorized agency contacts"
         " can lookup an individuals assister portal reference number in AMP.",
-        "records.people.lookup_reference_number",
+        "records.people.assister_of",
     ),
 )
 

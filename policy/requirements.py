@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, assert_never
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -285,6 +285,8 @@ class Evidence(BaseModel):
                 return _first(each for each in self.trainings if each.event_id not in self.voided)
             case Requirement.ASSESSMENT:
                 return _first(each for each in self.assessments if self._passes(each, terms))
+            case _:
+                assert_never(requirement)
         return None
 
     def missing(self, now: datetime, terms: Terms) -> list[Requirement]:

@@ -7,7 +7,6 @@ repaired: a cell that does not say what it must goes back to the agency.
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from policy.addresses import (
     is_generic,
     mailbox_key,
     mixes_scripts,
+    visible,
 )
 from policy.requirements import AssisterType
 
@@ -138,8 +138,9 @@ class Collisions:
         """Takes note of a row."""
         if training_id := row.cells["training_id"].strip().upper():
             self._training_ids[training_id].append(row.line)
-        with suppress(BadAddress):
-            self._mailboxes[mailbox_key(clean_address(row.cells["email"]))].append(row.line)
+        # Not validated here: a bad address is rejected for itself, whatever it collides with.
+        if email := visible(row.cells["email"]):
+            self._mailboxes[mailbox_key(email)].append(row.line)
 
     def others(self, row: Row, email: str | None) -> list[Reason]:
         """The reasons that other rows give against this one."""

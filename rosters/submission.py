@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from policy.addresses import BadAddress, clean_address, mailbox_key
+from policy.addresses import mailbox_key, visible
 from policy.requirements import AssisterType
 from policy.roster import Collisions, Row, Verdict, judge
 from records import audit
@@ -109,7 +109,7 @@ async def submit(
 
 async def check(
     session: AsyncSession | None, roster: Iterable[Row], roster_type: AssisterType
-) -> list[Verdict]:
+) -> AsyncIterator[Verdict]:
     """The verdicts that the roster would get now, in file order; changes nothing.
 
     Args:
@@ -119,22 +119,15 @@ async def check(
     collisions = Collisions()
     for row in roster:
         collisions.add(row)
-    verdicts: list[Verdict] = []
     for chunk in chunks(roster):
         taken = await taken_mailboxes(session, chunk) if session is not None else {}
-        verdicts += [judge(row, roster_type, collisions, taken) for row in chunk]
-    return verdicts
+        for row in chunk:
+            yield judge(row, roster_type, collisions, taken)
 
 
 async def taken_mailboxes(session: AsyncSession, rows: Iterable[Row]) -> dict[str, str]:
     """Who holds the mailboxes that the rows name, where somebody does."""
-    keys = []
-    for row in rows:
-        try:
-            keys.append(mailbox_key(clean_address(row.cells["email"])))
-        except BadAddress:
-            continue
-    return await holders(session, keys)
+    return await holders(session, [mailbox_key(visible(row.cells["email"])) for row in rows])
 
 
 def _recorded(submission_id: str, row: Row) -> SubmissionRow:

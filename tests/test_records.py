@@ -1,0 +1,80 @@
+"""The records on both databases: schema, times, concurrent writers."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from alembic import command
+from sqlalchemy.exc import StatementError
+
+from records import audit
+from records.database import Database, UnsupportedDatabase, async_url
+from records.schema import config
+from records.tables import Agency, ClosedCase
+
+
+async def test_migrations_and_tables_agree(records_url: str) -> None:
+    await asyncio.to_thread(command.check, config(records_url))
+
+
+async def test_concurrent_acts_of_one_case_form_one_chain(records_url: str) -> None:
+    database = Database(records_url)
+
+    async def act(number: int) -> None:
+        async with database.transaction() as session:
+            await audit.append(
+                session, "assister-X", "act", at=datetime.now(UTC), by="t", number=number
+            )
+
+    await asyncio.gather(*(act(each) for each in range(30)))
+    async with database.transaction() as session:
+        found = await audit.verify(session)
+    assert (found.entries, found.breaks) == (30, [])
+    await database.close()
+
+
+async def test_an_inserted_entry_breaks_the_chain(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    async with database.transaction() as session:
+        entry = await audit.append(session, "c", "act", at=datetime.now(UTC), by="t")
+        forged = entry.model_copy(update={"id": None, "sequence": 2})
+        session.add(type(entry)(**forged.model_dump()))
+    async with database.transaction() as session:
+        found = await audit.verify(session)
+    assert {each.problem for each in found.breaks} == {
+        "does not follow the entry before",
+        "content was altered",
+    }
+    await database.close()
+
+
+async def test_a_time_without_a_zone_is_refused_and_others_return_in_utc(records_url: str) -> None:
+    database = Database(records_url)
+    closed = ClosedCase(training_id="A", outcome="x", evidence={}, closed_at=datetime(2026, 1, 1))  # noqa: DTZ001
+    with pytest.raises(StatementError, match="time zone"):
+        async with database.transaction() as session:
+            session.add(closed)
+    moment = datetime.fromisoformat("2026-01-01T12:00:00-06:00")
+    async with database.transaction() as session:
+        session.add(ClosedCase(training_id="A", outcome="x", evidence={}, closed_at=moment))
+    async with database.transaction() as session:
+        read = await session.get_one(ClosedCase, "A")
+        assert read.closed_at == moment
+        assert read.closed_at.tzinfo == UTC
+    await database.close()
+
+
+async def test_a_failed_transaction_leaves_nothing(records_url: str) -> None:
+    database = Database(records_url)
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as session:
+            session.add(Agency(id="A", name="A"))
+            raise ZeroDivisionError
+    async with database.transaction() as session:
+        assert await session.get(Agency, "A") is None
+    await database.close()
+
+
+def test_other_databases_are_refused() -> None:
+    with pytest.raises(UnsupportedDatabase, match="mysql"):
+        async_url("mysql://x")
