@@ -66,10 +66,14 @@ async def test_a_time_without_a_zone_is_refused_and_others_return_in_utc(records
 
 async def test_a_failed_transaction_leaves_nothing(records_url: str) -> None:
     database = Database(records_url)
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail() -> None:
         async with database.transaction() as session:
             session.add(Agency(id="A", name="A"))
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     async with database.transaction() as session:
         assert await session.get(Agency, "A") is None
     await database.close()
