@@ -30,6 +30,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 import console
 from activities.relay import relay_activations
+from embedded.demo import run_demo
+from embedded.stack import PortInUse, run_stack
 from policy.addresses import BadAddress, clean_address, is_generic, mailbox_key
 from policy.case import Stage
 from policy.requirements import (
@@ -551,8 +553,6 @@ async def migrate() -> None:
 @app.command
 async def up() -> None:
     """Run the embedded stack until Ctrl-C; its data stays in the data folder."""
-    from embedded.stack import run_stack
-
     async with session() as here:
         await run_stack(here.settings)
 
@@ -563,8 +563,6 @@ async def demo(*, keep: bool = False) -> None:
 
     With --keep the stack stays up until Ctrl-C, for a look at the Temporal UI.
     """
-    from embedded.demo import run_demo
-
     await run_demo(keep=keep)
 
 
@@ -694,6 +692,7 @@ def _reason(error: Exception) -> str | None:
             | UnreadableFile()
             | ActivationRefused()
             | UnsupportedDatabase()
+            | PortInUse()
         ):
             return str(error)
         case ValidationError():

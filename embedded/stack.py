@@ -26,6 +26,10 @@ UI_PORT = 8233
 RESTART_PAUSE = 0.5
 
 
+class PortInUse(Exception):
+    """Another program listens where the stack would; most often the stack itself."""
+
+
 @dataclass
 class Stack:
     """A running stack.
@@ -44,7 +48,13 @@ class Stack:
 async def embedded_stack(
     settings: Settings, *, temporal_port: int, ui_port: int
 ) -> AsyncIterator[Stack]:
-    """The stack for as long as the context is open; its data stays in the data folder."""
+    """The stack for as long as the context is open; its data stays in the data folder.
+
+    Raises:
+        PortInUse: If it, or something else, runs there already.
+    """
+    for port in (temporal_port, ui_port, settings.smtp_port):
+        _check_free(port)
     data = settings.data_dir.resolve()
     await asyncio.to_thread(portal_secret, data)
     await migrate(settings.records_url)
@@ -103,6 +113,15 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise PortInUse(f"port {port} is in use; does the stack run already?") from None
 
 
 async def _keep_worker(environment: dict[str, str], log: Path) -> None:

@@ -179,7 +179,8 @@ def judge(
     training_id = cells["training_id"].strip().upper()
     if not TRAINING_ID.fullmatch(training_id):
         reject("training_id", _training_id_fault(cells["training_id"]), "2b")
-        training_id = cells["training_id"].strip()[:SHOWN]
+        # Shown to people and machines as it stands, and from there it may reach a spreadsheet.
+        training_id = neutralize(cells["training_id"].strip()[:SHOWN])
     names = {each: _name(cells[each], each, reject) for each in ("first_name", "last_name")}
     email = _certification_email(cells["email"], reject)
     if email is not None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -102,7 +103,8 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
         assert "policy" in out
     await_listed = json.loads((await cli("list", "--agency", "AG-100", "--json"))[1])
     assert isinstance(await_listed, list)
-    assert (await cli("list", "--stage", "active"))[0] == 0
+    for stage in ("active", "collecting_requirements"):
+        assert (await cli("list", "--stage", stage))[0] == 0
     assert (await cli("status", mine))[0] == 0
     code, out = await cli("audit", "show", mine, "--json")
     assert [e["act"] for e in json.loads(out)].count("account_made") == 1
@@ -167,6 +169,12 @@ async def test_an_unreachable_server_and_bad_settings(
     assert (code, "starter.py up" in " ".join(out.split())) == (1, True)
     monkeypatch.setenv("ASSISTER_SMTP_PORT", "many")
     assert (await cli("status", "ABC1234"))[0] == 1
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("ASSISTER_SMTP_PORT", str(taken.getsockname()[1]))
+        code, out = await cli("up")
+        assert (code, "in use" in out) == (1, True)
     monkeypatch.setenv("ASSISTER_SMTP_PORT", "25")
     monkeypatch.setenv("ASSISTER_DATABASE_URL", "mysql://x")
     assert (await cli("audit", "verify"))[0] == 1

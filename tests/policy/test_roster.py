@@ -314,6 +314,8 @@ def test_a_fault_of_the_whole_row_rejects_it() -> None:
 def test_no_spreadsheet_runs_an_exported_cell() -> None:
     assert neutralize("=1+1") == "'=1+1"
     assert neutralize("Ann") == "Ann"
+    (verdict,) = verdicts(row(training_id="=HYPERLINK(1)"))
+    assert verdict.public()["training_id"] == "'=HYPERLINK(1)"
 
 
 @given(st.dictionaries(st.sampled_from(sorted(GOOD)), st.text(), min_size=1))
