@@ -63,7 +63,7 @@ from rosters.results import event_id, judge_results, read_results
 from rosters.submission import check, submit
 from settings import Settings
 from worker import connect, make_portal
-from workflows.client import case_status, start_intake, tell_case
+from workflows.client import act, case_status, start_intake, tell_case
 from workflows.contract import (
     IntakeProgress,
     StaffAct,
@@ -608,11 +608,11 @@ async def _update(workflow_id: str, update: str, by: str, reason: str, as_json: 
         async with here.database.transaction() as records:
             who = await staff_id(records, by)
         try:
-            act = StaffAct(by=who, reason=reason)
+            order = StaffAct(by=who, reason=reason)
         except ValidationError as error:
             raise Refused(_mistakes(error)) from None
         client = await here.client()
-        answer = await client.get_workflow_handle(workflow_id).execute_update(update, act)
+        answer = await act(client, workflow_id, update, order)
     if as_json:
         _print_json({"workflow_id": workflow_id, "answer": answer})
         return

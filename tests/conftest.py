@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from pydantic import SecretStr
+from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 import worker
@@ -89,7 +90,8 @@ async def make_system(
     """Makes a running system over a database."""
     async with AsyncExitStack() as stack:
 
-        async def make(url: str, **changes: Any) -> System:
+        async def make(url: str, *, client: Client | None = None, **changes: Any) -> System:
+            client = client or temporal.client
             inbox = await stack.enter_async_context(mail_inbox(tmp_path / "inbox"))
             settings = Settings(
                 _env_file=None,
@@ -107,9 +109,9 @@ async def make_system(
             transport = worker.make_transport(settings)
             stack.push_async_callback(transport.close)
             await stack.enter_async_context(
-                worker.make_worker(temporal.client, settings, database, portal, transport)
+                worker.make_worker(client, settings, database, portal, transport)
             )
-            return System(temporal.client, settings, database, portal, transport, inbox)
+            return System(client, settings, database, portal, transport, inbox)
 
         yield make
 

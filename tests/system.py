@@ -28,8 +28,8 @@ from records.database import Database
 from records.people import record_agency
 from records.tables import Assister, Submission
 from settings import Settings
-from workflows.client import case_status, tell_case
-from workflows.contract import Status, assister_workflow_id
+from workflows.client import act, case_status, tell_case
+from workflows.contract import StaffAct, Status, assister_workflow_id
 
 SECRET = "a secret of the tests, 32 characters and more"
 LONG_AGO = datetime(2026, 1, 5, 15, tzinfo=UTC)
@@ -76,9 +76,8 @@ class System:
         ]
 
     async def act(self, training_id: str, update: str, reason: str = "a test") -> str:
-        answer: str = await self.case(training_id).execute_update(
-            update, {"by": "staff-1", "reason": reason}
-        )
+        order = StaffAct(by="staff-1", reason=reason)
+        answer = await act(self.client, assister_workflow_id(training_id), update, order)
         return answer
 
     async def activate(self, training_id: str, registration: int = 1) -> None:

@@ -1,11 +1,15 @@
 """Telling a case something from outside: the case is opened where none is open."""
 
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from policy.requirements import Fact
 from policy.terms import Terms
@@ -14,10 +18,14 @@ from workflows.contract import (
     ROSTER_INTAKE,
     AccessInput,
     IntakeInput,
+    StaffAct,
     Status,
     assister_workflow_id,
     roster_workflow_id,
 )
+
+NOT_READY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds."""
 
 
 async def tell_case(
@@ -59,5 +67,30 @@ async def start_intake(
 async def case_status(client: Client, training_id: str) -> Status:
     """The status of the assister's latest case."""
     handle = client.get_workflow_handle(assister_workflow_id(training_id))
-    status: Status = await handle.query("status", result_type=Status)
+    status: Status = await _when_ready(lambda: handle.query("status", result_type=Status))
     return status
+
+
+async def act(client: Client, workflow_id: str, update: str, order: StaffAct) -> str:
+    """Gives a workflow a staff update, once, and returns its answer.
+
+    Raises:
+        WorkflowUpdateFailedError: If it refuses; the cause says why.
+    """
+    handle = client.get_workflow_handle(workflow_id)
+    # One id for every attempt: the workflow knows a repetition.
+    update_id = str(uuid.uuid4())
+    answer: str = await _when_ready(lambda: handle.execute_update(update, order, id=update_id))
+    return answer
+
+
+async def _when_ready(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """Asks again while a run that continues as new is between its two ends."""
+    for pause in NOT_READY_PAUSES:
+        try:
+            return await ask()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.FAILED_PRECONDITION:
+                raise
+            await asyncio.sleep(pause)
+    return await ask()

@@ -1,0 +1,77 @@
+"""One run after the other: nothing is lost or done twice between them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from embedded.temporal_server import TIME_SKIPPING, temporal_server
+from records import audit
+from records.tables import PortalAccount
+from tests.system import (
+    LONG_AGO,
+    System,
+    activated,
+    facts,
+    meet_requirements,
+    new_training_id,
+    record_people,
+)
+
+ROUNDS = 4
+SIGNALS = 120
+
+
+@pytest.fixture(scope="session")
+async def short_histories() -> AsyncIterator[WorkflowEnvironment]:
+    """A server that suggests continue-as-new after few events."""
+    config = {**TIME_SKIPPING, "limit.historyCount.suggestContinueAsNew": "60"}
+    async with temporal_server(dynamic_config=config) as environment:
+        yield environment
+
+
+async def test_a_stream_of_signals_and_updates_survives_many_runs(
+    short_histories: WorkflowEnvironment,
+    make_system: Callable[..., Awaitable[System]],
+    sqlite_url: str,
+) -> None:
+    system = await make_system(sqlite_url, client=short_histories.client)
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    await system.activate(training_id)
+    await system.until(training_id, lambda s: s.stage == "active")
+
+    async def signals() -> None:
+        for number in range(SIGNALS):
+            fact = facts()["training_completed"].model_copy(update={"event_id": f"t{number % 30}"})
+            await system.tell(training_id, "training_completed", fact)
+            await system.tell(training_id, "account_activated", activated())
+
+    async def updates() -> None:
+        for _ in range(ROUNDS):
+            await system.act(training_id, "suspend_access")
+            await system.until(training_id, lambda s: s.stage == "suspended")
+            await system.act(training_id, "reinstate_access")
+            await system.until(training_id, lambda s: s.stage == "active")
+
+    await asyncio.gather(signals(), updates())
+    await system.tell(
+        training_id,
+        "certification_recorded",
+        facts(LONG_AGO.replace(year=2026, month=6))["certification_recorded"],
+    )
+    await system.until(training_id, lambda s: not any(each.sent_at is None for each in s.mails))
+    subjects = [subject for subject, _ in system.mails(to=training_id.lower())]
+    assert len([each for each in subjects if "is suspended" in each]) == ROUNDS
+    assert len([each for each in subjects if "is back" in each]) == ROUNDS
+    assert len([each for each in subjects if "been created" in each]) == 1
+    runs = [
+        each
+        async for each in system.client.list_workflows(f"WorkflowId = 'assister-{training_id}'")
+    ]
+    assert len(runs) >= 4
+    async with system.database.transaction() as session:
+        assert (await audit.verify(session)).breaks == []
+        assert (await session.get_one(PortalAccount, training_id)).status == "active"
