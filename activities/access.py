@@ -9,7 +9,6 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from policy import calendar
-from policy.case import Order
 from policy.requirements import Evidence
 from portal.directory import AccountState, Portal, PortalRefused, StaleCommand
 from records import audit
@@ -61,7 +60,7 @@ class AccessActivities:
         expires_at = calendar.activation_ends(request.now, request.terms, self.holidays)
         days = request.terms.activation_reminder_days
         reminders = calendar.reminders(request.now, days, self.holidays)
-        await self._record_order("activation_reissued", request.training_id, request.order)
+        await self._record_order("activation_reissued", request)
         account = await self._commanded(
             self.portal.enroll(request.training_id, request.fence, expires_at, request.grounds),
             request.training_id,
@@ -86,7 +85,7 @@ class AccessActivities:
     @activity.defn(name=steps.SUSPEND.name)
     async def suspend_access(self, command: steps.PortalCommand) -> steps.PortalAnswer:
         """Suspends the account, whatever state it is in."""
-        await self._record_order("suspension_ordered", command.training_id, command.order)
+        await self._record_order("suspension_ordered", command)
         return await self._answered(
             self.portal.suspend(command.training_id, command.fence, command.reason),
             command.training_id,
@@ -95,7 +94,7 @@ class AccessActivities:
     @activity.defn(name=steps.REINSTATE.name)
     async def reinstate_access(self, command: steps.PortalCommand) -> steps.PortalAnswer:
         """Gives an activated account its access back."""
-        await self._record_order("reinstatement_ordered", command.training_id, command.order)
+        await self._record_order("reinstatement_ordered", command)
         return await self._answered(
             self.portal.reinstate(command.training_id, command.fence, command.grounds),
             command.training_id,
@@ -104,7 +103,7 @@ class AccessActivities:
     @activity.defn(name=steps.CLOSE.name)
     async def close_case(self, request: steps.CloseRequest) -> steps.Nothing:
         """Ends the access and keeps what the case had learned for one that opens later."""
-        await self._record_order("close_ordered", request.training_id, request.order)
+        await self._record_order("close_ordered", request)
         if request.reached_portal:
             await self._commanded(
                 self.portal.suspend(request.training_id, request.fence, request.outcome),
@@ -151,14 +150,21 @@ class AccessActivities:
             "a newer command overtook this one", fence, type=steps.STALE, non_retryable=True
         )
 
-    async def _record_order(self, act: str, training_id: str, order: Order | None) -> None:
+    async def _record_order(
+        self,
+        act: str,
+        request: steps.EnrollmentRequest | steps.PortalCommand | steps.CloseRequest,
+    ) -> None:
         """The audit trail's word of what staff decided; repeated attempts write it once."""
+        order = request.order
         if order is None:
             return
-        case_id = assister_workflow_id(training_id)
+        case_id = assister_workflow_id(request.training_id)
         async with self.database.transaction() as session:
-            done = {"reason": order.reason, "attempt_of": activity.info().activity_id}
+            done = {"reason": order.reason, "fence": request.fence}
             for entry in await audit.entries_of(session, case_id):
                 if entry.act == act and entry.details == done:
                     return
-            await audit.append(session, case_id, act, at=datetime.now(UTC), by=order.by, **done)
+            await audit.append(
+                session, case_id, act, at=datetime.now(UTC), by=order.by, clause="", **done
+            )
