@@ -1,12 +1,18 @@
 """Building the message: the same bytes for the same mail, and no header that was not meant."""
 
 import hashlib
+import unicodedata
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
+
+from mail.addresses import wire_form
+
+_UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
+"""Controls, lone surrogates, and the separators that Python, too, takes for an end of line."""
 
 
 class UnsafeHeader(ValueError):
@@ -14,7 +20,10 @@ class UnsafeHeader(ValueError):
 
 
 def message_id(key: str, domain: str) -> str:
-    """The Message-ID of the mail with this idempotency key."""
+    """The Message-ID of the mail with this idempotency key.
+
+    Hashed, because Python cuts a Message-ID at a ``:`` or ``/``, and keys hold both.
+    """
     return f"<{hashlib.sha256(key.encode()).hexdigest()[:32]}@{domain}>"
 
 
@@ -33,18 +42,26 @@ def build(
 ) -> bytes:
     """A transactional mail with a text and an HTML part.
 
+    Args:
+        message_id: Made by `message_id`; the parts' boundary follows from it.
+        date: Aware, in whole seconds; kept with the mail so that a repeat has the same.
+
     Raises:
-        UnsafeHeader: If a value could inject a header (CVE-2024-6923 and its like).
+        UnsafeHeader: If a value could inject a header (CVE-2024-6923 and its like), or an address
+            is none.
     """
-    for value in (sender, sender_name, reply_to, recipient, recipient_name, subject):
-        if "=?" in value or any(each < " " or each == "\x7f" for each in value):
+    for value in (sender, sender_name, reply_to, recipient, recipient_name, subject, message_id):
+        if "=?" in value or any(unicodedata.category(each) in _UNSAFE for each in value):
             raise UnsafeHeader("a name, address or subject holds control characters or “=?”")
-    message = EmailMessage(policy=SMTP)
+    addresses = [_wire_form(each) for each in (sender, recipient, reply_to)]
+    # Headers stay ASCII (RFC 2047) unless an address needs RFC 6532, which not every relay takes.
+    message = EmailMessage(policy=SMTP if "".join(addresses).isascii() else SMTPUTF8)
     message["Message-ID"] = message_id
     message["Date"] = format_datetime(date)
-    message["From"] = Address(sender_name, addr_spec=sender)
-    message["To"] = Address(recipient_name, addr_spec=recipient)
-    message["Reply-To"] = Address(addr_spec=reply_to)
+    names = (sender_name, recipient_name, "")
+    for header, name, address in zip(("From", "To", "Reply-To"), names, addresses, strict=True):
+        local, _, domain = address.rpartition("@")
+        message[header] = Address(name, local, domain)
     message["Subject"] = subject
     # RFC 3834: tells other responders not to answer.
     message["Auto-Submitted"] = "auto-generated"
@@ -57,3 +74,10 @@ def build(
     if parsed != message.keys():
         raise UnsafeHeader("the message would carry headers that were not meant")
     return built
+
+
+def _wire_form(address: str) -> str:
+    try:
+        return wire_form(address)
+    except ValueError as error:
+        raise UnsafeHeader(str(error)) from None

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from policy.mails import MailKind
+from policy.mails import MailKind, Recipient
 
 _LOADER = FileSystemLoader(Path(__file__).parent / "templates")
 # Plain text, where escaping would show; the HTML part is made from it and escapes everything.
@@ -18,7 +18,13 @@ _TEXT = Environment(
     lstrip_blocks=True,
     autoescape=False,  # noqa: S701
 )
-_HTML = Environment(loader=_LOADER, undefined=StrictUndefined, autoescape=True)
+_HTML = Environment(
+    loader=_LOADER,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=True,
+)
 _LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;)]")
 
 
@@ -27,6 +33,11 @@ class Rendered(NamedTuple):
 
     subject: str
     text: str
+
+    @property
+    def html(self) -> str:
+        """The HTML part, when nothing in the text has to be filled in first."""
+        return html_of(self.subject, self.text)
 
 
 def render(kind: MailKind, **values: Any) -> Rendered:
@@ -37,7 +48,8 @@ def render(kind: MailKind, **values: Any) -> Rendered:
     """
     written = _TEXT.get_template(f"{kind}.txt").render(values)
     subject, _, text = written.partition("\n\n")
-    footer = _TEXT.get_template("footer.txt").render(values)
+    to_arc = kind.recipient is Recipient.ARC
+    footer = _TEXT.get_template("footer_arc.txt" if to_arc else "footer.txt").render(values)
     return Rendered(subject.removeprefix("Subject: ").strip(), f"{text.strip()}\n\n{footer}\n")
 
 

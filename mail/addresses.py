@@ -1,0 +1,28 @@
+"""Addresses in the form in which they go over the wire."""
+
+import re
+
+from email_validator import EmailNotValidError, validate_email
+
+# No space, control character or bracket: aiosmtplib would parse those away and send elsewhere.
+_PLAIN = re.compile(r"[^\s<>@\x00-\x1f\x7f]+@[^\s<>@\x00-\x1f\x7f]+")
+
+
+def wire_form(address: str) -> str:
+    """The address as SMTP says it: the domain in ASCII (RFC 5891), the local part as it is.
+
+    A result that is not ASCII needs a relay that offers SMTPUTF8 (RFC 6531).
+
+    Raises:
+        ValueError: If this is not one plain address; the text does not repeat it.
+    """
+    if not _PLAIN.fullmatch(address):
+        raise ValueError("not one plain address")
+    if address.isascii():
+        return address
+    try:
+        # Python's own "idna" codec would turn straße into strasse: somebody else's domain.
+        valid = validate_email(address, check_deliverability=False)
+    except EmailNotValidError:
+        raise ValueError("not a valid internationalized address") from None
+    return f"{valid.local_part}@{valid.ascii_domain}"
