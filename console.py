@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
 from policy.calendar import CENTRAL
+from rosters.forecast import RosterForecast
 from workflows.contract import Status
 
 out = Console()
@@ -35,6 +36,33 @@ def verdicts(shown: Iterable[dict[str, Any]]) -> Table:
         else:
             rows.append((*about, "", "", ""))
     return table("Verdicts", ("line", "Training ID", "verdict", "field", "reason", "policy"), rows)
+
+
+def forecast(shown: RosterForecast) -> list[RenderableType]:
+    """What a roster would lead to."""
+    rows = [
+        (
+            each.training_id,
+            "opens" if each.opens else each.stage,
+            each.becomes,
+            ", ".join(each.mails) or None,
+            each.next_deadline,
+        )
+        for each in shown.cases
+    ]
+    columns = ("Training ID", "case", "becomes", "mails today", "next deadline")
+    lines: list[RenderableType] = [table("What would happen", columns, rows)] if rows else []
+    lines.append(f"Rows that would change nothing: {shown.unchanged}.")
+    if shown.missing:
+        lines.append(
+            f"On record but not in this roster, they stay as they are: {', '.join(shown.missing)}."
+        )
+    if shown.held:
+        lines.append(
+            f"This roster would be held for a person: it ends the access of {shown.suspensions} of"
+            f" the agency's {shown.with_access} assisters who have it."
+        )
+    return lines
 
 
 def status(shown: Status) -> list[Table]:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -44,6 +44,7 @@ from policy.requirements import (
     TrainingCompleted,
     TrainingId,
 )
+from policy.roster import Entry
 from policy.terms import PORTAL_COURSE
 from portal.directory import ActivationRefused
 from records import audit
@@ -57,13 +58,14 @@ from records.people import (
     staff_id,
 )
 from records.schema import migrate as migrate_records
-from records.tables import Assister, Submission, SubmissionRow
+from records.tables import Agency, Assister, Submission, SubmissionRow
 from rosters.files import UnreadableFile, read_roster, read_table
+from rosters.forecast import RosterForecast, forecast_roster
 from rosters.results import event_id, judge_results, read_results
 from rosters.submission import check, submit
 from settings import Settings
-from worker import connect, make_portal
-from workflows.client import act, case_status, start_intake, tell_case
+from worker import arc_holidays, connect, make_portal
+from workflows.client import act, case_status, open_case, start_intake, tell_case
 from workflows.contract import (
     IntakeProgress,
     StaffAct,
@@ -190,12 +192,22 @@ async def rosters_submit(
 
 @rosters.command(name="check")
 async def rosters_check(
-    file: Path, *, type: AssisterType, encoding: Encoding = "utf-8-sig", json: Json = False
+    file: Path,
+    *,
+    type: AssisterType,
+    agency: Annotated[str, Parameter(help="Forecast also what would happen to its cases.")] = "",
+    encoding: Encoding = "utf-8-sig",
+    json: Json = False,
 ) -> None:
-    """Show the verdicts a roster would get, without submitting anything."""
+    """Show the verdicts a roster would get, without submitting anything.
+
+    With --agency also: which cases would open or change, which mails would go out today, the next
+    deadlines, who is on record and missing from the file, and whether the roster would be held.
+    """
     roster = read_roster(file, encoding)
     count = 0
     rejected: list[dict[str, Any]] = []
+    accepted: list[Entry] = []
     if json:
         sys.stdout.write(f'{{"file": {_json(file.name)}, "rows": [')
     with console.err.status("Checking rows …") as progress:
@@ -205,17 +217,23 @@ async def rosters_check(
                     sys.stdout.write(f"{',' if count else ''}\n{_json(verdict.public())}")
                 elif verdict.reasons:
                     rejected.append(verdict.public())
+                if verdict.entry is not None and agency:
+                    accepted.append(verdict.entry)
                 count += 1
                 if count % 1000 == 0:
                     progress.update(f"Checking rows … {count:,}")
+            forecast = await _forecast(here, records, accepted, agency, type) if agency else None
     if json:
-        sys.stdout.write("\n]}\n")
+        ending = f', "forecast": {forecast.model_dump_json()}' if forecast else ""
+        sys.stdout.write(f"\n]{ending}}}\n")
         return
     if rejected:
         console.out.print(console.verdicts(rejected))
     if roster.ignored:
         console.out.print(f"Columns not used: {', '.join(roster.ignored)}", markup=False)
     console.out.print(f"{count} rows: {count - len(rejected)} accepted, {len(rejected)} rejected.")
+    if forecast is not None:
+        console.out.print(*console.forecast(forecast), sep="\n")
 
 
 @rosters.command(name="show")
@@ -643,6 +661,30 @@ def _mistakes(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
         for each in error.errors(include_url=False, include_input=False)
+    )
+
+
+async def _forecast(
+    here: Session,
+    records: AsyncSession | None,
+    accepted: list[Entry],
+    agency: str,
+    roster_type: AssisterType,
+) -> RosterForecast:
+    if records is None or await records.get(Agency, agency) is None:
+        raise Refused(
+            f"agency {agency} is not on record. Agencies are recorded with: starter.py agencies"
+            " import FILE"
+        )
+    return await forecast_roster(
+        records,
+        accepted,
+        agency_id=agency,
+        roster_type=roster_type,
+        open_case=partial(open_case, await here.client()),
+        terms=here.settings.terms,
+        holidays=arc_holidays(),
+        now=datetime.now(UTC),
     )
 
 

@@ -8,8 +8,9 @@ back.
 import asyncio
 import logging
 import signal
+from collections.abc import Container
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 
 import holidays
 import structlog
@@ -44,6 +45,11 @@ async def connect() -> Client:
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
     return await Client.connect(**config, data_converter=pydantic_data_converter)
+
+
+def arc_holidays() -> Container[date]:
+    """The days on which the Assister Resource Center is closed, weekends aside."""
+    return holidays.country_holidays("US", subdiv="MN")
 
 
 def make_portal(settings: Settings, database: Database) -> EmbeddedPortal:
@@ -91,7 +97,7 @@ def make_worker(
         ui_url=settings.ui_url,
         namespace=client.namespace,
     )
-    access = AccessActivities(database, portal, holidays.country_holidays("US", subdiv="MN"))
+    access = AccessActivities(database, portal, arc_holidays())
     mail = MailActivities(
         database,
         portal,

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Container
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from temporalio import activity
@@ -57,12 +57,12 @@ class AccessActivities:
     @activity.defn(name=steps.ENROLL.name)
     async def enroll(self, request: steps.EnrollmentRequest) -> steps.Enrollment:
         """Makes the account, once, and issues a registration number (clause 3)."""
-        expires_at = calendar.activation_ends(request.now, request.terms, self.holidays)
-        days = request.terms.activation_reminder_days
-        reminders = calendar.reminders(request.now, days, self.holidays)
+        times = calendar.activation_times(request.now, request.terms, self.holidays)
         await self._record_order("activation_reissued", request)
         account = await self._commanded(
-            self.portal.enroll(request.training_id, request.fence, expires_at, request.grounds),
+            self.portal.enroll(
+                request.training_id, request.fence, times.expires_at, request.grounds
+            ),
             request.training_id,
         )
         if account.reference_number is None:
@@ -70,9 +70,7 @@ class AccessActivities:
         return steps.Enrollment(
             reference_number=account.reference_number,
             registration=account.registration,
-            reminders_at=tuple(each for each in reminders if each < expires_at),
-            expires_at=expires_at,
-            reissuable_until=expires_at + timedelta(days=request.terms.reissuable_days),
+            **times._asdict(),
         )
 
     @activity.defn(name=steps.EXPIRE.name)

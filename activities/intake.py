@@ -19,8 +19,8 @@ from policy.roster import Collisions, Entry, Reason, Verdict, judge
 from policy.terms import Terms
 from records import audit
 from records.database import Database
-from records.people import holders
-from records.tables import Assister, PortalAccount, Submission, SubmissionRow
+from records.people import holders, with_access
+from records.tables import Assister, Submission, SubmissionRow
 from rosters.submission import CHUNK, as_row, taken_mailboxes
 from workflows import steps
 from workflows.client import tell_case
@@ -40,6 +40,8 @@ class IntakeActivities:
     @activity.defn(name=steps.JUDGE_ROSTER.name)
     async def judge_roster(self, request: steps.SubmissionRequest) -> steps.Judged:
         """Gives every row its verdict (clauses 1.1 to 1.3b)."""
+        async with self.database.transaction() as session:
+            submission = await session.get_one(Submission, request.submission_id)
         collisions = Collisions()
         async for rows in self._chunks(request.submission_id):
             for row in rows:
@@ -49,17 +51,16 @@ class IntakeActivities:
             entries = await self._judged(request.submission_id, rows, collisions)
             accepted += len(entries)
             async with self.database.transaction() as session:
-                ended = [each.training_id for each in entries if not _grants(each)]
-                suspensions += len(await _with_access(session, request.submission_id, ended))
+                ended = [each.training_id for each in entries if not each.grants]
+                suspensions += len(await with_access(session, submission.agency_id, ended))
         async with self.database.transaction() as session:
-            submission = await session.get_one(Submission, request.submission_id)
-            with_access = len(await _with_access(session, request.submission_id, None))
+            having = await with_access(session, submission.agency_id)
         return steps.Judged(
             rows=submission.rows,
             accepted=accepted,
             rejected=submission.rows - accepted,
             suspensions=suspensions,
-            with_access=with_access,
+            with_access=len(having),
         )
 
     @activity.defn(name=steps.OPEN_CASES.name)
@@ -142,10 +143,6 @@ def _with_verdict(row: SubmissionRow, verdict: Verdict) -> SubmissionRow:
     return row
 
 
-def _grants(entry: Entry) -> bool:
-    return entry.approved and entry.employed
-
-
 def _entry(row: SubmissionRow, submission: Submission) -> Entry:
     verdict = judge(as_row(row), AssisterType(submission.roster_type), Collisions(), {})
     assert verdict.entry is not None, "an accepted row stays acceptable"
@@ -211,22 +208,7 @@ def _speaks(submission: Submission, entry: Entry, known: Assister) -> bool:
     """Whether this roster may say who the assister is: not an older one, nor a stranger's."""
     if submission.submitted_at < known.updated_at:
         return False
-    return known.agency_id == submission.agency_id or _grants(entry)
-
-
-async def _with_access(
-    session: AsyncSession, submission_id: str, training_ids: list[str] | None
-) -> Sequence[str]:
-    """The agency's assisters whose account is active, of those named or of all."""
-    submission = await session.get_one(Submission, submission_id)
-    found = (
-        select(Assister.training_id)
-        .join(PortalAccount, col(PortalAccount.training_id) == col(Assister.training_id))
-        .where(PortalAccount.status == "active", Assister.agency_id == submission.agency_id)
-    )
-    if training_ids is not None:
-        found = found.where(col(Assister.training_id).in_(training_ids))
-    return (await session.exec(found)).all()
+    return known.agency_id == submission.agency_id or entry.grants
 
 
 async def _opened(session: AsyncSession, submission_id: str) -> steps.Opened:

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.message import EmailMessage, Message
+from email.policy import compat32, default
 from html import escape
 from pathlib import Path
 
@@ -59,20 +61,30 @@ class Inbox:
             yield message
 
     def _keep(self, content: bytes) -> None:
-        number = 1 + max((int(each.stem) for each in self.folder.glob("*.eml")), default=0)
+        kept = [int(each.stem) for each in self.folder.glob("*.eml") if each.stem.isdecimal()]
+        number = 1 + max(kept, default=0)
         draft = self.folder / "incoming.part"
         with draft.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         draft.rename(self.folder / f"{number:05}.eml")
-        message = message_from_bytes(content, policy=default)
+        # The lenient policy: whatever a header holds, the message is kept and the sender told so.
+        message = message_from_bytes(content, policy=compat32)
         line = (
-            f"<li>{escape(str(message['Date']))} to {escape(str(message['To']))}:"
-            f" <a href='{number:05}.eml'>{escape(str(message['Subject']))}</a>\n"
+            f"<li>{_header(message, 'Date')} to {_header(message, 'To')}:"
+            f" <a href='{number:05}.eml'>{_header(message, 'Subject')}</a>\n"
         )
         with (self.folder / "index.html").open("a") as page:
             page.write(line if page.tell() else f"{PAGE}{line}")
+
+
+def _header(message: Message, name: str) -> str:
+    raw = str(message[name])
+    try:
+        return escape(str(make_header(decode_header(raw))))
+    except (LookupError, ValueError, MessageError):
+        return escape(raw.encode(errors="replace").decode())
 
 
 def body_of(message: EmailMessage) -> str:
@@ -89,8 +101,15 @@ async def mail_inbox(folder: Path, port: int = 0) -> AsyncIterator[Inbox]:
     """An inbox for as long as the context is open; port 0 takes a free one."""
     inbox = Inbox(folder)
     loop = asyncio.get_running_loop()
+    conversations: list[SMTP] = []
+
+    def conversation() -> SMTP:
+        made = SMTP(inbox, data_size_limit=MAX_MESSAGE, loop=loop, ident="inbox")
+        conversations.append(made)
+        return made
+
     server = await loop.create_server(
-        lambda: SMTP(inbox, data_size_limit=MAX_MESSAGE, loop=loop, ident="inbox"),
+        conversation,
         "127.0.0.1",
         port,
     )
@@ -99,3 +118,6 @@ async def mail_inbox(folder: Path, port: int = 0) -> AsyncIterator[Inbox]:
         yield inbox
     finally:
         server.close()
+        for each in conversations:
+            if each.transport is not None:
+                each.transport.close()

@@ -9,9 +9,15 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio.api.common.v1 import TimeSkippingConfig as TimeSkippingConfigMessage
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflow.v1 import WorkflowExecutionOptions
+from temporalio.api.workflowservice.v1 import UpdateWorkflowExecutionOptionsRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkipper, TimeSkippingConfig, WorkflowEnvironment
@@ -86,9 +92,26 @@ async def temporal_server(
         await asyncio.shield(environment.shutdown())
 
 
-async def skip_time(
-    client: Client, handle: WorkflowHandle[object, object], span: timedelta
-) -> None:
+async def clock_of(client: Client, handle: WorkflowHandle[Any, Any]) -> datetime:
+    """The time by the workflow's own clock."""
+    return await _skipper(client).get_current_time(handle)
+
+
+async def skip_time(client: Client, handle: WorkflowHandle[Any, Any], span: timedelta) -> None:
     """Lets ``span`` pass for one workflow, firing its timers in order."""
-    skipper = TimeSkipper(client, config=TimeSkippingConfig(enabled=False))
-    await skipper.fast_forward(handle, span)
+    await _skipper(client).fast_forward(handle, span)
+    # A run that continues this one would go through its last leap again.
+    await client.workflow_service.update_workflow_execution_options(
+        UpdateWorkflowExecutionOptionsRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=handle.id),
+            workflow_execution_options=WorkflowExecutionOptions(
+                time_skipping_config=TimeSkippingConfigMessage(enabled=False)
+            ),
+            update_mask=FieldMask(paths=["time_skipping_config"]),
+        )
+    )
+
+
+def _skipper(client: Client) -> TimeSkipper:
+    return TimeSkipper(client, config=TimeSkippingConfig(enabled=False))

@@ -6,6 +6,7 @@ version, so dates are worked out once, outside the workflows, and carried as abs
 
 from collections.abc import Container
 from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from policy.terms import Terms
@@ -55,10 +56,26 @@ def reminders(start: datetime, days: tuple[int, ...], holidays: Container[date])
     return [morning_of(day) for day in sorted(due)]
 
 
-def activation_ends(issued_at: datetime, terms: Terms, holidays: Container[date]) -> datetime:
-    """The first moment at which an activation no longer works: after a business day, always."""
+class ActivationTimes(NamedTuple):
+    """When an activation is reminded of, ends, and can no longer be issued anew."""
+
+    reminders_at: tuple[datetime, ...]
+    expires_at: datetime
+    reissuable_until: datetime
+
+
+def activation_times(
+    issued_at: datetime, terms: Terms, holidays: Container[date]
+) -> ActivationTimes:
+    """An activation's times; it ends after a business day, always, and no reminder comes later."""
     last = issued_at.astimezone(CENTRAL).date() + timedelta(days=terms.activation_valid_days)
-    return end_of(next_business_day(last, holidays))
+    expires_at = end_of(next_business_day(last, holidays))
+    due = reminders(issued_at, terms.activation_reminder_days, holidays)
+    return ActivationTimes(
+        reminders_at=tuple(each for each in due if each < expires_at),
+        expires_at=expires_at,
+        reissuable_until=expires_at + timedelta(days=terms.reissuable_days),
+    )
 
 
 def certification_warnings(

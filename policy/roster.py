@@ -99,6 +99,11 @@ class Entry:
     languages: str
     counties: str
 
+    @property
+    def grants(self) -> bool:
+        """Whether the agency wants the person to have access (clauses 1.1, before.1)."""
+        return self.approved and self.employed
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -1,13 +1,13 @@
 """Agencies, their authorized contacts, assisters and staff."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from policy.addresses import mailbox_key
-from records.tables import Actor, Agency, Assister, Contact
+from records.tables import Actor, Agency, Assister, Contact, PortalAccount
 
 
 class NotAuthorized(Exception):
@@ -67,6 +67,20 @@ async def holders(session: AsyncSession, keys: Iterable[str]) -> dict[str, str]:
         col(Assister.mailbox_key).in_(sorted(set(keys)))
     )
     return {key: training_id for key, training_id in await session.exec(found)}
+
+
+async def with_access(
+    session: AsyncSession, agency_id: str, training_ids: Iterable[str] | None = None
+) -> Sequence[str]:
+    """The agency's assisters whose account is active, of those named or of all."""
+    found = (
+        select(Assister.training_id)
+        .join(PortalAccount, col(PortalAccount.training_id) == col(Assister.training_id))
+        .where(PortalAccount.status == "active", Assister.agency_id == agency_id)
+    )
+    if training_ids is not None:
+        found = found.where(col(Assister.training_id).in_(list(training_ids)))
+    return (await session.exec(found)).all()
 
 
 async def staff_id(session: AsyncSession, email: str) -> str:

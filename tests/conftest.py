@@ -16,7 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 
 import worker
 from embedded.inbox import mail_inbox
-from embedded.temporal_server import temporal_server
+from embedded.temporal_server import TIME_SKIPPING, temporal_server
 from records.database import Database
 from records.schema import migrate
 from settings import Settings
@@ -27,6 +27,20 @@ from tests.system import SECRET, System, record_people
 async def temporal() -> AsyncIterator[WorkflowEnvironment]:
     """The real development server, with time that can be skipped per workflow."""
     async with temporal_server() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+async def short_histories() -> AsyncIterator[WorkflowEnvironment]:
+    """A server that suggests continue-as-new after few events."""
+    config = {
+        **TIME_SKIPPING,
+        "limit.historyCount.suggestContinueAsNew": "150",
+        # A run that follows in less than a second would wait one, with no timer of its own yet:
+        # skipping would leap over every deadline.
+        "history.continueAsNewMinInterval": '"0s"',
+    }
+    async with temporal_server(dynamic_config=config) as environment:
         yield environment
 
 

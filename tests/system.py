@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from activities.relay import relay_activations
 from embedded.inbox import Inbox, body_of
-from embedded.temporal_server import skip_time
+from embedded.temporal_server import clock_of, skip_time
 from mail.transport import Transport
 from policy.requirements import (
     AccountActivated,
@@ -66,6 +66,11 @@ class System:
 
     async def skip(self, training_id: str, **span: float) -> None:
         await skip_time(self.client, self.case(training_id), timedelta(**span))
+
+    async def skip_to(self, training_id: str, moment: datetime) -> None:
+        """Lets time pass until ``moment``; by the case's own clock, which runs meanwhile."""
+        case = self.case(training_id)
+        await skip_time(self.client, case, moment - await clock_of(self.client, case))
 
     def mails(self, *, to: str = "") -> list[tuple[str, str]]:
         """Subject and text of every mail received, oldest first."""

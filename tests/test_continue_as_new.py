@@ -1,12 +1,10 @@
 """One run after the other: nothing is lost or done twice between them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
-import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from embedded.temporal_server import TIME_SKIPPING, temporal_server
 from records import audit
 from records.tables import PortalAccount
 from tests.system import (
@@ -20,15 +18,7 @@ from tests.system import (
 )
 
 ROUNDS = 4
-SIGNALS = 120
-
-
-@pytest.fixture(scope="session")
-async def short_histories() -> AsyncIterator[WorkflowEnvironment]:
-    """A server that suggests continue-as-new after few events."""
-    config = {**TIME_SKIPPING, "limit.historyCount.suggestContinueAsNew": "60"}
-    async with temporal_server(dynamic_config=config) as environment:
-        yield environment
+SIGNALS = 240
 
 
 async def test_a_stream_of_signals_and_updates_survives_many_runs(

@@ -213,6 +213,11 @@ class AssisterAccess:
         """What is met, what is missing, who must act, deadlines and mails."""
         return presentation.status(self.case, workflow.now())
 
+    @workflow.query(description=presentation.SNAPSHOT)
+    def snapshot(self) -> Case:
+        """The whole case, for forecasts."""
+        return self.case
+
     # The steps
 
     async def _open(self) -> None:

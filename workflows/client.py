@@ -11,6 +11,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from policy.case import Case, Stage
 from policy.requirements import Fact
 from policy.terms import Terms
 from workflows.contract import (
@@ -69,6 +70,18 @@ async def case_status(client: Client, training_id: str) -> Status:
     handle = client.get_workflow_handle(assister_workflow_id(training_id))
     status: Status = await _when_ready(lambda: handle.query("status", result_type=Status))
     return status
+
+
+async def open_case(client: Client, training_id: str) -> Case | None:
+    """The assister's case as it stands; None where none is open."""
+    handle = client.get_workflow_handle(assister_workflow_id(training_id))
+    try:
+        case: Case = await _when_ready(lambda: handle.query("snapshot", result_type=Case))
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+    return case if case.stage is not Stage.CLOSED else None
 
 
 async def act(client: Client, workflow_id: str, update: str, order: StaffAct) -> str:

@@ -7,7 +7,7 @@
 | | ``assessment_scored``, ``result_voided``, ``account_activated`` |
 | updates | ``resend_activation``, ``reissue_activation``, ``email_corrected``, |
 | | ``suspend_access``, ``reinstate_access``, ``close_case``; ``release``, ``discard`` (intake) |
-| queries | ``status``; ``progress`` (intake) |
+| queries | ``status``, ``snapshot``; ``progress`` (intake) |
 
 Nothing in a message names a person: no names, e-mail addresses or phone numbers.
 """

@@ -20,6 +20,8 @@ REINSTATE = f"Ends a suspension by staff; all requirements are checked again. {S
 CLOSE = f"Ends the case and the access. {STAFF_EXAMPLE}"
 STATUS = "Stage, what is met and missing, who must act, deadlines, mails. Takes no input."
 
+SNAPSHOT = "The whole case, for programs that forecast. Takes no input; people read status."
+
 ROSTER_RECORDED = (
     f"From the roster intake. {{{_FACT}, "
     '"agency_id": "AG-100", "assister_type": "navigator", "approved": true, "employed": true}'

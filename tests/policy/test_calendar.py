@@ -31,11 +31,11 @@ def central(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> 
     ],
 )
 def test_an_activation_ends_with_a_business_day(issued: datetime, ends: datetime) -> None:
-    assert calendar.activation_ends(issued, Terms(), MINNESOTA) == ends
+    assert calendar.activation_times(issued, Terms(), MINNESOTA).expires_at == ends
 
 
 def test_the_end_of_daylight_saving_time_moves_the_end_by_an_hour_in_utc() -> None:
-    ends = calendar.activation_ends(central(2026, 10, 26, 10), Terms(), MINNESOTA)
+    ends = calendar.activation_times(central(2026, 10, 26, 10), Terms(), MINNESOTA).expires_at
     assert ends.astimezone(UTC) == datetime(2026, 11, 3, 6, 0, tzinfo=UTC)
 
 

@@ -1,0 +1,93 @@
+"""What would happen to a case: its procedure played to the end of this moment, on a copy."""
+
+from collections.abc import Container
+from datetime import date, datetime
+
+from pydantic import BaseModel
+
+from policy import calendar
+from policy.case import Activation, Case, Due
+from policy.requirements import Evidence, RosterRecorded
+
+
+class CaseForecast(BaseModel):
+    """What a roster row would lead to now.
+
+    Attributes:
+        opens: No case is open: the row would open one.
+        mails: The kinds of the mails that would go out today, in order.
+        next_deadline: When something would be due though nothing else happened.
+    """
+
+    training_id: str
+    opens: bool
+    stage: str | None
+    becomes: str
+    mails: list[str]
+    next_deadline: datetime | None
+
+    @property
+    def changes(self) -> bool:
+        """Whether anybody would notice."""
+        return self.opens or self.stage != self.becomes or bool(self.mails)
+
+
+def foresee(
+    case: Case, row: RosterRecorded, earlier: Evidence, now: datetime, holidays: Container[date]
+) -> CaseForecast:
+    """Plays an accepted roster row on a copy of a case.
+
+    Args:
+        case: As it stands; one that is not opened yet where none is.
+        earlier: What an earlier, closed case of the same assister had recorded.
+    """
+    played = case.model_copy(deep=True)
+    played.record_roster(row, now)
+    while (due := played.due(now)) is not Due.NOTHING:
+        _do(played, due, earlier, now, holidays)
+    known = {each.number for each in case.mails_due}
+    return CaseForecast(
+        training_id=case.training_id,
+        opens=not case.opened,
+        stage=case.stage if case.opened else None,
+        becomes=played.stage,
+        mails=[each.kind for each in played.mails_due if each.number not in known],
+        next_deadline=played.next_deadline(now),
+    )
+
+
+def _do(case: Case, due: Due, earlier: Evidence, now: datetime, holidays: Container[date]) -> None:
+    """What the workflow does when ``due``, with a portal that always says yes."""
+    match due:
+        case Due.OPENING:
+            days = case.terms.requirement_reminder_days
+            case.planned(0, calendar.reminders(case.opened_at, days, holidays), earlier, now)
+        case Due.CERTIFICATION_DATES:
+            certification = case.evidence.certification
+            assert certification is not None
+            assert certification.valid_through is not None
+            through = certification.valid_through
+            warnings = calendar.certification_warnings(through, now, case.terms, holidays)
+            case.certification_dated(calendar.end_of(through), warnings)
+        case Due.REQUIREMENT_REMINDER:
+            case.remind_of_requirements(now)
+        case Due.ENROLLMENT:
+            case.enrolling()
+            times = calendar.activation_times(now, case.terms, holidays)
+            activation = Activation(registration=0, issued_at=now, **times._asdict())
+            case.issued(case.reference_number or "", activation, now)
+        case Due.ACTIVATION_REMINDER:
+            case.remind_of_activation(now)
+        case Due.EXPIRY:
+            case.expired(now)
+        case Due.CONFIRMATION:
+            case.confirm(now)
+        case Due.CERTIFICATION_WARNING:
+            case.warn_of_certification(now)
+        case Due.SUSPENSION:
+            case.suspended(now)
+        case Due.REINSTATEMENT:
+            case.reinstated(now)
+        case Due.CLOSING:
+            case.closing()
+            case.closed(now)

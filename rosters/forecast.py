@@ -1,0 +1,111 @@
+"""What would happen if a roster were submitted now; nothing is done."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Container, Iterable
+from datetime import date, datetime
+
+from pydantic import BaseModel
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from policy.addresses import mailbox_key
+from policy.case import Case
+from policy.forecast import CaseForecast, foresee
+from policy.requirements import AssisterType, Evidence, RosterRecorded
+from policy.roster import Entry
+from policy.terms import Terms
+from records.people import with_access
+from records.tables import Assister, ClosedCase
+from rosters.submission import chunks
+
+QUERIES_AT_ONCE = 20
+FORECAST = "forecast"
+
+
+class RosterForecast(BaseModel):
+    """What a roster would lead to.
+
+    Attributes:
+        cases: The cases that would open or change.
+        unchanged: How many accepted rows would change nothing.
+        missing: Training IDs on record for this agency and type that the roster does not name;
+            they stay as they are.
+        held: The mass-change fuse would hold the roster for a person.
+    """
+
+    cases: list[CaseForecast] = []
+    unchanged: int = 0
+    missing: list[str] = []
+    suspensions: int = 0
+    with_access: int = 0
+    held: bool = False
+
+
+async def forecast_roster(
+    session: AsyncSession,
+    entries: Iterable[Entry],
+    *,
+    agency_id: str,
+    roster_type: AssisterType,
+    open_case: Callable[[str], Awaitable[Case | None]],
+    terms: Terms,
+    holidays: Container[date],
+    now: datetime,
+) -> RosterForecast:
+    """Plays every accepted row on a copy of its case.
+
+    Args:
+        entries: What the accepted rows say.
+        open_case: Answers an assister's case as it stands, None where none is open.
+    """
+    forecast = RosterForecast()
+    named: set[str] = set()
+    places = asyncio.Semaphore(QUERIES_AT_ONCE)
+
+    async def one(entry: Entry, known: Assister | None, earlier: Evidence) -> CaseForecast:
+        async with places:
+            case = await open_case(entry.training_id)
+        row = RosterRecorded(
+            event_id=FORECAST,
+            occurred_at=now,
+            agency_id=agency_id,
+            assister_type=roster_type,
+            approved=entry.approved,
+            employed=entry.employed,
+            contact_changed=known is not None and known.mailbox_key != mailbox_key(entry.email),
+        )
+        unopened = Case(training_id=entry.training_id, opened_at=now, terms=terms)
+        return foresee(case or unopened, row, earlier, now, holidays)
+
+    for chunk in chunks(entries):
+        ids = [each.training_id for each in chunk]
+        named.update(ids)
+        known = {
+            each.training_id: each
+            for each in await session.exec(
+                select(Assister).where(col(Assister.training_id).in_(ids))
+            )
+        }
+        closed = {
+            each.training_id: Evidence.model_validate(each.evidence)
+            for each in await session.exec(
+                select(ClosedCase).where(col(ClosedCase.training_id).in_(ids))
+            )
+        }
+        foreseen = await asyncio.gather(
+            *(
+                one(each, known.get(each.training_id), closed.get(each.training_id, Evidence()))
+                for each in chunk
+            )
+        )
+        forecast.cases += [each for each in foreseen if each.changes]
+        forecast.unchanged += sum(not each.changes for each in foreseen)
+        ended = [each.training_id for each in chunk if not each.grants]
+        forecast.suspensions += len(await with_access(session, agency_id, ended))
+    on_record = select(Assister.training_id).where(
+        Assister.agency_id == agency_id, Assister.assister_type == roster_type
+    )
+    forecast.missing = sorted(each for each in await session.exec(on_record) if each not in named)
+    forecast.with_access = len(await with_access(session, agency_id))
+    forecast.held = terms.holds(forecast.suspensions, forecast.with_access)
+    return forecast
