@@ -22,6 +22,8 @@ from records.schema import migrate
 from settings import Settings
 from tests.system import SECRET, System, record_people
 
+MakeSystem = Callable[..., Awaitable[System]]
+
 
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[WorkflowEnvironment]:

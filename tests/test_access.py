@@ -40,7 +40,7 @@ async def test_an_assister_who_meets_everything_ends_with_a_confirmed_account(
         trail = await verify(session)
     assert trail.breaks == []
     history = await system.case(training_id).fetch_history()
-    assert len(history.events) <= 40
+    assert len(history.events) <= 70
 
 
 async def test_a_refused_address_parks_the_case_until_it_is_corrected(system: System) -> None:

@@ -42,9 +42,14 @@ async def test_a_stream_of_signals_and_updates_survives_many_runs(
     async def updates() -> None:
         for _ in range(ROUNDS):
             await system.act(training_id, "suspend_access")
-            await system.until(training_id, lambda s: s.stage == "suspended")
+            # A mail that is overtaken before it left is dropped: each is awaited.
+            await system.until(
+                training_id, lambda s: s.stage == "suspended" and all(e.sent_at for e in s.mails)
+            )
             await system.act(training_id, "reinstate_access")
-            await system.until(training_id, lambda s: s.stage == "active")
+            await system.until(
+                training_id, lambda s: s.stage == "active" and all(e.sent_at for e in s.mails)
+            )
 
     await asyncio.gather(signals(), updates())
     await system.tell(

@@ -29,6 +29,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.contract import ASSISTER_ACCESS, AccessInput, StaffAct, Status
     from workflows.steps import AnswerT, ArgumentT, Step
 
+ACTIVITIES_ONLY = "activities-only"
+"""Local activities replay in another order than they ran when an update comes in between."""
 AT_ONCE = RetryPolicy(maximum_attempts=1)
 AT_ONCE_TIMEOUT = timedelta(seconds=40)
 UNTIL_DONE = RetryPolicy(
@@ -390,27 +392,16 @@ class AssisterAccess:
         summary: str,
         unless: Callable[[], bool] = lambda: False,
     ) -> AnswerT:
-        """Does a step at once if it can be done in one go, otherwise retries until it is done.
-
-        The first try is a local activity: one event instead of six where all is well.
+        """Does a step, however often it takes, and tells people when it takes too long.
 
         Raises:
             Overtaken: If ``unless`` came true first.
             ApplicationError: If no retry can mend it.
         """
-        at_once = workflow.start_local_activity(
-            step.name,
-            argument,
-            result_type=step.answer,
-            retry_policy=AT_ONCE,
-            start_to_close_timeout=AT_ONCE_TIMEOUT,
-            summary=summary,
-        )
-        try:
-            return await self._unless_overtaken(at_once, unless)
-        except FailureError as error:
-            _raise_if_final(error)
-        self._publish()
+        if not workflow.patched(ACTIVITIES_ONLY):
+            done = await self._at_once(step, argument, summary, unless)
+            if done is not None:
+                return done
         until_done = workflow.start_activity(
             step.name,
             argument,
@@ -426,6 +417,31 @@ class AssisterAccess:
             raise
         finally:
             self.case.no_longer_late(summary)
+
+    async def _at_once(
+        self,
+        step: Step[ArgumentT, AnswerT],
+        argument: ArgumentT,
+        summary: str,
+        unless: Callable[[], bool],
+    ) -> AnswerT | None:
+        """What the first release did: a local activity before the retried one. Replay only."""
+        at_once = workflow.start_local_activity(
+            step.name,
+            argument,
+            result_type=step.answer,
+            retry_policy=AT_ONCE,
+            start_to_close_timeout=AT_ONCE_TIMEOUT,
+            summary=summary,
+        )
+        try:
+            answer: AnswerT = await self._unless_overtaken(at_once, unless)
+        except FailureError as error:
+            _raise_if_final(error)
+        else:
+            return answer
+        self._publish()
+        return None
 
     async def _unless_overtaken(
         self,

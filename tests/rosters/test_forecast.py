@@ -1,0 +1,78 @@
+"""What a roster would lead to: foreseen without doing anything, and then so."""
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from policy.requirements import AssisterType
+from policy.roster import Entry
+from rosters.files import read_roster
+from rosters.forecast import RosterForecast, forecast_roster
+from rosters.submission import check
+from tests.system import AGENCY, System, facts, meet_requirements, new_training_id, record_people
+from tests.test_system import HEADER, roster_row, take_in
+from worker import arc_holidays
+from workflows.client import open_case
+
+
+async def forecast_of(system: System, folder: Path, content: str) -> RosterForecast:
+    path = folder / "check.csv"
+    path.write_text(HEADER + content)
+    async with system.database.transaction() as session:
+        entries: list[Entry] = [
+            verdict.entry
+            async for verdict in check(session, read_roster(path), AssisterType.NAVIGATOR)
+            if verdict.entry is not None
+        ]
+        return await forecast_roster(
+            session,
+            entries,
+            agency_id=AGENCY,
+            roster_type=AssisterType.NAVIGATOR,
+            open_case=partial(open_case, system.client),
+            terms=system.settings.terms,
+            holidays=arc_holidays(),
+            now=datetime.now(UTC),
+        )
+
+
+async def test_what_is_foreseen_then_happens(system: System, tmp_path: Path) -> None:
+    new, ready, waiting, gone, active = (new_training_id() for _ in range(5))
+    await record_people(system.database, waiting, gone, active)
+    for signal, fact in facts().items():
+        if signal != "roster_recorded":
+            await system.tell(ready, signal, fact)
+    await meet_requirements(system, waiting)
+    await meet_requirements(system, active)
+    await system.activate(active)
+    await system.until(active, lambda s: s.stage == "active")
+    content = (
+        roster_row(new) + roster_row(ready) + roster_row(waiting) + roster_row(active, access="No")
+    )
+    before = len(system.mails())
+    forecast = await forecast_of(system, tmp_path, content)
+    assert forecast.missing == [gone]
+    assert (forecast.suspensions, forecast.with_access, forecast.held) == (1, 1, False)
+    assert forecast.unchanged == 1
+    foreseen = {each.training_id: each for each in forecast.cases}
+    assert foreseen.keys() == {new, ready, active}
+    assert foreseen[new].opens
+    assert foreseen[new].mails == []
+    assert foreseen[ready].becomes == "awaiting_activation"
+    assert foreseen[ready].mails == ["activation"]
+    assert foreseen[active].mails == ["suspended", "suspended_agency"]
+    assert len(system.mails()) == before, "a forecast does nothing"
+    await take_in(system, tmp_path, content)
+    for training_id, case in foreseen.items():
+        status = await system.until(
+            training_id,
+            lambda s, case=case: (  # type: ignore[misc]
+                s.stage == case.becomes and all(each.sent_at for each in s.mails)
+            ),
+        )
+        kinds = [each.kind for each in status.mails]
+        assert kinds[len(kinds) - len(case.mails) :] == case.mails
+        if case.next_deadline is None:
+            assert status.next_deadline is None
+        else:
+            assert status.next_deadline == case.next_deadline

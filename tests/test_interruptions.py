@@ -1,0 +1,178 @@
+"""A suspension at every stage and in the middle of every step: access always ends."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+from temporalio.client import Interceptor as ClientInterceptor
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+from temporalio.worker import Interceptor as WorkerInterceptor
+
+from policy.requirements import RosterRecorded
+from portal.directory import ActivationRefused, StaleCommand
+from records.tables import PortalAccount
+from tests.conftest import MakeSystem
+from tests.histories import SCENES
+from tests.system import (
+    LONG_AGO,
+    System,
+    eventually,
+    facts,
+    meet_requirements,
+    new_training_id,
+    record_people,
+)
+from workflows.contract import Status
+
+
+class Gate(ClientInterceptor, WorkerInterceptor):
+    """Holds one step before it begins or after it is done, until it is let go."""
+
+    def __init__(self, step: str, where: str) -> None:
+        self.step, self.where = step, where
+        self.held, self.go = asyncio.Event(), asyncio.Event()
+        self.armed = False
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Held(next, self)
+
+    async def wait(self, step: str, where: str) -> None:
+        if self.armed and (step, where) == (self.step, self.where):
+            self.held.set()
+            await self.go.wait()
+
+
+class _Held(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, gate: Gate) -> None:
+        super().__init__(next)
+        self.gate = gate
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        step = input.fn.__name__
+        # Shielded, as a straggler in another process would be: cancelling does not stop it.
+        return await asyncio.shield(asyncio.ensure_future(self._straggling(step, input)))
+
+    async def _straggling(self, step: str, input: ExecuteActivityInput) -> Any:
+        await self.gate.wait(step, "before")
+        answer = await super().execute_activity(input)
+        await self.gate.wait(step, "after")
+        return answer
+
+
+def no_access() -> RosterRecorded:
+    row = facts()["roster_recorded"]
+    assert isinstance(row, RosterRecorded)
+    return row.model_copy(
+        update={
+            "event_id": "roster-no",
+            "approved": False,
+            "occurred_at": LONG_AGO.replace(month=2),
+        }
+    )
+
+
+async def nothing_works(system: System, training_id: str) -> None:
+    """The account ends suspended or was never made, and no number of it works."""
+
+    async def account_of() -> PortalAccount | None:
+        async with system.database.transaction() as session:
+            return await session.get(PortalAccount, training_id)
+
+    account = await eventually(
+        account_of,
+        lambda it: it is None or it.reference_number is None or it.status == "suspended",
+    )
+    if account is None:
+        return
+    for registration in range(1, account.registration + 1):
+        with pytest.raises(StaleCommand):
+            await system.portal.registration_number(training_id, registration)
+
+
+def over(status: Status) -> bool:
+    return status.stage in ("suspended", "closed") or (
+        status.stage == "collecting_requirements" and "approval" in status.missing
+    )
+
+
+@pytest.mark.parametrize("stage", SCENES)
+async def test_a_suspension_at_each_stage(system: System, stage: str) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await SCENES[stage](system, training_id)
+    system.inbox.refusals.clear()
+    numbers = []
+    for registration in (1, 2):
+        try:
+            numbers.append(await system.portal.registration_number(training_id, registration))
+        except StaleCommand:
+            continue
+    await system.tell(training_id, "roster_recorded", no_access())
+    await system.until(training_id, over)
+    await nothing_works(system, training_id)
+    for number in numbers:
+        with pytest.raises(ActivationRefused):
+            await system.portal.activate(number)
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "open_case",
+        "date_certification",
+        "enroll",
+        "send_mail",
+        "expire_activation",
+        "suspend_access",
+        "reinstate_access",
+        "close_case",
+    ],
+)
+async def test_a_suspension_in_the_middle_of_each_step(
+    make_system: MakeSystem, temporal: Any, sqlite_url: str, step: str, where: str
+) -> None:
+    gate = Gate(step, where)
+    client = Client(**temporal.client.config() | {"interceptors": [gate]})
+    system = await make_system(sqlite_url, client=client)
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    number = ""
+    if step in ("open_case", "date_certification", "enroll", "send_mail"):
+        gate.armed = True
+        dated = facts()
+        dated["certification_recorded"] = dated["certification_recorded"].model_copy(
+            update={"valid_through": LONG_AGO.date().replace(year=LONG_AGO.year + 9)}
+        )
+        for signal, fact in dated.items():
+            await system.tell(training_id, signal, fact)
+    else:
+        await meet_requirements(system, training_id)
+        number = await system.portal.registration_number(training_id, 1)
+        if step != "expire_activation":
+            await system.activate(training_id)
+            await system.until(training_id, lambda s: s.stage == "active")
+        if step == "reinstate_access":
+            await system.act(training_id, "suspend_access")
+            await system.until(training_id, lambda s: s.stage == "suspended")
+        gate.armed = True
+        match step:
+            case "expire_activation":
+                leap = asyncio.create_task(system.skip(training_id, days=14))
+            case "suspend_access":
+                await system.act(training_id, "suspend_access")
+            case "reinstate_access":
+                await system.act(training_id, "reinstate_access")
+            case "close_case":
+                await system.act(training_id, "close_case")
+    await gate.held.wait()
+    await system.tell(training_id, "roster_recorded", no_access())
+    gate.go.set()
+    if step == "expire_activation":
+        await leap
+    await system.until(training_id, over)
+    await nothing_works(system, training_id)
+    if number:
+        with pytest.raises(ActivationRefused):
+            await system.portal.activate(number)
