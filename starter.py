@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 refused or failed for a reason that is printed, 2 wrong usage.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -18,6 +19,8 @@ from typing import Annotated, Any, NoReturn
 import structlog
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import TypeAdapter, ValidationError
+from rich.console import Group
+from rich.live import Live
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -72,6 +75,7 @@ from workflows.contract import (
     assister_workflow_id,
     roster_workflow_id,
 )
+from workflows.lists import link, ready_made
 
 app = App(
     name="starter.py",
@@ -96,6 +100,10 @@ At = Annotated[
     datetime | None, Parameter(name="--at", help="When it happened; default now. Needs an offset.")
 ]
 Encoding = Annotated[str, Parameter(help="The file's encoding, where it is not UTF-8.")]
+
+
+WATCH_PAUSE = 1.0
+"""Seconds between two looks at a case."""
 
 
 class Refused(Exception):
@@ -466,6 +474,38 @@ async def list_(
     ]
     columns = ("Training ID", "stage", "type", "agency", "waiting on", "attention", "deadline")
     console.out.print(console.table(f"{len(rows)} cases", columns, rows))
+
+
+@app.command
+async def links(*, agency: str = "", json: Json = False) -> None:
+    """Print links to the ready-made lists of the Temporal UI; --agency narrows them to one."""
+    agency_id = TypeAdapter(AgencyId).validate_python(agency) if agency else None
+    async with session() as here:
+        namespace = (await here.client()).namespace
+        shown = {
+            each.name: link(here.settings.ui_url, namespace, each.query)
+            for each in ready_made(datetime.now(UTC), agency_id)
+        }
+    if json:
+        _print_json(shown)
+        return
+    for name, address in shown.items():
+        console.out.print(f"[link={address}]{name}[/link]", style="bold", highlight=False)
+        console.out.print(address, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command
+async def watch(training_id: str) -> None:
+    """Show one case as it goes on, until it is closed or Ctrl-C."""
+    training_id = _training_id(training_id)
+    async with session() as here:
+        client = await here.client()
+        shown = await case_status(client, training_id)
+        with Live(Group(*console.status(shown)), console=console.out) as live:
+            while shown.stage != Stage.CLOSED:
+                await asyncio.sleep(WATCH_PAUSE)
+                shown = await case_status(client, training_id)
+                live.update(Group(*console.status(shown)))
 
 
 @app.command

@@ -22,6 +22,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.access import AccessActivities
+from activities.digest import DigestActivities
 from activities.intake import IntakeActivities
 from activities.letters import Letterhead
 from activities.mail import MailActivities
@@ -33,6 +34,8 @@ from records.database import Database
 from records.schema import migrate
 from settings import Settings
 from workflows.assister_access import AssisterAccess
+from workflows.attention_digest import AttentionDigest
+from workflows.client import schedule_digest
 from workflows.roster_intake import RosterIntake
 
 RELAY_PAUSE = 2.0
@@ -109,7 +112,7 @@ def make_worker(
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[AssisterAccess, RosterIntake],
+        workflows=[AssisterAccess, RosterIntake, AttentionDigest],
         activities=[
             access.open_case,
             access.date_certification,
@@ -121,6 +124,7 @@ def make_worker(
             mail.send_mail,
             intake.judge_roster,
             intake.open_cases,
+            DigestActivities(client).list_attention,
         ],
         workflow_runner=sandbox(),
         graceful_shutdown_timeout=timedelta(seconds=settings.smtp_timeout),
@@ -135,6 +139,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     portal = make_portal(settings, database)
     transport = make_transport(settings)
     try:
+        await schedule_digest(client, settings.task_queue)
         async with make_worker(client, settings, database, portal, transport):
             structlog.get_logger().info("worker running", task_queue=settings.task_queue)
             while not stop.is_set():

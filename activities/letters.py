@@ -14,7 +14,8 @@ from policy.calendar import CENTRAL
 from policy.mails import MailKind, Recipient
 from policy.requirements import Requirement
 from records.tables import Assister, Contact, PortalAccount, Submission, SubmissionRow
-from workflows.contract import roster_workflow_id
+from workflows.contract import assister_workflow_id, roster_workflow_id
+from workflows.lists import case_link
 from workflows.steps import MailRequest
 
 MISSING = {
@@ -55,7 +56,7 @@ class Letterhead:
 
     def link(self, workflow_id: str) -> str:
         """Where staff look at a case or an intake."""
-        return f"{self.ui_url}/namespaces/{self.namespace}/workflows/{workflow_id}"
+        return case_link(self.ui_url, self.namespace, workflow_id)
 
 
 class Letter(NamedTuple):
@@ -85,6 +86,12 @@ async def write_letter(
         "activation_url": f"{head.portal_url}/activate",
         **_in_words(request.facts),
     }
+    if request.kind is MailKind.ATTENTION_DIGEST:
+        items = [
+            {"training_id": _plain(each), "what": mark, "link": head.link(each)}
+            for each, mark in sorted(request.facts.items())
+        ]
+        return Letter(head.arc_email, head.sender_name, values | {"items": items})
     if request.kind.about_roster:
         return await _about_roster(session, request, head, values)
     assister = await session.get(Assister, request.subject_id)
@@ -127,6 +134,10 @@ async def _about_roster(
     if request.kind.recipient is Recipient.ARC:
         return Letter(head.arc_email, head.sender_name, values)
     return Letter(contact.email, contact.name, values)
+
+
+def _plain(workflow_id: str) -> str:
+    return workflow_id.removeprefix(assister_workflow_id(""))
 
 
 def in_central(moment: datetime) -> str:

@@ -201,6 +201,8 @@ class MailActivities:
 
 
 def _case_id(request: steps.MailRequest) -> str:
+    if request.kind is MailKind.ATTENTION_DIGEST:
+        return request.subject_id
     if request.kind.about_roster:
         return roster_workflow_id(request.subject_id)
     return assister_workflow_id(request.subject_id)

@@ -35,13 +35,7 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
 @pytest.fixture(scope="session")
 async def short_histories() -> AsyncIterator[WorkflowEnvironment]:
     """A server that suggests continue-as-new after few events."""
-    config = {
-        **TIME_SKIPPING,
-        "limit.historyCount.suggestContinueAsNew": "150",
-        # A run that follows in less than a second would wait one, with no timer of its own yet:
-        # skipping would leap over every deadline.
-        "history.continueAsNewMinInterval": '"0s"',
-    }
+    config = {**TIME_SKIPPING, "limit.historyCount.suggestContinueAsNew": "200"}
     async with temporal_server(dynamic_config=config) as environment:
         yield environment
 

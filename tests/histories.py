@@ -80,6 +80,10 @@ SCENES = {
     "reinstated": reinstated,
     "closed": closed,
     "parked": parked,
+    # Since every step is an ordinary activity (docs/changing-a-workflow.md).
+    "reinstated_by_activities": reinstated,
+    "closed_by_activities": closed,
+    "parked_by_activities": parked,
 }
 
 

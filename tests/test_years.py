@@ -1,7 +1,8 @@
 """A case over the years: renewals, suspensions, a move and a lapse, under a stream of events.
 
-One run: the server's experimental skipping misses timers in runs that continue one whose time was
-skipped. Continue-as-new under a stream has a test of its own.
+In one run: one that follows within a second of its predecessor's start waits one before its first
+task, with no timer yet, and the server's experimental skipping leaps over all its deadlines.
+Continue-as-new under a stream has a test of its own.
 """
 
 import asyncio

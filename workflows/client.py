@@ -6,16 +6,26 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleSpec,
+    WorkflowHandle,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from policy.calendar import CENTRAL
 from policy.case import Case, Stage
 from policy.requirements import Fact
 from policy.terms import Terms
 from workflows.contract import (
     ASSISTER_ACCESS,
+    ATTENTION_DIGEST,
+    DIGEST_SCHEDULE,
     ROSTER_INTAKE,
     AccessInput,
     IntakeInput,
@@ -25,6 +35,7 @@ from workflows.contract import (
     roster_workflow_id,
 )
 
+DIGEST_AT = "0 8 * * 1-5"
 NOT_READY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds."""
 
@@ -63,6 +74,20 @@ async def start_intake(
             static_summary=f"Roster {submission_id}",
         )
     return client.get_workflow_handle(workflow_id)
+
+
+async def schedule_digest(client: Client, task_queue: str) -> None:
+    """Sets up the daily digest, once; staff may pause or change it in the Temporal UI."""
+    with suppress(ScheduleAlreadyRunningError):
+        await client.create_schedule(
+            DIGEST_SCHEDULE,
+            Schedule(
+                action=ScheduleActionStartWorkflow(
+                    ATTENTION_DIGEST, id=DIGEST_SCHEDULE, task_queue=task_queue
+                ),
+                spec=ScheduleSpec(cron_expressions=[DIGEST_AT], time_zone_name=CENTRAL.key),
+            ),
+        )
 
 
 async def case_status(client: Client, training_id: str) -> Status:

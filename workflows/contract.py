@@ -3,6 +3,7 @@
 | kind | names |
 | --- | --- |
 | workflows | ``RosterIntake`` (``roster-{submission}``), ``AssisterAccess`` (``assister-{id}``) |
+| schedule | ``attention-digest`` starts ``AttentionDigest`` every business morning |
 | signals | ``roster_recorded``, ``certification_recorded``, ``training_completed``, |
 | | ``assessment_scored``, ``result_voided``, ``account_activated`` |
 | updates | ``resend_activation``, ``reissue_activation``, ``email_corrected``, |
@@ -24,6 +25,8 @@ from policy.terms import Terms
 
 ASSISTER_ACCESS = "AssisterAccess"
 ROSTER_INTAKE = "RosterIntake"
+ATTENTION_DIGEST = "AttentionDigest"
+DIGEST_SCHEDULE = "attention-digest"
 
 
 def assister_workflow_id(training_id: str) -> str:

@@ -82,8 +82,8 @@ def details(case: Case, now: datetime) -> str:
     shown = status(case, now)
     lines = [f"## {_words(shown.stage)}"]
     lines += [f"> **Needs attention:** {e.problem}. {e.remedy}." for e in shown.attention]
-    if shown.who_must_act and case.stage is not Stage.CLOSED:
-        lines += ["", "**Who must act:** " + "; ".join(shown.who_must_act)]
+    if case.stage is not Stage.CLOSED:
+        lines += ["", "**Who must act:** " + ("; ".join(shown.who_must_act) or "nobody")]
     if shown.next_deadline is not None:
         lines += ["", f"**Next deadline:** {_central(shown.next_deadline)}"]
     lines += ["", "| requirement | met | source |", "| --- | --- | --- |"]

@@ -179,6 +179,12 @@ class Opened(BaseModel):
     remaining: int
 
 
+class Waiting(BaseModel):
+    """What needs a person: the attention mark, by workflow id."""
+
+    needs: dict[str, str]
+
+
 OPEN_CASE = Step("open_case", OpeningRequest, Opening)
 DATE_CERTIFICATION = Step("date_certification", CertificationDatesRequest, CertificationDates)
 ENROLL = Step("enroll", EnrollmentRequest, Enrollment)
@@ -189,3 +195,4 @@ CLOSE = Step("close_case", CloseRequest, Nothing)
 SEND_MAIL = Step("send_mail", MailRequest, Nothing)
 JUDGE_ROSTER = Step("judge_roster", SubmissionRequest, Judged)
 OPEN_CASES = Step("open_cases", SubmissionRequest, Opened)
+LIST_ATTENTION = Step("list_attention", Nothing, Waiting)

@@ -24,6 +24,7 @@ from policy.requirements import (
     TrainingCompleted,
 )
 from policy.terms import Terms
+from workflows import presentation, search_attributes
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 ORDER = Order(by="staff-1", reason="a test")
@@ -632,6 +633,19 @@ class AnySequence(RuleBasedStateMachine):
             else:
                 self.case.mail_sent(mail, self.now)
 
+    @rule(code=st.sampled_from([Due.ENROLLMENT, Due.SUSPENSION, Due.REINSTATEMENT]))
+    def the_portal_refuses(self, code: Due) -> None:
+        if self.case.due(self.now) is code:
+            if code is Due.ENROLLMENT:
+                self.case.enrolling()
+            self.case.failed(code, "the portal says no", self.now)
+
+    @precondition(lambda self: self.case.opened)
+    @rule()
+    def the_case_is_cancelled(self) -> None:
+        if self.case.refuse_close(self.now) is None:
+            self.case.close(Outcome.CANCELLED, None, self.now)
+
     @rule()
     def the_workflow_works(self) -> None:
         for _ in range(50):
@@ -717,9 +731,25 @@ class AnySequence(RuleBasedStateMachine):
         case, now = self.case, self.now
         if case.due(now) is not Due.NOTHING:
             return
-        assert who_must_act(case, now) or case.next_deadline(now) or case.stage is Stage.ACTIVE, (
-            case.stage
-        )
+        assert who_must_act(case, now) or case.stage is Stage.ACTIVE, case.stage
+
+    @invariant()
+    def every_view_tells_the_same_story(self) -> None:
+        case, now = self.case, self.now
+        shown = presentation.status(case, now)
+        page = presentation.details(case, now)
+        found = {name: each.value for name, each in search_attributes.of(case, now).items()}
+        assert found["AssisterStage"] == shown.stage
+        assert page.startswith(f"## {shown.stage.replace('_', ' ').capitalize()}")
+        assert found["WaitingOn"] == shown.waiting_on
+        assert bool(found["NeedsAttention"]) == bool(shown.attention)
+        assert all(each.remedy in page for each in shown.attention)
+        assert found["NextDeadline"] == shown.next_deadline
+        assert found.get("AgencyId") == shown.agency_id
+        assert found["CertifiedThrough"] == shown.certified_until
+        if case.stage is not Stage.CLOSED:
+            assert all(each in page for each in shown.who_must_act)
+        assert all(each in page for each in shown.allowed)
 
 
 AnySequence.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,0 +1,136 @@
+"""The ready-made lists, asked of the real server."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from temporalio import activity
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from policy.calendar import CENTRAL
+from policy.requirements import CertificationRecorded
+from tests.system import (
+    AGENCY,
+    LONG_AGO,
+    System,
+    eventually,
+    facts,
+    meet_requirements,
+    new_training_id,
+    record_people,
+)
+from worker import sandbox
+from workflows import steps
+from workflows.attention_digest import AttentionDigest
+from workflows.client import schedule_digest
+from workflows.contract import ATTENTION_DIGEST, DIGEST_SCHEDULE, assister_workflow_id
+from workflows.lists import ATTENTION, ready_made
+
+
+async def test_every_list_holds_the_cases_it_names(system: System) -> None:
+    collecting, waiting, active, ending, refused = (new_training_id() for _ in range(5))
+    await record_people(system.database, collecting, waiting, active, ending, refused)
+    await system.tell(collecting, "roster_recorded", facts()["roster_recorded"])
+    await meet_requirements(system, waiting)
+    for each in (active, ending):
+        await meet_requirements(system, each)
+        await system.activate(each)
+    soon = CertificationRecorded(
+        event_id="soon",
+        occurred_at=LONG_AGO.replace(month=2),
+        certified=True,
+        valid_through=datetime.now(UTC).date() + timedelta(days=40),
+    )
+    await system.tell(ending, "certification_recorded", soon)
+    system.inbox.refusals[f"{refused.lower()}@assisters.example.org"] = "550 5.1.1 no such user"
+    for signal, fact in facts().items():
+        await system.tell(refused, signal, fact)
+    await system.until(refused, lambda s: bool(s.attention))
+    lists = {each.name: each.query for each in ready_made(datetime.now(UTC), AGENCY)}
+    expected = {
+        "All open cases": {collecting, waiting, active, ending, refused},
+        "Needs attention": {refused},
+        "Waiting for training": {collecting},
+        "Waiting for the assessment": {collecting},
+        "Waiting for approval": set(),
+        "Waiting for activation": {waiting, refused},
+        "Activation ends or is reminded this week": {waiting, refused},
+        "Active": {active, ending},
+        "Suspended": set(),
+        "Certification ends within 60 days": {ending},
+    }
+    ours = {assister_workflow_id(each): each for each in expected["All open cases"]}
+    for name, ids in expected.items():
+
+        async def found(query: str = lists[name]) -> set[str]:
+            listed = [each.id async for each in system.client.list_workflows(query)]
+            return {ours[each] for each in listed if each in ours}
+
+        await eventually(found, ids.__eq__)
+
+
+async def test_the_digest_lists_what_needs_a_person_and_says_nothing_else(system: System) -> None:
+    async def digest(name: str) -> int:
+        listed: int = await system.client.execute_workflow(
+            ATTENTION_DIGEST,
+            id=f"{name}-{refused}",
+            task_queue=system.settings.task_queue,
+            result_type=int,
+        )
+        return listed
+
+    def about_us() -> list[str]:
+        texts = [text for _, text in system.mails(to=system.settings.arc_email)]
+        return [each for each in texts if f"assister-{refused}" in each]
+
+    refused = new_training_id()
+    await record_people(system.database, refused)
+    address = f"{refused.lower()}@assisters.example.org"
+    system.inbox.refusals[address] = "550 5.1.1 no such user"
+    for signal, fact in facts().items():
+        await system.tell(refused, signal, fact)
+    await system.until(refused, lambda s: bool(s.attention))
+    await eventually(partial(digest, "first"), lambda count: count > 0 and bool(about_us()))
+    [text] = about_us()
+    assert "mail:activation" in text
+    assert "Ann" not in text
+    assert address not in text
+    system.inbox.refusals.clear()
+    await system.act(refused, "email_corrected")
+    await system.until(refused, lambda s: not s.attention)
+
+    async def cleared() -> bool:
+        return refused in str([each.id async for each in system.client.list_workflows(ATTENTION)])
+
+    await eventually(cleared, lambda still: not still)
+    await digest("second")
+    assert len(about_us()) == 1, "an attention mark clears itself"
+
+
+async def test_no_digest_is_sent_where_nothing_waits(temporal: WorkflowEnvironment) -> None:
+    @activity.defn(name=steps.LIST_ATTENTION.name)
+    async def nothing_waits() -> steps.Waiting:
+        return steps.Waiting(needs={})
+
+    queue = new_training_id()
+    async with Worker(
+        temporal.client,
+        task_queue=queue,
+        workflows=[AttentionDigest],
+        activities=[nothing_waits],
+        workflow_runner=sandbox(),
+    ):
+        # Without a mail step at hand, a digest that wanted one would never end.
+        listed = await temporal.client.execute_workflow(
+            ATTENTION_DIGEST, id=f"empty-{queue}", task_queue=queue, result_type=int
+        )
+    assert listed == 0
+
+
+async def test_the_digest_is_scheduled_once(temporal: WorkflowEnvironment) -> None:
+    for _ in range(2):
+        await schedule_digest(temporal.client, "no-worker")
+    described = await temporal.client.get_schedule_handle(DIGEST_SCHEDULE).describe()
+    [next_at, *_] = described.info.next_action_times
+    assert next_at.astimezone(CENTRAL).hour == 8
+    assert next_at.astimezone(CENTRAL).weekday() < 5

@@ -1,0 +1,67 @@
+"""The lists that staff work from, as queries of the Temporal UI.
+
+A link carries its query, so it works in every browser; dates are filled in when it is made.
+"""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from urllib.parse import quote
+
+from policy.case import Stage
+from policy.requirements import AgencyId
+from workflows.contract import ASSISTER_ACCESS
+
+RUNNING = "ExecutionStatus = 'Running'"
+CASES = f"WorkflowType = '{ASSISTER_ACCESS}' AND {RUNNING}"
+WEEK = timedelta(days=7)
+CERTIFICATION_ENDING = timedelta(days=60)
+ATTENTION = f"NeedsAttention IS NOT NULL AND {RUNNING}"
+"""Cases and held rosters alike."""
+
+
+class List(NamedTuple):
+    """A list and the query that makes it."""
+
+    name: str
+    query: str
+
+
+def ready_made(now: datetime, agency_id: AgencyId | None = None) -> list[List]:
+    """Every list; with an agency, of that agency's assisters only."""
+    lists = {
+        "All open cases": "",
+        "Waiting for approval": "WaitingOn = 'approval'",
+        "Waiting for certification": "WaitingOn = 'certification'",
+        "Waiting for training": "WaitingOn = 'training'",
+        "Waiting for the assessment": "WaitingOn = 'assessment'",
+        "Waiting for activation": f"AssisterStage = '{Stage.AWAITING_ACTIVATION}'",
+        "Activation ends or is reminded this week": (
+            f"AssisterStage = '{Stage.AWAITING_ACTIVATION}'"
+            f" AND {_within('NextDeadline', now, WEEK)}"
+        ),
+        "Activation expired": f"AssisterStage = '{Stage.ACTIVATION_EXPIRED}'",
+        "Active": f"AssisterStage = '{Stage.ACTIVE}'",
+        "Suspended": f"AssisterStage = '{Stage.SUSPENDED}'",
+        "Certification ends within 60 days": _within("CertifiedThrough", now, CERTIFICATION_ENDING),
+    }
+    of_agency = f" AND AgencyId = '{agency_id}'" if agency_id else ""
+    made = [
+        List(name, f"{CASES}{f' AND {query}' if query else ''}{of_agency}")
+        for name, query in lists.items()
+    ]
+    return [List("Needs attention", ATTENTION + of_agency), *made]
+
+
+def link(ui_url: str, namespace: str, query: str) -> str:
+    """Where the Temporal UI shows a list."""
+    return f"{ui_url}/namespaces/{namespace}/workflows?query={quote(query, safe='')}"
+
+
+def case_link(ui_url: str, namespace: str, workflow_id: str) -> str:
+    """Where the Temporal UI shows the latest run of a case or an intake."""
+    return f"{ui_url}/namespaces/{namespace}/workflows/{workflow_id}"
+
+
+def _within(attribute: str, now: datetime, span: timedelta) -> str:
+    first, last = (f"{each:%Y-%m-%dT%H:%M:%SZ}" for each in (now, now + span))
+    return f"{attribute} BETWEEN '{first}' AND '{last}'"
