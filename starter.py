@@ -216,10 +216,15 @@ async def rosters_check(
     count = 0
     rejected: list[dict[str, Any]] = []
     accepted: list[Entry] = []
-    if json:
-        sys.stdout.write(f'{{"file": {_json(file.name)}, "rows": [')
     with console.err.status("Checking rows …") as progress:
         async with session() as here, _existing_records(here) as records:
+            if agency and (records is None or await records.get(Agency, agency) is None):
+                raise Refused(
+                    f"agency {agency} is not on record. Agencies are recorded with: starter.py"
+                    " agencies import FILE"
+                )
+            if json:
+                sys.stdout.write(f'{{"file": {_json(file.name)}, "rows": [')
             async for verdict in check(records, roster, type):
                 if json:
                     sys.stdout.write(f"{',' if count else ''}\n{_json(verdict.public())}")
@@ -230,7 +235,9 @@ async def rosters_check(
                 count += 1
                 if count % 1000 == 0:
                     progress.update(f"Checking rows … {count:,}")
-            forecast = await _forecast(here, records, accepted, agency, type) if agency else None
+            forecast = None
+            if agency and records is not None:
+                forecast = await _forecast(here, records, accepted, agency, type)
     if json:
         ending = f', "forecast": {forecast.model_dump_json()}' if forecast else ""
         sys.stdout.write(f"\n]{ending}}}\n")
@@ -706,16 +713,11 @@ def _mistakes(error: ValidationError) -> str:
 
 async def _forecast(
     here: Session,
-    records: AsyncSession | None,
+    records: AsyncSession,
     accepted: list[Entry],
     agency: str,
     roster_type: AssisterType,
 ) -> RosterForecast:
-    if records is None or await records.get(Agency, agency) is None:
-        raise Refused(
-            f"agency {agency} is not on record. Agencies are recorded with: starter.py agencies"
-            " import FILE"
-        )
     return await forecast_roster(
         records,
         accepted,

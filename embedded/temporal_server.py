@@ -13,11 +13,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.field_mask_pb2 import FieldMask
-from temporalio.api.common.v1 import TimeSkippingConfig as TimeSkippingConfigMessage
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflow.v1 import WorkflowExecutionOptions
-from temporalio.api.workflowservice.v1 import UpdateWorkflowExecutionOptionsRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkipper, TimeSkippingConfig, WorkflowEnvironment
@@ -100,17 +95,6 @@ async def clock_of(client: Client, handle: WorkflowHandle[Any, Any]) -> datetime
 async def skip_time(client: Client, handle: WorkflowHandle[Any, Any], span: timedelta) -> None:
     """Lets ``span`` pass for one workflow, firing its timers in order."""
     await _skipper(client).fast_forward(handle, span)
-    # A run that continues this one would go through its last leap again.
-    await client.workflow_service.update_workflow_execution_options(
-        UpdateWorkflowExecutionOptionsRequest(
-            namespace=client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=handle.id),
-            workflow_execution_options=WorkflowExecutionOptions(
-                time_skipping_config=TimeSkippingConfigMessage(enabled=False)
-            ),
-            update_mask=FieldMask(paths=["time_skipping_config"]),
-        )
-    )
 
 
 def _skipper(client: Client) -> TimeSkipper:

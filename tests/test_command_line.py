@@ -58,6 +58,16 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
     roster.write_text(HEADER + roster_row(mine) + roster_row(other, "maybe"))
     code, out = await cli("rosters", "check", roster, "--type", "navigator", "--json")
     assert (code, [e["verdict"] for e in json.loads(out)["rows"]]) == (0, ["accepted", "rejected"])
+    check = ("rosters", "check", roster, "--type", "navigator", "--agency")
+    code, out = await cli(*check, "AG-100", "--json")
+    [case] = json.loads(out)["forecast"]["cases"]
+    assert (case["training_id"], case["opens"]) == (mine, True)
+    assert mine in (await cli(*check, "AG-100"))[1]
+    code, out = await cli(*check, "AG-404", "--json")
+    assert (code, "AG-404 is not on record" in out, "{" in out) == (1, True, False)
+    code, out = await cli("links", "--agency", "AG-100", "--json")
+    assert "AG-100" in json.loads(out)["Needs attention"]
+    assert "Suspended" in (await cli("links"))[1]
     submit = ("rosters", "submit", roster, "--agency", "AG-100", "--type", "navigator", "--by")
     code, out = await cli(*submit, CONTACT, "--wait", "--json")
     submission = json.loads(out)["submission_id"]

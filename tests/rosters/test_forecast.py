@@ -45,7 +45,9 @@ async def test_what_is_foreseen_then_happens(system: System, tmp_path: Path) -> 
     await meet_requirements(system, waiting)
     await meet_requirements(system, active)
     await system.activate(active)
-    await system.until(active, lambda s: s.stage == "active")
+    await system.until(
+        active, lambda s: s.stage == "active" and all(each.sent_at for each in s.mails)
+    )
     content = (
         roster_row(new) + roster_row(ready) + roster_row(waiting) + roster_row(active, access="No")
     )
