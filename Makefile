@@ -1,7 +1,8 @@
 # Every target is a line over ./run, for machines that have no make.
-.PHONY: demo test lint format bench
+.PHONY: demo test faults lint format bench
 demo: ; @./run demo $(if $(KEEP),--keep)
 test: ; @./run test
+faults: ; @./run faults
 lint: ; @./run lint
 format: ; @./run format
 bench: ; @./run bench

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused or failed for a reason that is printed, 2 wrong us
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -810,4 +811,6 @@ def _leave(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    # Being told to end is like Ctrl-C: what was started is taken down.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     _leave(main())

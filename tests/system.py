@@ -94,9 +94,11 @@ class System:
         )
 
 
-async def eventually(ask: Callable[[], Awaitable[Any]], reached: Callable[[Any], bool]) -> Any:
-    """Asks until the answer is the one awaited; the test's own timeout bounds it."""
-    deadline = asyncio.get_running_loop().time() + 30
+async def eventually(
+    ask: Callable[[], Awaitable[Any]], reached: Callable[[Any], bool], *, seconds: float = 30
+) -> Any:
+    """Asks until the answer is the one awaited, for so many seconds at the most."""
+    deadline = asyncio.get_running_loop().time() + seconds
     while True:
         answer = await ask()
         if reached(answer):
