@@ -1,6 +1,7 @@
 """The embedded stack: Temporal's server, an inbox and a worker, as processes of one program."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPORAL_PORT = 7233
 UI_PORT = 8233
 RESTART_PAUSE = 0.5
+PR_SET_PDEATHSIG = 1
 
 
 class PortInUse(Exception):
@@ -134,6 +136,7 @@ async def _keep_worker(environment: dict[str, str], log: Path) -> None:
                 env=os.environ | environment,
                 stdout=output,
                 stderr=output,
+                preexec_fn=_end_with_parent,
             )
             try:
                 await worker.wait()
@@ -142,3 +145,9 @@ async def _keep_worker(environment: dict[str, str], log: Path) -> None:
                 if worker.returncode is None:
                     worker.terminate()
                     await worker.wait()
+
+
+def _end_with_parent() -> None:
+    """Asks Linux to end this child when its parent is gone, however the parent ended."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
