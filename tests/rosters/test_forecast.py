@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from policy.forecast import CaseForecast
 from policy.requirements import AssisterType
 from policy.roster import Entry
 from rosters.files import read_roster
@@ -13,6 +14,7 @@ from tests.system import AGENCY, System, facts, meet_requirements, new_training_
 from tests.test_system import HEADER, roster_row, take_in
 from worker import arc_holidays
 from workflows.client import open_case
+from workflows.contract import Status
 
 
 async def forecast_of(system: System, folder: Path, content: str) -> RosterForecast:
@@ -66,15 +68,14 @@ async def test_what_is_foreseen_then_happens(system: System, tmp_path: Path) -> 
     assert len(system.mails()) == before, "a forecast does nothing"
     await take_in(system, tmp_path, content)
     for training_id, case in foreseen.items():
-        status = await system.until(
-            training_id,
-            lambda s, case=case: (  # type: ignore[misc]
-                s.stage == case.becomes and all(each.sent_at for each in s.mails)
-            ),
-        )
+        status = await system.until(training_id, partial(_came_true, case))
         kinds = [each.kind for each in status.mails]
         assert kinds[len(kinds) - len(case.mails) :] == case.mails
-        if case.next_deadline is None:
-            assert status.next_deadline is None
-        else:
-            assert status.next_deadline == case.next_deadline
+
+
+def _came_true(case: CaseForecast, status: Status) -> bool:
+    return (
+        status.stage == case.becomes
+        and status.next_deadline == case.next_deadline
+        and all(each.sent_at for each in status.mails)
+    )
