@@ -1,4 +1,4 @@
-"""AttentionDigest: every business morning, the cases and rosters that wait for a person."""
+"""AttentionDigest: every weekday morning, the cases and rosters that wait for a person."""
 
 from datetime import timedelta
 

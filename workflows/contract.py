@@ -3,7 +3,7 @@
 | kind | names |
 | --- | --- |
 | workflows | ``RosterIntake`` (``roster-{submission}``), ``AssisterAccess`` (``assister-{id}``) |
-| schedule | ``attention-digest`` starts ``AttentionDigest`` every business morning |
+| schedule | ``attention-digest`` starts ``AttentionDigest`` every weekday morning |
 | signals | ``roster_recorded``, ``certification_recorded``, ``training_completed``, |
 | | ``assessment_scored``, ``result_voided``, ``account_activated`` |
 | updates | ``resend_activation``, ``reissue_activation``, ``email_corrected``, |
