@@ -48,7 +48,7 @@ from policy.requirements import (
     TrainingCompleted,
     TrainingId,
 )
-from policy.roster import Entry
+from policy.roster import Verdict
 from policy.terms import PORTAL_COURSE
 from portal.directory import ActivationRefused
 from records import audit
@@ -64,7 +64,7 @@ from records.people import (
 from records.schema import migrate as migrate_records
 from records.tables import Agency, Assister, Submission, SubmissionRow
 from rosters.files import UnreadableFile, read_roster, read_table
-from rosters.forecast import RosterForecast, forecast_roster
+from rosters.forecast import forecast_roster
 from rosters.results import event_id, judge_results, read_results
 from rosters.submission import check, submit
 from settings import Settings
@@ -216,7 +216,7 @@ async def rosters_check(
     roster = read_roster(file, encoding)
     count = 0
     rejected: list[dict[str, Any]] = []
-    accepted: list[Entry] = []
+    verdicts: list[Verdict] = []
     with console.err.status("Checking rows …") as progress:
         async with session() as here, _existing_records(here) as records:
             if agency and (records is None or await records.get(Agency, agency) is None):
@@ -224,6 +224,7 @@ async def rosters_check(
                     f"agency {agency} is not on record. Agencies are recorded with: starter.py"
                     " agencies import FILE"
                 )
+            client = await here.client() if agency else None
             if json:
                 sys.stdout.write(f'{{"file": {_json(file.name)}, "rows": [')
             async for verdict in check(records, roster, type):
@@ -231,14 +232,23 @@ async def rosters_check(
                     sys.stdout.write(f"{',' if count else ''}\n{_json(verdict.public())}")
                 elif verdict.reasons:
                     rejected.append(verdict.public())
-                if verdict.entry is not None and agency:
-                    accepted.append(verdict.entry)
+                if agency:
+                    verdicts.append(verdict)
                 count += 1
                 if count % 1000 == 0:
                     progress.update(f"Checking rows … {count:,}")
             forecast = None
-            if agency and records is not None:
-                forecast = await _forecast(here, records, accepted, agency, type)
+            if client is not None and records is not None:
+                forecast = await forecast_roster(
+                    records,
+                    verdicts,
+                    agency_id=agency,
+                    roster_type=type,
+                    open_case=partial(open_case, client),
+                    terms=here.settings.terms,
+                    holidays=arc_holidays(),
+                    now=datetime.now(UTC),
+                )
     if json:
         ending = f', "forecast": {forecast.model_dump_json()}' if forecast else ""
         sys.stdout.write(f"\n]{ending}}}\n")
@@ -709,25 +719,6 @@ def _mistakes(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
         for each in error.errors(include_url=False, include_input=False)
-    )
-
-
-async def _forecast(
-    here: Session,
-    records: AsyncSession,
-    accepted: list[Entry],
-    agency: str,
-    roster_type: AssisterType,
-) -> RosterForecast:
-    return await forecast_roster(
-        records,
-        accepted,
-        agency_id=agency,
-        roster_type=roster_type,
-        open_case=partial(open_case, await here.client()),
-        terms=here.settings.terms,
-        holidays=arc_holidays(),
-        now=datetime.now(UTC),
     )
 
 

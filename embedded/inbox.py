@@ -12,6 +12,7 @@ from email.message import EmailMessage, Message
 from email.policy import compat32, default
 from html import escape
 from pathlib import Path
+from weakref import WeakSet
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -101,11 +102,11 @@ async def mail_inbox(folder: Path, port: int = 0) -> AsyncIterator[Inbox]:
     """An inbox for as long as the context is open; port 0 takes a free one."""
     inbox = Inbox(folder)
     loop = asyncio.get_running_loop()
-    conversations: list[SMTP] = []
+    conversations: WeakSet[SMTP] = WeakSet()
 
     def conversation() -> SMTP:
         made = SMTP(inbox, data_size_limit=MAX_MESSAGE, loop=loop, ident="inbox")
-        conversations.append(made)
+        conversations.add(made)
         return made
 
     server = await loop.create_server(
@@ -118,6 +119,6 @@ async def mail_inbox(folder: Path, port: int = 0) -> AsyncIterator[Inbox]:
         yield inbox
     finally:
         server.close()
-        for each in conversations:
+        for each in list(conversations):
             if each.transport is not None:
                 each.transport.close()

@@ -12,7 +12,7 @@ from policy.addresses import mailbox_key
 from policy.case import Case
 from policy.forecast import CaseForecast, foresee
 from policy.requirements import AssisterType, Evidence, RosterRecorded
-from policy.roster import Entry
+from policy.roster import Entry, Verdict
 from policy.terms import Terms
 from records.people import with_access
 from records.tables import Assister, ClosedCase
@@ -43,7 +43,7 @@ class RosterForecast(BaseModel):
 
 async def forecast_roster(
     session: AsyncSession,
-    entries: Iterable[Entry],
+    verdicts: Iterable[Verdict],
     *,
     agency_id: str,
     roster_type: AssisterType,
@@ -55,11 +55,10 @@ async def forecast_roster(
     """Plays every accepted row on a copy of its case.
 
     Args:
-        entries: What the accepted rows say.
+        verdicts: Of all rows: a rejected one still names its assister.
         open_case: Answers an assister's case as it stands, None where none is open.
     """
     forecast = RosterForecast()
-    named: set[str] = set()
     places = asyncio.Semaphore(QUERIES_AT_ONCE)
 
     async def one(entry: Entry, known: Assister | None, earlier: Evidence) -> CaseForecast:
@@ -77,9 +76,10 @@ async def forecast_roster(
         unopened = Case(training_id=entry.training_id, opened_at=now, terms=terms)
         return foresee(case or unopened, row, earlier, now, holidays)
 
-    for chunk in chunks(entries):
+    judged = list(verdicts)
+    named = {each.training_id for each in judged}
+    for chunk in chunks(each.entry for each in judged if each.entry is not None):
         ids = [each.training_id for each in chunk]
-        named.update(ids)
         known = {
             each.training_id: each
             for each in await session.exec(

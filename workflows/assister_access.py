@@ -425,7 +425,10 @@ class AssisterAccess:
         summary: str,
         unless: Callable[[], bool],
     ) -> AnswerT | None:
-        """What the first release did: a local activity before the retried one. Replay only."""
+        """What the first release did: a local activity before the retried one.
+
+        Only for runs that began then: a run keeps to the branch that its history took.
+        """
         at_once = workflow.start_local_activity(
             step.name,
             argument,

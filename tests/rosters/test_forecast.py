@@ -6,7 +6,6 @@ from pathlib import Path
 
 from policy.forecast import CaseForecast
 from policy.requirements import AssisterType
-from policy.roster import Entry
 from rosters.files import read_roster
 from rosters.forecast import RosterForecast, forecast_roster
 from rosters.submission import check
@@ -21,14 +20,12 @@ async def forecast_of(system: System, folder: Path, content: str) -> RosterForec
     path = folder / "check.csv"
     path.write_text(HEADER + content)
     async with system.database.transaction() as session:
-        entries: list[Entry] = [
-            verdict.entry
-            async for verdict in check(session, read_roster(path), AssisterType.NAVIGATOR)
-            if verdict.entry is not None
+        verdicts = [
+            verdict async for verdict in check(session, read_roster(path), AssisterType.NAVIGATOR)
         ]
         return await forecast_roster(
             session,
-            entries,
+            verdicts,
             agency_id=AGENCY,
             roster_type=AssisterType.NAVIGATOR,
             open_case=partial(open_case, system.client),
@@ -39,8 +36,8 @@ async def forecast_of(system: System, folder: Path, content: str) -> RosterForec
 
 
 async def test_what_is_foreseen_then_happens(system: System, tmp_path: Path) -> None:
-    new, ready, waiting, gone, active = (new_training_id() for _ in range(5))
-    await record_people(system.database, waiting, gone, active)
+    new, ready, waiting, gone, active, unclear = (new_training_id() for _ in range(6))
+    await record_people(system.database, waiting, gone, active, unclear)
     for signal, fact in facts().items():
         if signal != "roster_recorded":
             await system.tell(ready, signal, fact)
@@ -51,11 +48,15 @@ async def test_what_is_foreseen_then_happens(system: System, tmp_path: Path) -> 
         active, lambda s: s.stage == "active" and all(each.sent_at for each in s.mails)
     )
     content = (
-        roster_row(new) + roster_row(ready) + roster_row(waiting) + roster_row(active, access="No")
+        roster_row(new)
+        + roster_row(ready)
+        + roster_row(waiting)
+        + roster_row(active, access="No")
+        + roster_row(unclear, access="maybe")
     )
     before = len(system.mails())
     forecast = await forecast_of(system, tmp_path, content)
-    assert forecast.missing == [gone]
+    assert forecast.missing == [gone], "a rejected row is not a missing one"
     assert (forecast.suspensions, forecast.with_access, forecast.held) == (1, 1, False)
     assert forecast.unchanged == 1
     foreseen = {each.training_id: each for each in forecast.cases}
