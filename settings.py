@@ -35,8 +35,8 @@ class Settings(BaseSettings):
     smtp_username: str = ""
     smtp_password: SecretStr = SecretStr("")
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
-    smtp_timeout: Annotated[float, Field(gt=0)] = 20.0
-    """Seconds to wait for each reply of the relay."""
+    smtp_timeout: Annotated[float, Field(gt=0, le=30)] = 20.0
+    """Seconds for one delivery."""
 
     mail_from: str = "no-reply@portal.example.org"
     arc_email: str = "arc@portal.example.org"

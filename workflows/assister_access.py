@@ -33,12 +33,6 @@ ACTIVITIES_ONLY = "activities-only"
 """Local activities replay in another order than they ran when an update comes in between."""
 AT_ONCE = RetryPolicy(maximum_attempts=1)
 AT_ONCE_TIMEOUT = timedelta(seconds=40)
-UNTIL_DONE = RetryPolicy(
-    initial_interval=timedelta(seconds=1),
-    backoff_coefficient=2,
-    maximum_interval=timedelta(minutes=10),
-)
-UNTIL_DONE_TIMEOUT = timedelta(minutes=2)
 LATE = timedelta(hours=1)
 """After this long people are told that a step is being retried."""
 UPDATES_KEPT = 100
@@ -406,8 +400,8 @@ class AssisterAccess:
             step.name,
             argument,
             result_type=step.answer,
-            retry_policy=UNTIL_DONE,
-            start_to_close_timeout=UNTIL_DONE_TIMEOUT,
+            retry_policy=steps.UNTIL_DONE,
+            start_to_close_timeout=step.timeout,
             summary=summary,
         )
         try:

@@ -1,17 +1,11 @@
 """AttentionDigest: every weekday morning, the cases and rosters that wait for a person."""
 
-from datetime import timedelta
-
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from policy.mails import MailKind
     from workflows import steps
     from workflows.contract import ATTENTION_DIGEST
-
-UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=10))
-TIMEOUT = timedelta(minutes=2)
 
 
 @workflow.defn(name=ATTENTION_DIGEST)
@@ -24,8 +18,8 @@ class AttentionDigest:
         waiting: steps.Waiting = await workflow.execute_activity(
             steps.LIST_ATTENTION.name,
             result_type=steps.Waiting,
-            retry_policy=UNTIL_DONE,
-            start_to_close_timeout=TIMEOUT,
+            retry_policy=steps.UNTIL_DONE,
+            start_to_close_timeout=steps.LIST_ATTENTION.timeout,
             summary="List what needs attention",
         )
         if waiting.needs:
@@ -38,8 +32,8 @@ class AttentionDigest:
                     facts=waiting.needs,
                 ),
                 result_type=steps.Nothing,
-                retry_policy=UNTIL_DONE,
-                start_to_close_timeout=TIMEOUT,
+                retry_policy=steps.UNTIL_DONE,
+                start_to_close_timeout=steps.SEND_MAIL.timeout,
                 summary="Mail: attention_digest",
             )
         return len(waiting.needs)

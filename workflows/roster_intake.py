@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
@@ -14,10 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import presentation, search_attributes, steps
     from workflows.contract import ROSTER_INTAKE, IntakeInput, IntakeProgress, StaffAct
 
-UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=10))
-ROWS_TIMEOUT = timedelta(minutes=10)
 HEARTBEAT = timedelta(seconds=30)
-MAIL_TIMEOUT = timedelta(minutes=2)
 
 
 @workflow.defn(name=ROSTER_INTAKE)
@@ -105,8 +101,8 @@ class RosterIntake:
             step.name,
             self._request,
             result_type=step.answer,
-            retry_policy=UNTIL_DONE,
-            start_to_close_timeout=ROWS_TIMEOUT,
+            retry_policy=steps.UNTIL_DONE,
+            start_to_close_timeout=step.timeout,
             heartbeat_timeout=HEARTBEAT,
             summary=summary,
         )
@@ -125,8 +121,8 @@ class RosterIntake:
                 steps.SEND_MAIL.name,
                 request,
                 result_type=steps.Nothing,
-                retry_policy=UNTIL_DONE,
-                start_to_close_timeout=MAIL_TIMEOUT,
+                retry_policy=steps.UNTIL_DONE,
+                start_to_close_timeout=steps.SEND_MAIL.timeout,
                 summary=f"Mail: {kind}",
             )
         except ActivityError:

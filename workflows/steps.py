@@ -5,10 +5,11 @@ Dates come back as absolute times: calendars are consulted out there, never in a
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
+from temporalio.common import RetryPolicy
 
 from policy.case import Order, Outcome
 from policy.mails import MailKind
@@ -19,13 +20,22 @@ ArgumentT = TypeVar("ArgumentT", bound=BaseModel)
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
+UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
+"""A step is tried until it is done: within a minute of a fault's end it goes on."""
+
+
 @dataclass(frozen=True)
 class Step(Generic[ArgumentT, AnswerT]):
-    """An activity as the workflows see it."""
+    """An activity as the workflows see it.
+
+    Attributes:
+        timeout: For one attempt. A worker that died in the middle of it is noticed only then.
+    """
 
     name: str
     argument: type[ArgumentT]
     answer: type[AnswerT]
+    timeout: timedelta = timedelta(seconds=30)
 
 
 # Failures that no retry can mend; the workflows park what they concern.
@@ -192,7 +202,8 @@ EXPIRE = Step("expire_activation", PortalCommand, PortalAnswer)
 SUSPEND = Step("suspend_access", PortalCommand, PortalAnswer)
 REINSTATE = Step("reinstate_access", PortalCommand, PortalAnswer)
 CLOSE = Step("close_case", CloseRequest, Nothing)
-SEND_MAIL = Step("send_mail", MailRequest, Nothing)
-JUDGE_ROSTER = Step("judge_roster", SubmissionRequest, Judged)
-OPEN_CASES = Step("open_cases", SubmissionRequest, Opened)
+SEND_MAIL = Step("send_mail", MailRequest, Nothing, timedelta(seconds=45))
+"""Longer than a relay may take (``smtp_timeout``): an attempt is over before the next one."""
+JUDGE_ROSTER = Step("judge_roster", SubmissionRequest, Judged, timedelta(minutes=10))
+OPEN_CASES = Step("open_cases", SubmissionRequest, Opened, timedelta(minutes=10))
 LIST_ATTENTION = Step("list_attention", Nothing, Waiting)
