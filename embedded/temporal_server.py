@@ -94,7 +94,10 @@ async def clock_of(client: Client, handle: WorkflowHandle[Any, Any]) -> datetime
 
 async def skip_time(client: Client, handle: WorkflowHandle[Any, Any], span: timedelta) -> None:
     """Lets ``span`` pass for one workflow, firing its timers in order."""
-    await _skipper(client).fast_forward(handle, span)
+    skipper = _skipper(client)
+    await skipper.fast_forward(handle, span)
+    # A leap that is done is taken off: a run that continues this one would leap again.
+    await skipper._update_time_skipping_config(handle, skipper.config)
 
 
 def _skipper(client: Client) -> TimeSkipper:
