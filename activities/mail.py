@@ -3,14 +3,15 @@
 The outbox row is written before the relay hears of the mail and marked sent after it has taken it.
 A retry that finds ``sent`` does nothing. One that finds ``sending`` cannot know whether the relay
 took it: the same message, with the same Message-ID and Date, is sent again, because a lost
-activation mail locks a person out while mail stores can drop a second copy. Such a mail is marked
-``uncertain``, so that what may have been doubled can be counted.
+activation mail locks a person out while mail stores can drop a second copy. Each such doubt is
+counted; a mail that was in doubt too often waits for a person.
 """
 
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -41,6 +42,11 @@ REFUSED = {
     FailureKind.ADDRESS: ("address_refused", steps.ADDRESS_REFUSED),
     FailureKind.MESSAGE: ("message_refused", steps.MESSAGE_REFUSED),
 }
+IN_DOUBT = "in_doubt"
+MOST_DOUBTS = 3
+"""A relay that takes a message and never answers would otherwise be given it without end."""
+FINAL = {state: failure for state, failure in REFUSED.values()} | {IN_DOUBT: steps.IN_DOUBT}
+"""The states that no retry leaves, and the failure that tells the workflow."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +64,19 @@ class MailActivities:
     sending_time: timedelta
 
     @activity.defn(name=steps.SEND_MAIL.name)
-    async def send_mail(self, request: steps.MailRequest) -> steps.Nothing:
+    async def send_mail(self, request: steps.MailRequest) -> steps.Sent:
         """Sends a mail unless it was sent before.
 
         Raises:
-            ApplicationError: ``NoAddress``, ``AddressRefused``, ``MessageRefused`` or ``Stale``,
-                which no retry mends; any other is worth one.
+            ApplicationError: ``NoAddress``, ``AddressRefused``, ``MessageRefused``, ``InDoubt`` or
+                ``Stale``, which no retry mends; any other is worth one.
         """
         number = await self._registration_number(request)
         delivery = await self._claim(request)
+        if delivery.state in FINAL:
+            raise ApplicationError(delivery.reply, type=FINAL[delivery.state], non_retryable=True)
         if delivery.state == "sent":
-            return steps.Nothing()
+            return steps.Sent(copies=1 + delivery.doubts)
         message = self._message(delivery, number)
         try:
             receipt = await self.transport.send(
@@ -77,7 +85,7 @@ class MailActivities:
         except MailFailure as failure:
             raise await self._failed(request, failure) from None
         await self._sent(request, message, receipt)
-        return steps.Nothing()
+        return steps.Sent(copies=1 + delivery.doubts)
 
     async def _registration_number(self, request: steps.MailRequest) -> str:
         if not request.registration:
@@ -111,10 +119,7 @@ class MailActivities:
                     dated_at=now.replace(microsecond=0),
                     state="prepared",
                 )
-            for state, failure in REFUSED.values():
-                if delivery.state == state:
-                    raise ApplicationError(delivery.reply, type=failure, non_retryable=True)
-            if delivery.state == "sent":
+            if delivery.state == "sent" or delivery.state in FINAL:
                 return delivery
             if delivery.claimed_until is not None and delivery.claimed_until > now:
                 raise ApplicationError(
@@ -123,12 +128,33 @@ class MailActivities:
                     next_retry_delay=delivery.claimed_until - now,
                 )
             if delivery.state == "sending":
-                delivery.uncertain = True
-            delivery.state = "sending"
-            delivery.claimed_until = now + self.sending_time
-            delivery.attempts += 1
+                delivery.doubts += 1
+            if delivery.doubts < MOST_DOUBTS:
+                delivery.state = "sending"
+                delivery.claimed_until = now + self.sending_time
+                delivery.attempts += 1
+            else:
+                await self._given_up(session, delivery, now)
             session.add(delivery)
         return delivery
+
+    async def _given_up(self, session: AsyncSession, delivery: MailDelivery, now: datetime) -> None:
+        delivery.state = IN_DOUBT
+        delivery.claimed_until = None
+        delivery.text = None
+        delivery.reply = (
+            f"the relay was given the message {delivery.doubts} times and never answered: it may"
+            " have arrived"
+        )
+        await audit.append(
+            session,
+            delivery.case_id,
+            "mail_in_doubt",
+            at=now,
+            by="system",
+            kind=delivery.kind,
+            doubts=delivery.doubts,
+        )
 
     def _message(self, delivery: MailDelivery, number: str) -> bytes:
         assert delivery.text is not None
@@ -166,7 +192,7 @@ class MailActivities:
                 clause=CLAUSES.get(request.kind, ""),
                 kind=request.kind.value,
                 message=delivery.digest,
-                uncertain=delivery.uncertain,
+                doubts=delivery.doubts,
                 **({"reason": request.order.reason} if request.order else {}),
             )
 

@@ -116,12 +116,17 @@ class Mail(BaseModel):
 
 
 class SentMail(BaseModel):
-    """A mail that went out."""
+    """A mail that went out.
+
+    Attributes:
+        copies: How many may have arrived: more than one where the relay left it in doubt.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     kind: MailKind
     sent_at: datetime
+    copies: int = 1
 
 
 class Attention(BaseModel):
@@ -333,9 +338,7 @@ class Case(BaseModel):
         if any(each.kind is MailKind.ACTIVATION for each in self.mails_due):
             return "The activation mail is on its way; nothing to resend yet."
         if any(each.kind is MailKind.ACTIVATION for each in self.mails_undeliverable):
-            return (
-                "The last activation mail was refused. Correct the address first (email_corrected)."
-            )
+            return "The last activation mail waits: first do what its attention mark asks for."
         recent = [each for each in self.resent_at if each > now - RESEND_PERIOD]
         if len(recent) >= self.terms.resends_a_day:
             return (
@@ -618,26 +621,40 @@ class Case(BaseModel):
             code: mark for code, mark in self.attention.items() if code != f"late:{what}"
         }
 
-    def mail_sent(self, mail: Mail, now: datetime) -> None:
+    def mail_sent(self, mail: Mail, now: datetime, copies: int = 1) -> None:
         """The relay has taken a mail."""
-        self.mails_due = [each for each in self.mails_due if each != mail]
-        self.mails_sent = [*self.mails_sent, SentMail(kind=mail.kind, sent_at=now)][-MAILS_KEPT:]
+        self.mail_dropped(mail)
+        sent = SentMail(kind=mail.kind, sent_at=now, copies=copies)
+        self.mails_sent = [*self.mails_sent, sent][-MAILS_KEPT:]
 
     def mail_dropped(self, mail: Mail) -> None:
         """A mail is no longer true: what it speaks of was overtaken."""
         self.mails_due = [each for each in self.mails_due if each != mail]
 
-    def mail_failed(self, mail: Mail, problem: str | None, now: datetime) -> None:
-        """A mail was refused for good (``problem``), or nobody's address is known yet (None)."""
-        self.mails_due = [each for each in self.mails_due if each != mail]
+    def mail_waits(self, mail: Mail) -> None:
+        """Nobody's address is known yet: the mail waits for a roster."""
+        self.mail_dropped(mail)
         self.mails_undeliverable = [*self.mails_undeliverable, mail][-MAILS_KEPT:]
-        if problem is not None:
-            remedy = (
-                "correct the contact in the agency's record (agencies import), then email_corrected"
-                if mail.kind.recipient == "agency"
-                else "correct the address: starter.py assister correct-email"
-            )
-            self._mark(f"mail:{mail.kind}", f"{mail.kind} mail: {problem}", remedy, now)
+
+    def mail_refused(self, mail: Mail, problem: str, now: datetime) -> None:
+        """A mail was refused for good: it waits until a person has mended the address."""
+        self.mail_waits(mail)
+        remedy = (
+            "correct the contact in the agency's record (agencies import), then email_corrected"
+            if mail.kind.recipient == "agency"
+            else "correct the address: starter.py assister correct-email"
+        )
+        self._mark(f"mail:{mail.kind}", f"{mail.kind} mail: {problem}", remedy, now)
+
+    def mail_in_doubt(self, mail: Mail, problem: str, now: datetime) -> None:
+        """Whether a mail arrived cannot be known: a person asks before it is sent once more."""
+        self.mail_waits(mail)
+        remedy = (
+            "ask the assister whether it arrived; if not, use reissue_activation"
+            if mail.registration
+            else "if it did not arrive, use email_corrected to send it again"
+        )
+        self._mark(f"mail:{mail.kind}", f"{mail.kind} mail: {problem}", remedy, now)
 
     def retry_mails(self, now: datetime) -> None:
         """Mails that waited for an address go out; an activation is issued anew with its clock."""

@@ -112,9 +112,9 @@ class MailDelivery(SQLModel, table=True):
         key: Idempotency key: workflow, step and occurrence, never the attempt.
         text: The body, with a placeholder where a registration number goes; dropped once sent.
         state: ``prepared`` while the relay has surely seen nothing of it, ``sending`` while it may
-            have, ``sent``, or for good ``address_refused`` or ``message_refused``.
+            have, ``sent``, or for good ``address_refused``, ``message_refused`` or ``in_doubt``.
         claimed_until: Until when an attempt in flight owns the row.
-        uncertain: An attempt ended without the relay's answer: it may have been delivered twice.
+        doubts: How many attempts ended without the relay's answer: each may have delivered it.
         digest: SHA-256 of the message as sent.
     """
 
@@ -130,7 +130,7 @@ class MailDelivery(SQLModel, table=True):
     state: str
     claimed_until: datetime | None = _instant(nullable=True)
     attempts: int = 0
-    uncertain: bool = False
+    doubts: int = 0
     reply: str = ""
     digest: str = ""
     sent_at: datetime | None = _instant(nullable=True)

@@ -8,9 +8,11 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlmodel import col, func, select, text
 from temporalio.client import WorkflowUpdateFailedError
 
+from activities.mail import MOST_DOUBTS
 from mail.templates import render
 from policy.mails import MailKind
 from policy.requirements import AssisterType, ResultVoided
@@ -270,6 +272,35 @@ async def test_mail_waits_for_its_relay_and_goes_out_once(system: System) -> Non
     system.inbox.refusals.clear()
     await system.until(training_id, lambda s: any(e.sent_at for e in s.mails))
     assert len(system.mails(to=address)) == 1
+
+
+async def test_a_mail_that_is_never_answered_for_waits_for_a_person(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    keep = system.inbox.handle_DATA
+
+    async def keep_and_hang_up(server: SMTP, session: Session, envelope: Envelope) -> str:
+        await keep(server, session, envelope)
+        assert server.transport is not None
+        server.transport.close()
+        return "250 never heard"
+
+    monkeypatch.setattr(system.inbox, "handle_DATA", keep_and_hang_up)
+    for signal, fact in facts().items():
+        await system.tell(training_id, signal, fact)
+    status = await system.until(training_id, lambda s: bool(s.attention))
+    assert "may have arrived" in status.attention[0].problem
+    sent = list(system.inbox.messages())
+    assert len(sent) == MOST_DOUBTS
+    assert len({each["Message-ID"] for each in sent}) == 1
+    monkeypatch.undo()
+    with pytest.raises(WorkflowUpdateFailedError):
+        await system.act(training_id, "resend_activation")
+    await system.activate(training_id)
+    status = await system.until(training_id, lambda s: s.stage == "active")
+    assert status.attention == [], "it had arrived"
 
 
 @pytest.mark.clause("3.1b")

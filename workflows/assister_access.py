@@ -321,7 +321,7 @@ class AssisterAccess:
             order=mail.order,
         )
         try:
-            await self._perform(
+            sent = await self._perform(
                 steps.SEND_MAIL,
                 request,
                 f"Mail: {mail.kind}",
@@ -332,7 +332,7 @@ class AssisterAccess:
         except ApplicationError as error:
             self._mail_failed(mail, error)
         else:
-            self.case.mail_sent(mail, workflow.now())
+            self.case.mail_sent(mail, workflow.now(), sent.copies)
 
     async def _wait_for_news(self) -> None:
         deadline = self.case.next_deadline(workflow.now())
@@ -513,11 +513,16 @@ class AssisterAccess:
         self._publish_unless_due()
 
     def _mail_failed(self, mail: Mail, error: ApplicationError) -> None:
-        if error.type == steps.STALE:
-            self.case.mail_dropped(mail)
-        else:
-            unknown = error.type == steps.NO_ADDRESS
-            self.case.mail_failed(mail, None if unknown else error.message, workflow.now())
+        now = workflow.now()
+        match error.type:
+            case steps.STALE:
+                self.case.mail_dropped(mail)
+            case steps.NO_ADDRESS:
+                self.case.mail_waits(mail)
+            case steps.IN_DOUBT:
+                self.case.mail_in_doubt(mail, error.message, now)
+            case _:
+                self.case.mail_refused(mail, error.message, now)
 
     def _activated(self, answer: steps.PortalAnswer) -> bool:
         self.case.activated = self.case.activated or answer.activated

@@ -31,7 +31,7 @@ class AttentionDigest:
                     subject_id=workflow.info().workflow_id,
                     facts=waiting.needs,
                 ),
-                result_type=steps.Nothing,
+                result_type=steps.SEND_MAIL.answer,
                 retry_policy=steps.UNTIL_DONE,
                 start_to_close_timeout=steps.SEND_MAIL.timeout,
                 summary="Mail: attention_digest",

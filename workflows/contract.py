@@ -99,10 +99,15 @@ class AttentionStatus(BaseModel):
 
 
 class MailStatus(BaseModel):
-    """A mail: sent, or waiting."""
+    """A mail: sent, or waiting.
+
+    Attributes:
+        copies: How many may have arrived: more than one where the relay left it in doubt.
+    """
 
     kind: str
     sent_at: datetime | None
+    copies: int = 1
 
 
 class Status(BaseModel):

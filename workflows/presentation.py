@@ -66,7 +66,7 @@ def status(case: Case, now: datetime) -> Status:
         certified_until=case.evidence.certified_until,
         reference_number=case.reference_number,
         mails=[
-            *(MailStatus(kind=each.kind, sent_at=each.sent_at) for each in case.mails_sent),
+            *(MailStatus(**each.model_dump()) for each in case.mails_sent),
             *(
                 MailStatus(kind=each.kind, sent_at=None)
                 for each in (*case.mails_due, *case.mails_undeliverable)
@@ -94,6 +94,7 @@ def details(case: Case, now: datetime) -> str:
     lines += ["", "**Mails**", ""]
     lines += [
         f"- {_words(each.kind)}: {_central(each.sent_at) if each.sent_at else 'waiting'}"
+        f"{f' (perhaps {each.copies} copies)' if each.copies > 1 else ''}"
         for each in shown.mails
     ] or ["- none"]
     lines += ["", "**Lately**", ""]

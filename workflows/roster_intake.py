@@ -120,7 +120,7 @@ class RosterIntake:
             await workflow.execute_activity(
                 steps.SEND_MAIL.name,
                 request,
-                result_type=steps.Nothing,
+                result_type=steps.SEND_MAIL.answer,
                 retry_policy=steps.UNTIL_DONE,
                 start_to_close_timeout=steps.SEND_MAIL.timeout,
                 summary=f"Mail: {kind}",

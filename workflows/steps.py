@@ -43,6 +43,7 @@ class Step(Generic[ArgumentT, AnswerT]):
 ADDRESS_REFUSED = "AddressRefused"
 MESSAGE_REFUSED = "MessageRefused"
 NO_ADDRESS = "NoAddress"
+IN_DOUBT = "InDoubt"
 PORTAL_REFUSED = "PortalRefused"
 STALE = "Stale"
 
@@ -160,6 +161,16 @@ class MailRequest(BaseModel):
     order: Order | None = None
 
 
+class Sent(BaseModel):
+    """The relay has taken a mail.
+
+    Attributes:
+        copies: How many of it may have arrived.
+    """
+
+    copies: int = 1
+
+
 class SubmissionRequest(BaseModel):
     """A submission whose rows are in the records."""
 
@@ -202,7 +213,7 @@ EXPIRE = Step("expire_activation", PortalCommand, PortalAnswer)
 SUSPEND = Step("suspend_access", PortalCommand, PortalAnswer)
 REINSTATE = Step("reinstate_access", PortalCommand, PortalAnswer)
 CLOSE = Step("close_case", CloseRequest, Nothing)
-SEND_MAIL = Step("send_mail", MailRequest, Nothing, timedelta(seconds=45))
+SEND_MAIL = Step("send_mail", MailRequest, Sent, timedelta(seconds=45))
 """Longer than a relay may take (``smtp_timeout``): an attempt is over before the next one."""
 JUDGE_ROSTER = Step("judge_roster", SubmissionRequest, Judged, timedelta(minutes=10))
 OPEN_CASES = Step("open_cases", SubmissionRequest, Opened, timedelta(minutes=10))

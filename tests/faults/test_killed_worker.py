@@ -122,7 +122,7 @@ async def test_each_assister_once_though_the_worker_is_killed(
             deliveries = (await session.exec(select(MailDelivery))).all()
             accounts = (await session.exec(select(PortalAccount))).all()
             assert (await audit.verify(session)).breaks == []
-        uncertain = sum(each.uncertain for each in deliveries)
+        uncertain = sum(each.doubts for each in deliveries)
         assert len(received) == len(deliveries) == 2 * ASSISTERS
         assert sum(received.values()) - len(received) <= uncertain <= len(killed) * 4
         assert len(accounts) == len({each.reference_number for each in accounts}) == ASSISTERS

@@ -403,9 +403,9 @@ def test_reissue_voids_and_starts_the_clock_again() -> None:
 
 def test_a_refused_address_waits_for_its_correction_and_starts_a_new_clock() -> None:
     case = enrolled_case()
-    case.mail_failed(case.mails_due[0], "the address was refused (550 5.1.1)", NOW)
+    case.mail_refused(case.mails_due[0], "the address was refused (550 5.1.1)", NOW)
     assert waiting_on(case, NOW) == ["attention", "activation"]
-    assert "refused" in (case.refuse_resend(NOW) or "")
+    assert "attention mark" in (case.refuse_resend(NOW) or "")
     assert case.refuse_correction(NOW) is None
     assert "1" in case.correct_email(ORDER, NOW)
     assert case.attention == {}
@@ -415,7 +415,7 @@ def test_a_refused_address_waits_for_its_correction_and_starts_a_new_clock() -> 
 
 def test_a_correction_after_activation_issues_nothing() -> None:
     case = enrolled_case()
-    case.mail_failed(case.mails_due[0], "refused", NOW)
+    case.mail_refused(case.mails_due[0], "refused", NOW)
     case.activated = True
     case.correct_email(ORDER, NOW)
     assert case.stage is Stage.AWAITING_ACTIVATION
@@ -424,15 +424,35 @@ def test_a_correction_after_activation_issues_nothing() -> None:
     assert waiting_on(case, NOW) == who_must_act(case, NOW) == []
 
 
+def test_a_mail_in_doubt_waits_for_a_person_or_for_its_own_proof() -> None:
+    case = enrolled_case()
+    case.mail_in_doubt(case.mails_due[0], "never answered", NOW)
+    assert "reissue_activation" in case.attention["mail:activation"].remedy
+    reissued = case.model_copy(deep=True)
+    assert reissued.refuse_reissue(NOW) is None
+    reissued.reissue(ORDER, NOW)
+    assert reissued.attention == {}
+    used = AccountActivated(event_id="p", occurred_at=NOW, registration=1)
+    assert case.record_activation(used, NOW) is None
+    case.confirm(NOW)
+    assert case.attention == {}, "it had arrived"
+    case.mail_in_doubt(case.mails_due[0], "never answered", NOW)
+    assert "email_corrected" in case.attention["mail:confirmation"].remedy
+    case.correct_email(ORDER, NOW)
+    assert [each.kind for each in case.mails_due] == [MailKind.CONFIRMATION]
+    case.mail_sent(case.mails_due[0], NOW, copies=2)
+    assert "perhaps 2 copies" in presentation.details(case, NOW)
+
+
 def test_other_refused_mails_are_sent_again_once_there_is_an_address() -> None:
     case = new_case()
     case.record_assessment(scored("50"), NOW)
-    case.mail_failed(case.mails_due[0], None, NOW)
+    case.mail_waits(case.mails_due[0])
     assert case.attention == {}, "nobody's fault: no roster has named the person yet"
     case.record_roster(roster(), NOW)
     assert [each.kind for each in case.mails_due] == [MailKind.ASSESSMENT_FAILED]
     agency = Mail(number=9, kind=MailKind.SUSPENDED_AGENCY)
-    case.mail_failed(agency, "refused", NOW)
+    case.mail_refused(agency, "refused", NOW)
     assert "agencies import" in case.attention["mail:suspended_agency"].remedy
     case.mail_dropped(case.mails_due[0])
     assert case.mails_due == []
@@ -623,13 +643,13 @@ class AnySequence(RuleBasedStateMachine):
         else:
             assert refusal.endswith((".", "none")), refusal
 
-    @rule(fails=st.booleans())
-    def a_mail_goes_out(self, fails: bool) -> None:
+    @rule(fate=st.sampled_from(["mail_sent", "mail_refused", "mail_in_doubt"]))
+    def a_mail_goes_out(self, fate: str) -> None:
         for mail in self.case.mails_due[:1]:
             assert mail.number not in self.keys, "two mails for one reason"
             self.keys.add(mail.number)
-            if fails:
-                self.case.mail_failed(mail, "refused", self.now)
+            if fate != "mail_sent":
+                getattr(self.case, fate)(mail, "refused", self.now)
             else:
                 self.case.mail_sent(mail, self.now)
 
