@@ -43,8 +43,8 @@ def forecast(shown: RosterForecast) -> list[RenderableType]:
     rows = [
         (
             each.training_id,
-            "opens" if each.opens else each.stage,
-            each.becomes,
+            "opens" if each.opens else words(each.stage or ""),
+            words(each.becomes),
             ", ".join(each.mails) or None,
             each.next_deadline,
         )
@@ -68,7 +68,7 @@ def forecast(shown: RosterForecast) -> list[RenderableType]:
 def status(shown: Status) -> list[Table]:
     """A case: where it stands, its requirements and its mails."""
     about = [
-        ("stage", shown.stage),
+        ("stage", words(shown.stage)),
         ("agency", shown.agency_id),
         ("type", shown.assister_type),
         ("who must act", "; ".join(shown.who_must_act)),
@@ -87,10 +87,15 @@ def status(shown: Status) -> list[Table]:
     ]
 
 
+def words(name: str) -> str:
+    """A stage's or a mail's name as people read it."""
+    return name.replace("_", " ")
+
+
 def _cell(value: object) -> str:
     match value:
         case None:
             return "—"
         case datetime():
-            return f"{value.astimezone(CENTRAL):%Y-%m-%d %H:%M} Central"
+            return f"{value.astimezone(CENTRAL):%Y-%m-%d %H:%M %Z}"
     return escape(str(value))

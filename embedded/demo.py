@@ -209,7 +209,8 @@ class _Demo:
         rows = []
         for each in sorted(self.accepted):
             status = await case_status(self.client, each)
-            rows.append((each, status.stage, "; ".join(status.who_must_act), status.next_deadline))
+            acting = "; ".join(status.who_must_act)
+            rows.append((each, console.words(status.stage), acting, status.next_deadline))
         columns = ("Training ID", "stage", "who must act", "next deadline")
         console.out.print(console.table("Every accepted assister", columns, rows))
 

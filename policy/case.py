@@ -760,7 +760,10 @@ def who_must_act(case: Case, now: datetime) -> list[str]:
         case Stage.COLLECTING_REQUIREMENTS | Stage.SUSPENDED:
             if case.hold is not None:
                 acting.append("staff: reinstate_access")
-            acting += [f"{RESPONSIBLE[each]}: {each}" for each in case.missing(now)]
+            missing = case.missing(now)
+            for who in dict.fromkeys(RESPONSIBLE[each] for each in missing):
+                theirs = [str(each) for each in missing if RESPONSIBLE[each] == who]
+                acting.append(f"{who}: {', '.join(theirs)}")
         case Stage.AWAITING_ACTIVATION:
             acting.append("the assister: activate the account")
         case Stage.ACTIVATION_EXPIRED:

@@ -111,8 +111,8 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
         code, out = await cli(*look, agency, "--by", by)
         assert code == 1
         assert "policy" in out
-    await_listed = json.loads((await cli("list", "--agency", "AG-100", "--json"))[1])
-    assert isinstance(await_listed, list)
+    listed = json.loads((await cli("list", "--agency", "AG-100", "--json"))[1])
+    assert all(each["agency_id"] == "AG-100" for each in listed)
     for stage in ("active", "collecting_requirements"):
         assert (await cli("list", "--stage", stage))[0] == 0
     assert (await cli("status", mine))[0] == 0
@@ -228,7 +228,7 @@ async def test_the_demo_survives_its_worker_and_tells_nobodys_name(
     await embedded.demo.run_demo(keep=False, visit=export)
     out = capsys.readouterr().out
     assert killed
-    for stage in ("active", "activation_expired", "awaiting_activation"):
+    for stage in ("active", "activation expired", "awaiting activation"):
         assert stage in out.rsplit("Every accepted assister", 1)[1]
     people = (embedded.demo.DATA / "navigators.csv").read_text().splitlines()[1:]
     personal = {cell for line in people for cell in line.split(",")[:3] if len(cell) > 3}

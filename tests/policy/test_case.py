@@ -554,7 +554,7 @@ def test_what_an_event_did_not_change_stays_visible() -> None:
 
 
 def test_who_must_act_at_every_stage() -> None:
-    assert "the assister: training" in who_must_act(new_case(), NOW)
+    assert "the assister: training, assessment" in who_must_act(new_case(), NOW)
     assert who_must_act(enrolled_case(), NOW) == ["the assister: activate the account"]
     assert who_must_act(active_case(), NOW) == []
     assert waiting_on(active_case(), NOW) == []

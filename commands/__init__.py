@@ -1,0 +1,1 @@
+"""The commands of ``starter.py``: a file for each of its subjects."""

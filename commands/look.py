@@ -1,0 +1,174 @@
+"""Looking: cases, lists, the reference number, the audit trail."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from cyclopts import App
+from pydantic import TypeAdapter
+from rich.console import Group
+from rich.live import Live
+from temporalio.client import WorkflowExecution
+
+import console
+from commands.session import LOOK, By, Json, Refused, print_json, session, training_id_of
+from policy.case import Stage
+from policy.requirements import AgencyId
+from records import audit
+from records.people import assister_of, authorized_contact
+from worker import make_portal
+from workflows import search_attributes
+from workflows.client import case_status
+from workflows.contract import ASSISTER_ACCESS, assister_workflow_id
+from workflows.lists import CASES, link, ready_made
+
+app = App()
+trail = App(name="audit", help="The audit trail of every act.", group=LOOK)
+
+
+WATCH_PAUSE = 1.0
+"""Seconds between two looks at a case."""
+
+
+@app.command(group=LOOK)
+async def status(training_id: str, *, json: Json = False) -> None:
+    """Show what a case waits for, who must act, and by when."""
+    training_id = training_id_of(training_id)
+    async with session() as here:
+        shown = await case_status(await here.client(), training_id)
+    if json:
+        print_json(shown.model_dump(mode="json"))
+        return
+    console.out.print(*console.status(shown), sep="\n")
+
+
+@app.command(name="list", group=LOOK)
+async def list_(
+    *, stage: Stage | None = None, agency: str | None = None, json: Json = False
+) -> None:
+    """List the open cases, by stage or agency; the closed ones with --stage closed."""
+    query = [f"WorkflowType = '{ASSISTER_ACCESS}'" if stage is Stage.CLOSED else CASES]
+    if stage is not None:
+        query.append(f"{search_attributes.STAGE.name} = '{stage}'")
+    if agency is not None:
+        agency_id = TypeAdapter(AgencyId).validate_python(agency)
+        query.append(f"{search_attributes.AGENCY.name} = '{agency_id}'")
+    async with session() as here:
+        client = await here.client()
+        found = [_listed(each) async for each in client.list_workflows(" AND ".join(query))]
+    if json:
+        print_json(found)
+        return
+    rows = [
+        (
+            each["training_id"],
+            console.words(each["stage"] or ""),
+            each["agency_id"],
+            ", ".join(each["waiting_on"] or ()),
+            each["attention"],
+            each["next_deadline"],
+        )
+        for each in found
+    ]
+    columns = ("Training ID", "stage", "agency", "waiting on", "attention", "deadline")
+    console.out.print(console.table(f"{len(rows)} cases", columns, rows))
+
+
+@app.command(group=LOOK)
+async def links(*, agency: str = "", json: Json = False) -> None:
+    """Print links to the ready-made lists of the Temporal UI; --agency narrows them to one."""
+    agency_id = TypeAdapter(AgencyId).validate_python(agency) if agency else None
+    async with session() as here:
+        namespace = (await here.client()).namespace
+        shown = {
+            each.name: link(here.settings.ui_url, namespace, each.query)
+            for each in ready_made(datetime.now(UTC), agency_id)
+        }
+    if json:
+        print_json(shown)
+        return
+    for name, address in shown.items():
+        console.out.print(f"[link={address}]{name}[/link]", style="bold", highlight=False)
+        console.out.print(address, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command(group=LOOK)
+async def watch(training_id: str) -> None:
+    """Show one case as it goes on, until it is closed or Ctrl-C."""
+    training_id = training_id_of(training_id)
+    async with session() as here:
+        client = await here.client()
+        shown = await case_status(client, training_id)
+        with Live(Group(*console.status(shown)), console=console.out) as live:
+            while shown.stage != Stage.CLOSED:
+                await asyncio.sleep(WATCH_PAUSE)
+                shown = await case_status(client, training_id)
+                live.update(Group(*console.status(shown)))
+
+
+@app.command(group=LOOK)
+async def lookup(training_id: str, *, agency: str, by: By, json: Json = False) -> None:
+    """Look up an assister's reference number, as a contact of their agency (policy 3.3)."""
+    training_id = training_id_of(training_id)
+    async with session() as here:
+        async with here.database.transaction() as records:
+            await authorized_contact(records, agency, by)
+            await assister_of(records, agency, training_id)
+        portal = make_portal(here.settings, here.database)
+        number = await portal.reference_number(training_id)
+    if number is None:
+        raise Refused(f"{training_id} has no account yet")
+    if json:
+        print_json({"training_id": training_id, "reference_number": number})
+        return
+    console.out.print(f"Reference number of {training_id}: {number}")
+
+
+@trail.command(name="show")
+async def audit_show(training_id: str, *, json: Json = False) -> None:
+    """Show every act in an assister's case."""
+    async with session() as here, here.database.transaction() as records:
+        entries = await audit.entries_of(records, assister_workflow_id(training_id_of(training_id)))
+    if json:
+        print_json([each.model_dump(mode="json") for each in entries])
+        return
+    rows = [(e.sequence, e.at, e.act, e.by, e.clause, e.details) for e in entries]
+    columns = ("", "at", "act", "by", "policy", "details")
+    console.out.print(console.table(f"Audit trail of {training_id}", columns, rows))
+
+
+@trail.command(name="verify")
+async def audit_verify(*, json: Json = False) -> None:
+    """Check that no entry was altered, removed or inserted.
+
+    The newest entries of a case could be removed without a trace: keep the printed heads elsewhere
+    and compare.
+    """
+    async with session() as here, here.database.transaction() as records:
+        found = await audit.verify(records)
+    if json:
+        breaks = [each._asdict() for each in found.breaks]
+        print_json({"entries": found.entries, "heads": found.heads, "breaks": breaks})
+    elif found.breaks:
+        rows = [tuple(each) for each in found.breaks]
+        console.out.print(console.table("Breaks", ("case", "entry", "problem"), rows))
+    else:
+        heads = list(found.heads.items())
+        console.out.print(console.table("Heads", ("case", "hash of the newest entry"), heads))
+        console.out.print(f"{found.entries} entries: every chain holds.")
+    if found.breaks:
+        raise Refused(f"The trail is broken in {len(found.breaks)} places.")
+
+
+def _listed(execution: WorkflowExecution) -> dict[str, Any]:
+    attributes = execution.typed_search_attributes
+    return {
+        "training_id": execution.id.removeprefix(assister_workflow_id("")),
+        "stage": attributes.get(search_attributes.STAGE),
+        "assister_type": attributes.get(search_attributes.TYPE),
+        "agency_id": attributes.get(search_attributes.AGENCY),
+        "waiting_on": attributes.get(search_attributes.WAITING_ON),
+        "attention": attributes.get(search_attributes.ATTENTION),
+        "next_deadline": attributes.get(search_attributes.NEXT_DEADLINE),
+        "certified_until": attributes.get(search_attributes.CERTIFIED_THROUGH),
+    }

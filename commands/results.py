@@ -1,0 +1,129 @@
+"""Results: what certification records and the learning centre say of an assister."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from pydantic import ValidationError
+
+import console
+from commands.session import (
+    INPUT,
+    At,
+    Encoding,
+    Json,
+    Refused,
+    mistakes,
+    print_json,
+    session,
+    training_id_of,
+)
+from policy.requirements import (
+    AssessmentScored,
+    CertificationRecorded,
+    Fact,
+    ResultVoided,
+    TrainingCompleted,
+)
+from policy.terms import PORTAL_COURSE
+from rosters.results import event_id, judge_results, read_results
+from workflows.client import tell_case
+
+certification = App(name="certification", help="Record the state of a certification.", group=INPUT)
+training = App(name="training", help="Record completed trainings.", group=INPUT)
+assessment = App(name="assessment", help="Record assessment attempts.", group=INPUT)
+results = App(
+    name="results", help="Import a learning centre's export, take a result back.", group=INPUT
+)
+
+
+@certification.command(name="record")
+async def certification_record(
+    training_id: str,
+    *,
+    status: Annotated[str, Parameter(help="certified or not-certified.")],
+    valid_through: date | None = None,
+    at: At = None,
+) -> None:
+    """Record an assister's certification (policy before.2)."""
+    if status not in ("certified", "not-certified"):
+        raise Refused("--status is certified or not-certified")
+    facts = {"certified": status == "certified", "valid_through": valid_through}
+    await _record(training_id, "certification_recorded", CertificationRecorded, facts, at)
+
+
+@training.command(name="record")
+async def training_record(training_id: str, *, course: str = PORTAL_COURSE, at: At = None) -> None:
+    """Record a completed training (policy before.3)."""
+    await _record(training_id, "training_completed", TrainingCompleted, {"course": course}, at)
+
+
+@assessment.command(name="record")
+async def assessment_record(
+    training_id: str, *, score: Decimal, course: str = PORTAL_COURSE, at: At = None
+) -> None:
+    """Record an attempt at the assessment, in percent (policy before.4, 2.2)."""
+    facts = {"score": score, "course": course}
+    await _record(training_id, "assessment_scored", AssessmentScored, facts, at)
+
+
+@results.command(name="import")
+async def results_import(
+    file: Path, *, encoding: Encoding = "utf-8-sig", json: Json = False
+) -> None:
+    """Import a learning centre's export; every row gets a verdict.
+
+    Columns: Training ID, Event (certification, training, assessment), Date; Course, Score, Status,
+    Valid Through as the event needs them.
+    """
+    table = read_results(file, encoding)
+    shown = []
+    async with session() as here:
+        client = await here.client()
+        with console.err.status("Importing …"):
+            for verdict in judge_results(table, datetime.now(UTC)):
+                if verdict.fact is not None:
+                    await tell_case(
+                        client,
+                        here.settings.task_queue,
+                        verdict.training_id,
+                        verdict.signal,
+                        verdict.fact,
+                        here.settings.terms,
+                    )
+                shown.append(verdict.public())
+    if json:
+        print_json({"rows": shown})
+        return
+    console.out.print(console.verdicts(shown))
+
+
+@results.command(name="void")
+async def results_void(training_id: str, *, event: str, at: At = None) -> None:
+    """Take back a result, by its event id."""
+    await _record(training_id, "result_voided", ResultVoided, {"voids": event}, at)
+
+
+async def _record(
+    training_id: str, signal_name: str, kind: type[Fact], facts: dict[str, Any], at: datetime | None
+) -> None:
+    training_id = training_id_of(training_id)
+    if at is not None and at.tzinfo is None:
+        raise Refused("--at needs an offset, such as 2026-11-02T15:04:00-06:00")
+    occurred_at = at or datetime.now(UTC)
+    try:
+        fact = kind(
+            event_id=event_id(training_id, signal_name, occurred_at, facts),
+            occurred_at=occurred_at,
+            **facts,
+        )
+    except ValidationError as error:
+        raise Refused(mistakes(error)) from None
+    async with session() as here:
+        client = await here.client()
+        await tell_case(
+            client, here.settings.task_queue, training_id, signal_name, fact, here.settings.terms
+        )
+    console.out.print(f"Recorded for {training_id}; event {fact.event_id}.")
