@@ -1,5 +1,6 @@
 """The procedure without a server: what is due, what is refused, and what may never happen."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
@@ -568,59 +569,74 @@ def test_every_mail_has_a_recipient() -> None:
     assert MailKind.CASE_CLOSED_AGENCY.recipient is Recipient.AGENCY
 
 
+LATE = st.just(0) | st.integers(1, 30)
+"""Days between an event and its arrival."""
+
+
 class AnySequence(RuleBasedStateMachine):
     """Random events, acts, time and a portal; the driver does whatever is due."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = NOW
-        self.case = Case(training_id="ABC1234", opened_at=NOW)
         self.account = "none"
         self.valid: set[int] = set()
         self.registrations = 0
-        self.events = 0
-        self.keys: set[int] = set()
+        self.events: list[tuple[str, Fact]] = []
+        self.open()
 
-    def fact(self, kind: type[Fact], **values: object) -> Fact:
-        self.events += 1
-        return kind(event_id=f"e{self.events}", occurred_at=self.now, **values)
+    def open(self) -> None:
+        """A new case, with nothing sent yet."""
+        self.case = Case(training_id="ABC1234", opened_at=self.now)
+        self.keys: set[int] = set()
+        self.sent: Counter[tuple[MailKind, int]] = Counter()
+        self.resent: Counter[int] = Counter()
+        self.expiries = self.suspensions = self.reinstatements = 0
+
+    def record(self, how: str, kind: type[Fact], days_ago: int = 0, **values: object) -> None:
+        """Tells the case of an event, perhaps late, and remembers it to be told again."""
+        occurred_at = self.now - timedelta(days=days_ago)
+        fact = kind(event_id=f"e{len(self.events) + 1}", occurred_at=occurred_at, **values)
+        self.events.append((how, fact))
+        getattr(self.case, how)(fact, self.now)
+
+    @precondition(lambda self: bool(self.events))
+    @rule(data=st.data())
+    def the_same_again(self, data: st.DataObject) -> None:
+        how, fact = data.draw(st.sampled_from(self.events))
+        again = getattr(self.case, how)(fact, self.now)
+        before = self.case.model_copy(deep=True)
+        assert getattr(self.case, how)(fact, self.now) is not None, (how, again)
+        unread = {"happenings"}
+        assert self.case.model_dump(exclude=unread) == before.model_dump(exclude=unread)
 
     @rule(
         agency=st.sampled_from("AB"),
         approved=st.booleans(),
         employed=st.sampled_from([True, True, False]),
+        late=LATE,
     )
-    def a_roster(self, agency: str, approved: bool, employed: bool) -> None:
-        self.case.record_roster(
-            self.fact(  # type: ignore[arg-type]
-                RosterRecorded,
-                agency_id=agency,
-                assister_type=AssisterType.CAC,
-                approved=approved,
-                employed=employed,
-            ),
-            self.now,
-        )
+    def a_roster(self, agency: str, approved: bool, employed: bool, late: int) -> None:
+        row = {"agency_id": agency, "approved": approved, "employed": employed}
+        self.record("record_roster", RosterRecorded, late, assister_type=AssisterType.CAC, **row)
 
-    @rule(yes=st.sampled_from([True, True, False]), days=st.none() | st.integers(1, 400))
-    def a_certification(self, yes: bool, days: int | None) -> None:
+    @rule(yes=st.sampled_from([True, True, False]), days=st.none() | st.integers(1, 400), late=LATE)
+    def a_certification(self, yes: bool, days: int | None, late: int) -> None:
         through = None if days is None else (self.now + timedelta(days=days)).date()
-        fact = self.fact(CertificationRecorded, certified=yes, valid_through=through)
-        self.case.record_certification(fact, self.now)  # type: ignore[arg-type]
+        state = {"certified": yes, "valid_through": through}
+        self.record("record_certification", CertificationRecorded, late, **state)
 
-    @rule()
-    def a_training(self) -> None:
-        self.case.record_training(self.fact(TrainingCompleted), self.now)  # type: ignore[arg-type]
+    @rule(late=LATE)
+    def a_training(self, late: int) -> None:
+        self.record("record_training", TrainingCompleted, late)
 
-    @rule(percent=st.integers(50, 100))
-    def a_score(self, percent: int) -> None:
-        fact = self.fact(AssessmentScored, score=Decimal(percent))
-        self.case.record_assessment(fact, self.now)  # type: ignore[arg-type]
+    @rule(percent=st.integers(50, 100), late=LATE)
+    def a_score(self, percent: int, late: int) -> None:
+        self.record("record_assessment", AssessmentScored, late, score=Decimal(percent))
 
     @rule(event=st.integers(1, 20))
     def a_void(self, event: int) -> None:
-        fact = self.fact(ResultVoided, voids=f"e{event}")
-        self.case.record_void(fact, self.now)  # type: ignore[arg-type]
+        self.record("record_void", ResultVoided, voids=f"e{event}")
 
     @rule(days=st.integers(0, 40))
     def time_passes(self, days: int) -> None:
@@ -629,10 +645,8 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.valid))
     @rule()
     def the_assister_activates(self) -> None:
-        registration = self.valid.pop()
         self.account = "active"
-        fact = self.fact(AccountActivated, registration=registration)
-        self.case.record_activation(fact, self.now)  # type: ignore[arg-type]
+        self.record("record_activation", AccountActivated, registration=self.valid.pop())
 
     @rule(act=st.sampled_from(["resend", "reissue", "suspend", "reinstate", "correction"]))
     def staff_act(self, act: str) -> None:
@@ -640,6 +654,8 @@ class AnySequence(RuleBasedStateMachine):
         if refusal is None:
             do = self.case.correct_email if act == "correction" else getattr(self.case, act)
             assert do(ORDER, self.now)
+            if act == "resend":
+                self.resent[self.case.mails_due[-1].registration] += 1
         else:
             assert refusal.endswith((".", "none")), refusal
 
@@ -652,6 +668,7 @@ class AnySequence(RuleBasedStateMachine):
                 getattr(self.case, fate)(mail, "refused", self.now)
             else:
                 self.case.mail_sent(mail, self.now)
+                self.sent[mail.kind, mail.registration] += 1
 
     @rule(code=st.sampled_from([Due.ENROLLMENT, Due.SUSPENSION, Due.REINSTATEMENT]))
     def the_portal_refuses(self, code: Due) -> None:
@@ -712,6 +729,7 @@ class AnySequence(RuleBasedStateMachine):
                     case.activated = True
                 else:
                     self.valid = set()
+                    self.expiries += 1
                     case.expired(now)
             case Due.CONFIRMATION:
                 case.confirm(now)
@@ -722,23 +740,40 @@ class AnySequence(RuleBasedStateMachine):
                 self.valid = set()
                 case.activated = case.activated or self.account == "active"
                 self.account = "suspended"
+                self.suspensions += 1
                 case.suspended(now)
             case Due.REINSTATEMENT:
                 if case.activated:
                     case.reinstating()
                     self.account = "active"
+                    self.reinstatements += 1
                 case.reinstated(now)
             case Due.CLOSING:
                 case.closing()
                 self.valid = set()
                 case.closed(now)
                 self.account = "none"
-                self.case = Case(training_id="ABC1234", opened_at=now)
-                self.keys = set()
+                self.open()
 
     @invariant()
     def at_most_one_number_is_valid(self) -> None:
         assert len(self.valid) <= 1
+
+    @invariant()
+    def no_two_mails_for_one_reason(self) -> None:
+        reasons = {
+            MailKind.ACTIVATION_EXPIRED: self.expiries,
+            MailKind.SUSPENDED: self.suspensions,
+            MailKind.REINSTATED: self.reinstatements,
+            MailKind.CONFIRMATION: 1,
+        }
+        for (kind, registration), count in self.sent.items():
+            match kind:
+                case MailKind.ACTIVATION:
+                    assert count <= 1 + self.resent[registration]
+                case MailKind.ACTIVATION_REMINDER:
+                    assert count <= len(self.case.terms.activation_reminder_days)
+            assert count <= reasons.get(kind, count), kind
 
     @invariant()
     def nothing_is_open_while_suspended(self) -> None:
