@@ -673,8 +673,13 @@ class AnySequence(RuleBasedStateMachine):
     @rule(code=st.sampled_from([Due.ENROLLMENT, Due.SUSPENSION, Due.REINSTATEMENT]))
     def the_portal_refuses(self, code: Due) -> None:
         if self.case.due(self.now) is code:
-            if code is Due.ENROLLMENT:
-                self.case.enrolling()
+            match code:
+                case Due.ENROLLMENT:
+                    self.case.enrolling()
+                case Due.SUSPENSION:
+                    self.case.suspending()
+                case Due.REINSTATEMENT if self.case.activated:
+                    self.case.reinstating()
             self.case.failed(code, "the portal says no", self.now)
 
     @precondition(lambda self: self.case.opened)
@@ -740,7 +745,7 @@ class AnySequence(RuleBasedStateMachine):
                 self.valid = set()
                 case.activated = case.activated or self.account == "active"
                 self.account = "suspended"
-                self.suspensions += 1
+                self.suspensions += not case.reinstatement_under_way
                 case.suspended(now)
             case Due.REINSTATEMENT:
                 if case.activated:
