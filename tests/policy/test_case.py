@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from policy.case import Activation, Case, Due, Mail, Order, Outcome, Stage, waiting_on, who_must_act
 from policy.mails import MailKind, Recipient
@@ -592,6 +592,19 @@ class AnySequence(RuleBasedStateMachine):
         self.sent: Counter[tuple[MailKind, int]] = Counter()
         self.resent: Counter[int] = Counter()
         self.expiries = self.suspensions = self.reinstatements = 0
+
+    @initialize(start=st.sampled_from(["new", "enrolled", "active"]))
+    def begins(self, start: str) -> None:
+        if start == "new":
+            return
+        self.a_roster(agency="A", approved=True, employed=True, late=0)
+        self.a_certification(yes=True, days=None, late=0)
+        self.a_training(late=0)
+        self.a_score(percent=80, late=0)
+        self.the_workflow_works()
+        if start == "active":
+            self.the_assister_activates()
+            self.the_workflow_works()
 
     def record(self, how: str, kind: type[Fact], days_ago: int = 0, **values: object) -> None:
         """Tells the case of an event, perhaps late, and remembers it to be told again."""
