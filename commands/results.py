@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from pydantic import ValidationError
@@ -43,30 +43,38 @@ results = App(
 async def certification_record(
     training_id: str,
     *,
-    status: Annotated[str, Parameter(help="certified or not-certified.")],
-    valid_through: date | None = None,
+    status: Literal["certified", "not-certified"],
+    valid_through: Annotated[date | None, Parameter(help="The last valid day.")] = None,
     at: At = None,
+    json: Json = False,
 ) -> None:
     """Record an assister's certification (policy before.2)."""
-    if status not in ("certified", "not-certified"):
-        raise Refused("--status is certified or not-certified")
     facts = {"certified": status == "certified", "valid_through": valid_through}
-    await _record(training_id, "certification_recorded", CertificationRecorded, facts, at)
+    await _record(training_id, "certification_recorded", CertificationRecorded, facts, at, json)
 
 
 @training.command(name="record")
-async def training_record(training_id: str, *, course: str = PORTAL_COURSE, at: At = None) -> None:
+async def training_record(
+    training_id: str, *, course: str = PORTAL_COURSE, at: At = None, json: Json = False
+) -> None:
     """Record a completed training (policy before.3)."""
-    await _record(training_id, "training_completed", TrainingCompleted, {"course": course}, at)
+    await _record(
+        training_id, "training_completed", TrainingCompleted, {"course": course}, at, json
+    )
 
 
 @assessment.command(name="record")
 async def assessment_record(
-    training_id: str, *, score: Decimal, course: str = PORTAL_COURSE, at: At = None
+    training_id: str,
+    *,
+    score: Decimal,
+    course: str = PORTAL_COURSE,
+    at: At = None,
+    json: Json = False,
 ) -> None:
     """Record an attempt at the assessment, in percent (policy before.4, 2.2)."""
     facts = {"score": score, "course": course}
-    await _record(training_id, "assessment_scored", AssessmentScored, facts, at)
+    await _record(training_id, "assessment_scored", AssessmentScored, facts, at, json)
 
 
 @results.command(name="import")
@@ -101,13 +109,18 @@ async def results_import(
 
 
 @results.command(name="void")
-async def results_void(training_id: str, *, event: str, at: At = None) -> None:
-    """Take back a result, by its event id."""
-    await _record(training_id, "result_voided", ResultVoided, {"voids": event}, at)
+async def results_void(training_id: str, *, event: str, at: At = None, json: Json = False) -> None:
+    """Take back a result, by its event id: the case's details name it as the source."""
+    await _record(training_id, "result_voided", ResultVoided, {"voids": event}, at, json)
 
 
 async def _record(
-    training_id: str, signal_name: str, kind: type[Fact], facts: dict[str, Any], at: datetime | None
+    training_id: str,
+    signal_name: str,
+    kind: type[Fact],
+    facts: dict[str, Any],
+    at: datetime | None,
+    as_json: bool,
 ) -> None:
     training_id = training_id_of(training_id)
     if at is not None and at.tzinfo is None:
@@ -126,4 +139,7 @@ async def _record(
         await tell_case(
             client, here.settings.task_queue, training_id, signal_name, fact, here.settings.terms
         )
+    if as_json:
+        print_json({"training_id": training_id, "event_id": fact.event_id})
+        return
     console.out.print(f"Recorded for {training_id}; event {fact.event_id}.")

@@ -81,7 +81,8 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
     at = ("--at", "2026-02-02T10:00:00-06:00")
     assert (await cli("certification", "record", mine, "--status", "certified",
                       "--valid-through", "2099-10-15", *at))[0] == 0  # fmt: skip
-    assert (await cli("training", "record", mine, *at))[0] == 0
+    code, out = await cli("training", "record", mine, *at, "--json")
+    assert (code, json.loads(out)["training_id"]) == (0, mine)
     assert (await cli("assessment", "record", mine, "--score", "69.95", *at))[0] == 0
     code, out = await cli("status", mine, "--json")
     status = json.loads(out)
@@ -149,7 +150,7 @@ async def test_a_corrected_address(cli: Any, system: System) -> None:
         (("status", "NOSUCH1"), 1, "no such case"),
         (("rosters", "check", "none.csv", "--type", "cac"), 1, "No such file"),
         (("rosters", "show", "none"), 1, "no submission"),
-        (("certification", "record", "ABC1234", "--status", "maybe"), 1, "certified"),
+        (("certification", "record", "ABC1234", "--status", "maybe"), 2, "not-certified"),
         (("assessment", "record", "ABC1234", "--score", "101"), 1, "score"),
         (("training", "record", "ABC1234", "--at", "2026-01-01"), 1, "offset"),
         (("resend", "ABC1234", "--by", "a@x.org", "--reason", "call 651-555-0142"), 1, "phone"),
