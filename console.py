@@ -1,5 +1,6 @@
 """Tables for people."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -26,16 +27,20 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return made
 
 
-def verdicts(shown: Iterable[dict[str, Any]]) -> Table:
-    """Rows with their verdicts, and every reason of a rejected one."""
+def verdicts(shown: Iterable[dict[str, Any]]) -> list[RenderableType]:
+    """How many rows have which verdict, and every reason of the rejected ones."""
+    counts: Counter[str] = Counter()
     rows: list[Sequence[object]] = []
     for each in shown:
-        about = (each["line"], each["training_id"], each["verdict"] or "waiting")
-        if each["reasons"]:
-            rows += [(*about, e["field"], e["message"], e["clause"]) for e in each["reasons"]]
-        else:
-            rows.append((*about, "", "", ""))
-    return table("Verdicts", ("line", "Training ID", "verdict", "field", "reason", "policy"), rows)
+        counts[each["verdict"] or "waiting"] += 1
+        rows += [
+            (each["line"], each["training_id"], e["field"], e["message"], e["clause"])
+            for e in each["reasons"]
+        ]
+    columns = ("line", "Training ID", "field", "reason", "policy")
+    said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+    summary = f"{counts.total()} rows: {said or 'none'}."
+    return [table("Rejected", columns, rows), summary] if rows else [summary]
 
 
 def forecast(shown: RosterForecast) -> list[RenderableType]:

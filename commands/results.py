@@ -105,7 +105,7 @@ async def results_import(
     if json:
         print_json({"rows": shown})
         return
-    console.out.print(console.verdicts(shown))
+    console.out.print(*console.verdicts(shown), sep="\n")
 
 
 @results.command(name="void")

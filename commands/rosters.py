@@ -42,6 +42,9 @@ app = App(
     name="rosters", help="Submit an agency's roster, check one, look at its verdicts.", group=INPUT
 )
 
+ACCEPTED: dict[str, Any] = {"verdict": "accepted", "reasons": []}
+"""What is kept of an accepted row while a roster of any size is checked."""
+
 
 @app.command(name="submit")
 async def rosters_submit(
@@ -83,7 +86,7 @@ async def rosters_submit(
             )
         if wait:
             shown = await _roster(here, done.submission_id)
-            console.out.print(console.verdicts(shown["rows"]))
+            console.out.print(*console.verdicts(shown["rows"]), sep="\n")
         else:
             console.out.print(f"Verdicts: starter.py rosters show {done.submission_id}")
 
@@ -104,7 +107,7 @@ async def rosters_check(
     """
     roster = read_roster(file, encoding)
     count = 0
-    rejected: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
     verdicts: list[Verdict] = []
     with console.err.status("Checking rows …") as progress:
         async with session() as here, _existing_records(here) as records:
@@ -119,8 +122,8 @@ async def rosters_check(
             async for verdict in check(records, roster, type):
                 if json:
                     sys.stdout.write(f"{',' if count else ''}\n{as_json(verdict.public())}")
-                elif verdict.reasons:
-                    rejected.append(verdict.public())
+                else:
+                    shown.append(verdict.public() if verdict.reasons else ACCEPTED)
                 if agency:
                     verdicts.append(verdict)
                 count += 1
@@ -142,11 +145,9 @@ async def rosters_check(
         ending = f', "forecast": {forecast.model_dump_json()}' if forecast else ""
         sys.stdout.write(f"\n]{ending}}}\n")
         return
-    if rejected:
-        console.out.print(console.verdicts(rejected))
+    console.out.print(*console.verdicts(shown), sep="\n")
     if roster.ignored:
         console.out.print(f"Columns not used: {', '.join(roster.ignored)}", markup=False)
-    console.out.print(f"{count} rows: {count - len(rejected)} accepted, {len(rejected)} rejected.")
     if forecast is not None:
         console.out.print(*console.forecast(forecast), sep="\n")
 
@@ -162,11 +163,8 @@ async def rosters_show(submission: str, *, json: Json = False) -> None:
     if json:
         print_json({**shown, "stage": progress.stage})
         return
-    console.out.print(console.verdicts(shown["rows"]))
-    console.out.print(
-        f"Stage {progress.stage}: {progress.accepted} accepted, {progress.rejected} rejected,"
-        f" {progress.opened} cases told."
-    )
+    console.out.print(*console.verdicts(shown["rows"]), sep="\n")
+    console.out.print(f"Stage {progress.stage}: {progress.opened} cases told.")
 
 
 @app.command(name="release")

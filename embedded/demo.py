@@ -148,7 +148,7 @@ class _Demo:
             found = select(SubmissionRow).where(SubmissionRow.submission_id == done.submission_id)
             rows = (await session.exec(found.order_by(col(SubmissionRow.line)))).all()
         self.accepted = [each.training_id for each in rows if each.verdict == "accepted"]
-        console.out.print(console.verdicts([each.model_dump() for each in rows]))
+        console.out.print(*console.verdicts(each.model_dump() for each in rows), sep="\n")
 
     async def _tell(self, results: Iterable[ResultVerdict]) -> None:
         for each in results:

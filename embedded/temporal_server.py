@@ -54,7 +54,7 @@ async def temporal_server(
         database: Where it keeps its state; None keeps none.
         ui_port: The Web UI's port; None runs without it.
     """
-    arguments = ["--ui-disable-news-fetch"]
+    arguments = ["--ui-disable-news-fetch", "--output", "none"]
     if database is not None:
         arguments += ["--sqlite-pragma", "journal_mode=wal"]
     for name, value in dynamic_config.items():
