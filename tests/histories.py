@@ -7,6 +7,7 @@ to record again: running cases are in the same position.
 import asyncio
 import json
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ async def parked(system: System, training_id: str) -> None:
     await system.until(training_id, lambda s: bool(s.attention))
 
 
-SCENES = {
+Scene = Callable[[System, str], Awaitable[None]]
+SCENES: dict[str, Scene] = {
     "collecting_requirements": collecting_requirements,
     "awaiting_activation": awaiting_activation,
     "activation_expired": activation_expired,
@@ -84,6 +86,9 @@ SCENES = {
     "reinstated_by_activities": reinstated,
     "closed_by_activities": closed,
     "parked_by_activities": parked,
+    # Since each recipient's mails go out on their own.
+    "reinstated_mailbox_each": reinstated,
+    "closed_mailbox_each": closed,
 }
 
 

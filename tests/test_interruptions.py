@@ -13,7 +13,7 @@ from policy.requirements import RosterRecorded
 from portal.directory import ActivationRefused, StaleCommand
 from records.tables import PortalAccount
 from tests.conftest import MakeSystem
-from tests.histories import SCENES
+from tests.histories import SCENES, Scene
 from tests.system import (
     LONG_AGO,
     System,
@@ -96,11 +96,11 @@ def over(status: Status) -> bool:
     )
 
 
-@pytest.mark.parametrize("stage", SCENES)
-async def test_a_suspension_at_each_stage(system: System, stage: str) -> None:
+@pytest.mark.parametrize("scene", dict.fromkeys(SCENES.values()), ids=lambda it: it.__name__)
+async def test_a_suspension_at_each_stage(system: System, scene: Scene) -> None:
     training_id = new_training_id()
     await record_people(system.database, training_id)
-    await SCENES[stage](system, training_id)
+    await scene(system, training_id)
     system.inbox.refusals.clear()
     numbers = []
     for registration in (1, 2):

@@ -303,6 +303,20 @@ async def test_a_mail_that_is_never_answered_for_waits_for_a_person(
     assert status.attention == [], "it had arrived"
 
 
+async def test_a_full_mailbox_holds_up_nobody_elses_mail(system: System) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    address = f"{training_id.lower()}@assisters.example.org"
+    system.inbox.refusals[address] = "452 4.2.2 mailbox full"
+    await system.act(training_id, "suspend_access")
+    status = await system.until(
+        training_id,
+        lambda s: any(e.kind == "suspended_agency" and e.sent_at for e in s.mails),
+    )
+    assert [e.kind for e in status.mails if e.sent_at is None] == ["suspended"]
+
+
 @pytest.mark.clause("3.1b")
 def test_every_mail_says_how_to_reach_the_arc() -> None:
     rendered = render(

@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from policy.case import Activation, Case, Due, Mail, Order, Outcome, Stage
+    from policy.mails import Recipient
     from policy.requirements import (
         AccountActivated,
         AssessmentScored,
@@ -31,6 +32,8 @@ with workflow.unsafe.imports_passed_through():
 
 ACTIVITIES_ONLY = "activities-only"
 """Local activities replay in another order than they ran when an update comes in between."""
+MAILBOX_EACH = "mailbox-each"
+"""One recipient's full mailbox must not hold up what the other is to be told."""
 AT_ONCE = RetryPolicy(maximum_attempts=1)
 AT_ONCE_TIMEOUT = timedelta(seconds=40)
 LATE = timedelta(hours=1)
@@ -62,7 +65,7 @@ class AssisterAccess:
         """Does what is due, until the case is closed."""
         del start
         self._publish()
-        mails = asyncio.create_task(self._send_mails())
+        mails = self._start_mails()
         while self.case.stage is not Stage.CLOSED:
             try:
                 await self._do_what_is_due()
@@ -70,13 +73,13 @@ class AssisterAccess:
                 self.case.close(Outcome.CANCELLED, None, workflow.now())
             if self._history_is_long():
                 await workflow.wait_condition(workflow.all_handlers_finished)
-                mails.cancel()
+                _cancel(mails)
                 workflow.continue_as_new(self._continued())
         self._publish()
         await workflow.wait_condition(
             lambda: not self.case.mails_due and workflow.all_handlers_finished()
         )
-        mails.cancel()
+        _cancel(mails)
         return self.status()
 
     async def _do_what_is_due(self) -> None:
@@ -304,10 +307,18 @@ class AssisterAccess:
         if answer is not None:
             self.case.closed(workflow.now())
 
-    async def _send_mails(self) -> None:
+    def _start_mails(self) -> list[asyncio.Task[None]]:
+        if not workflow.patched(MAILBOX_EACH):
+            return [asyncio.create_task(self._send_mails(*Recipient))]
+        return [asyncio.create_task(self._send_mails(each)) for each in Recipient]
+
+    async def _send_mails(self, *recipients: Recipient) -> None:
+        def due() -> list[Mail]:
+            return [each for each in self.case.mails_due if each.kind.recipient in recipients]
+
         while True:
-            await workflow.wait_condition(lambda: bool(self.case.mails_due))
-            await self._send_mail(self.case.mails_due[0])
+            await workflow.wait_condition(lambda: bool(due()))
+            await self._send_mail(due()[0])
             self._publish_unless_due()
 
     async def _send_mail(self, mail: Mail) -> None:
@@ -568,6 +579,11 @@ class AssisterAccess:
         if changed:
             workflow.upsert_search_attributes(changed)
             self._published = attributes
+
+
+def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for each in tasks:
+        each.cancel()
 
 
 def _refused(message: str) -> ApplicationError:
