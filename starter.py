@@ -17,7 +17,7 @@ from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedErro
 from temporalio.service import RPCError, RPCStatusCode
 
 import console
-from commands import look, operate, results, rosters, staff
+from commands import agencies, look, operate, results, rosters, staff
 from commands.session import Refused, mistakes
 from embedded.stack import PortInUse
 from portal.directory import ActivationRefused
@@ -41,7 +41,7 @@ for each in (
     results.results,
     look.trail,
     staff.assister,
-    operate.agencies,
+    agencies.app,
 ):
     app.command(each)
 

@@ -56,6 +56,7 @@ class IntakeActivities:
         async with self.database.transaction() as session:
             having = await with_access(session, submission.agency_id)
         return steps.Judged(
+            agency_id=submission.agency_id,
             rows=submission.rows,
             accepted=accepted,
             rejected=submission.rows - accepted,

@@ -36,6 +36,7 @@ CLAUSES = {
     MailKind.CONFIRMATION: "3.2",
     MailKind.ASSESSMENT_FAILED: "2.2",
     MailKind.ROSTER_SUMMARY: "1",
+    MailKind.ROSTER_DISCARDED: "1",
 }
 
 REFUSED = {

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from cyclopts import App
 from pydantic import ValidationError
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 import console
 from commands.session import (
@@ -71,6 +72,7 @@ async def assister_correct_email(
     if is_generic(address):
         raise Refused(f"{address} is generic; an address of the assister's own is needed (1.2b)")
     async with session() as here, here.database.transaction() as records:
+        who = await signed(records, by, reason)
         person = await records.get(Assister, training_id)
         if person is None:
             raise Refused(f"no roster has named {training_id} yet")
@@ -85,9 +87,9 @@ async def assister_correct_email(
             assister_workflow_id(training_id),
             "email_corrected",
             at=datetime.now(UTC),
-            by=await staff_id(records, by),
+            by=who.by,
             clause="1.2a",
-            reason=reason,
+            reason=who.reason,
         )
     await _act(training_id, "email_corrected", by, reason, json)
 
@@ -96,16 +98,27 @@ async def _act(training_id: str, update: str, by: str, reason: str, as_json: boo
     await order(assister_workflow_id(training_id_of(training_id)), update, by, reason, as_json)
 
 
+async def signed(records: AsyncSession, by: str, reason: str) -> StaffAct:
+    """Who acts, by staff id, and why.
+
+    Raises:
+        Refused: If that cannot be kept: ``by`` is no address, or the reason is personal.
+    """
+    try:
+        return StaffAct(by=await staff_id(records, clean_address(by)), reason=reason)
+    except BadAddress as bad:
+        raise Refused(f"--by {bad}") from None
+    except ValidationError as error:
+        raise Refused(mistakes(error)) from None
+
+
 async def order(workflow_id: str, update: str, by: str, reason: str, as_json: bool) -> None:
+    """Gives a case or an intake one of its updates, and prints what it answers."""
     async with session() as here:
         async with here.database.transaction() as records:
-            who = await staff_id(records, by)
-        try:
-            order = StaffAct(by=who, reason=reason)
-        except ValidationError as error:
-            raise Refused(mistakes(error)) from None
+            signed_act = await signed(records, by, reason)
         client = await here.client()
-        answer = await act(client, workflow_id, update, order)
+        answer = await act(client, workflow_id, update, signed_act)
     if as_json:
         print_json({"workflow_id": workflow_id, "answer": answer})
         return

@@ -640,7 +640,7 @@ class Case(BaseModel):
         """A mail was refused for good: it waits until a person has mended the address."""
         self.mail_waits(mail)
         remedy = (
-            "correct the contact in the agency's record (agencies import), then email_corrected"
+            "correct the contact: starter.py agencies correct-contact"
             if mail.kind.recipient == "agency"
             else "correct the address: starter.py assister correct-email"
         )

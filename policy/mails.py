@@ -33,6 +33,7 @@ class MailKind(StrEnum):
     ROSTER_SUMMARY = "roster_summary"
     ROSTER_HELD = "roster_held"
     ROSTER_HELD_ARC = "roster_held_arc"
+    ROSTER_DISCARDED = "roster_discarded"
     ATTENTION_DIGEST = "attention_digest"
 
     @property

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 import embedded.demo
 import starter
 from embedded.stack import Stack
-from tests.system import CONTACT, System, facts, new_training_id, record_people
-from tests.test_system import HEADER, roster_row
+from tests.system import AGENCY, CONTACT, System, eventually, facts, new_training_id, record_people
+from tests.test_system import HEADER, roster_row, take_in
+from workflows.contract import IntakeProgress, roster_workflow_id
+from workflows.lists import waiting_for_contact
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -140,6 +143,30 @@ async def test_a_corrected_address(cli: Any, system: System) -> None:
         assert (await cli(*correct, bad, *staff))[0] == 1
     assert (await cli(*correct, "right@x.org", *staff))[0] == 0
     await system.until(mine, lambda s: any(e.sent_at for e in s.mails))
+    assert system.mails(to="right@x.org")
+
+
+async def test_a_corrected_contact_hears_of_the_roster(
+    cli: Any, system: System, tmp_path: Path
+) -> None:
+    system.inbox.refusals[CONTACT] = "550 5.1.1 no"
+    submission_id = await take_in(system, tmp_path, roster_row(new_training_id()), wait=False)
+    handle = system.client.get_workflow_handle(roster_workflow_id(submission_id))
+    waits = partial(handle.query, "progress", result_type=IntakeProgress)
+    await eventually(waits, lambda it: it.stage == "wants_contact")
+
+    async def listed() -> list[str]:
+        query = waiting_for_contact(AGENCY)
+        return [each.id async for each in system.client.list_workflows(query)]
+
+    await eventually(listed, [roster_workflow_id(submission_id)].__eq__)
+    staff = ("--by", "staff@arc.example.org", "--reason", "a caller")
+    correct = ("agencies", "correct-contact", AGENCY, "--email")
+    assert (await cli(*correct, "nobody@x.org", "--to", "right@x.org", *staff))[0] == 1
+    assert (await cli(*correct, CONTACT, "--to", "nonsense", *staff))[0] == 1
+    code, out = await cli(*correct, CONTACT, "--to", "right@x.org", *staff, "--json")
+    assert (code, json.loads(out)["told"]) == (0, [roster_workflow_id(submission_id)])
+    assert (await handle.result())["stage"] == "done"
     assert system.mails(to="right@x.org")
 
 

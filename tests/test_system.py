@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlmodel import col, func, select, text
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.testing import WorkflowEnvironment
 
 from activities.mail import MOST_DOUBTS
 from mail.templates import render
@@ -28,6 +29,7 @@ from records.tables import (
 )
 from rosters.files import read_roster
 from rosters.submission import submit
+from tests.conftest import MakeSystem
 from tests.system import (
     AGENCY,
     CONTACT,
@@ -39,6 +41,7 @@ from tests.system import (
     new_training_id,
     record_people,
 )
+from tests.test_interruptions import Gate
 from workflows.client import start_intake
 from workflows.contract import IntakeProgress, roster_workflow_id
 
@@ -152,19 +155,50 @@ async def test_a_roster_that_would_end_many_accesses_is_held(
         for each in people:
             session.add(PortalAccount(training_id=each, fence=0, status="active"))
     all_no = "".join(roster_row(each, "No") for each in people)
-    for decision, expected in (("discard", "discarded"), ("release", "done")):
-        extra = roster_row(new_training_id()) if decision == "release" else ""
+    for decision, expected in (
+        ("cancel", "discarded"),
+        ("discard", "discarded"),
+        ("release", "done"),
+    ):
+        extra = roster_row(new_training_id()) if decision != "cancel" else ""
         submission_id = await take_in(system, tmp_path, all_no + extra, wait=False)
         handle = system.client.get_workflow_handle(roster_workflow_id(submission_id))
         await eventually(
             partial(handle.query, "progress", result_type=IntakeProgress),
             lambda progress: progress.stage == "held",
         )
-        with pytest.raises(WorkflowUpdateFailedError):
-            await handle.execute_update(decision, {"by": "pat@x.org"})
-        await handle.execute_update(decision, {"by": "staff-1", "reason": "looked at it"})
+        if decision == "cancel":
+            await handle.cancel()
+        else:
+            with pytest.raises(WorkflowUpdateFailedError):
+                await handle.execute_update(decision, {"by": "pat@x.org"})
+            await handle.execute_update(decision, {"by": "staff-1", "reason": "looked at it"})
         assert (await handle.result())["stage"] == expected
-    assert any("on hold" in subject for subject, _ in system.mails(to=CONTACT))
+        subjects = [subject for subject, _ in system.mails(to=CONTACT)]
+        assert "on hold" in subjects[-2]
+        assert ("not taken over" if expected == "discarded" else "accepted") in subjects[-1]
+        async with system.database.transaction() as session:
+            trail = await audit.entries_of(session, roster_workflow_id(submission_id))
+        told = [(each.by, each.details.get("reason")) for each in trail][-1]
+        assert told == (("system", None) if decision == "cancel" else ("staff-1", "looked at it"))
+
+
+async def test_a_cancelled_roster_is_taken_in_all_the_same(
+    make_system: MakeSystem, temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path
+) -> None:
+    gate = Gate("judge_roster", "before")
+    gate.armed = True
+    client = Client(**temporal.client.config() | {"interceptors": [gate]})
+    system = await make_system(sqlite_url, client=client)
+    await record_people(system.database)
+    training_id = new_training_id()
+    submission_id = await take_in(system, tmp_path, roster_row(training_id), wait=False)
+    await gate.held.wait()
+    handle = client.get_workflow_handle(roster_workflow_id(submission_id))
+    await handle.cancel()
+    gate.go.set()
+    assert (await handle.result())["stage"] == "done"
+    assert (await system.status(training_id)).requirements["approval"].met
 
 
 async def test_a_case_expires_is_reissued_and_lapses(system: System) -> None:

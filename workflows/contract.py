@@ -7,7 +7,8 @@
 | signals | ``roster_recorded``, ``certification_recorded``, ``training_completed``, |
 | | ``assessment_scored``, ``result_voided``, ``account_activated`` |
 | updates | ``resend_activation``, ``reissue_activation``, ``email_corrected``, |
-| | ``suspend_access``, ``reinstate_access``, ``close_case``; ``release``, ``discard`` (intake) |
+| | ``suspend_access``, ``reinstate_access``, ``close_case``; |
+| | intake: ``release``, ``discard``, ``contact_corrected`` |
 | queries | ``status``, ``snapshot``; ``progress`` (intake) |
 
 Nothing in a message names a person: no names, e-mail addresses or phone numbers.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from policy.case import Stage
+from policy.mails import MailKind, Recipient
 from policy.requirements import AgencyId
 from workflows.contract import ASSISTER_ACCESS
 
@@ -17,6 +18,13 @@ WEEK = timedelta(days=7)
 CERTIFICATION_ENDING = timedelta(days=60)
 ATTENTION = f"NeedsAttention IS NOT NULL AND {RUNNING}"
 """Cases and held rosters alike."""
+
+
+def waiting_for_contact(agency_id: AgencyId) -> str:
+    """The agency's cases and rosters that cannot reach its contact."""
+    kinds = [each for each in MailKind if each.recipient is Recipient.AGENCY]
+    marks = ", ".join(f"'mail:{each}'" for each in kinds)
+    return f"NeedsAttention IN ({marks}) AND AgencyId = '{agency_id}' AND {RUNNING}"
 
 
 class List(NamedTuple):

@@ -186,6 +186,7 @@ class Judged(BaseModel):
         with_access: Assisters of the agency who have access now.
     """
 
+    agency_id: str = ""
     rows: int
     accepted: int
     rejected: int

@@ -454,7 +454,7 @@ def test_other_refused_mails_are_sent_again_once_there_is_an_address() -> None:
     assert [each.kind for each in case.mails_due] == [MailKind.ASSESSMENT_FAILED]
     agency = Mail(number=9, kind=MailKind.SUSPENDED_AGENCY)
     case.mail_refused(agency, "refused", NOW)
-    assert "agencies import" in case.attention["mail:suspended_agency"].remedy
+    assert "agencies correct-contact" in case.attention["mail:suspended_agency"].remedy
     case.mail_dropped(case.mails_due[0])
     assert case.mails_due == []
 
