@@ -177,6 +177,19 @@ def facts(at: datetime = LONG_AGO, *, score: str = "70") -> dict[str, Fact]:
     }
 
 
+def no_access() -> RosterRecorded:
+    """A later roster row that ends the access."""
+    row = facts()["roster_recorded"]
+    assert isinstance(row, RosterRecorded)
+    return row.model_copy(
+        update={
+            "event_id": "roster-no",
+            "approved": False,
+            "occurred_at": LONG_AGO.replace(month=2),
+        }
+    )
+
+
 def activated(registration: int = 1) -> AccountActivated:
     """The portal's word that a registration number was used."""
     return AccountActivated(

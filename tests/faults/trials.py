@@ -1,0 +1,209 @@
+"""One fault at a time: a journey through the system, disturbed, and what it left behind."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.client import Client
+
+import worker
+from embedded.inbox import mail_inbox
+from records import audit
+from records.database import Database
+from policy.requirements import AssisterType
+from records.tables import (
+    AuditEntry,
+    MailDelivery,
+    PortalAccount,
+    PortalRegistration,
+    SubmissionRow,
+)
+from rosters.files import read_roster
+from rosters.submission import submit
+from settings import Settings
+from tests.system import (
+    AGENCY,
+    CONTACT,
+    SECRET,
+    System,
+    eventually,
+    facts,
+    new_training_id,
+    no_access,
+    record_people,
+)
+from workflows.client import start_intake
+from workflows.contract import IntakeProgress, assister_workflow_id
+
+PATIENCE = 240
+"""Seconds after which work that does not go on by itself counts as lost."""
+POLL = 0.1
+SMTP_TIMEOUT = 3.0
+
+HEADER = (
+    "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"
+    "Public-Facing Phone Number,Public-Facing Email\n"
+)
+ROW = "Ann,Lee,{mail}@assisters.example.org,{id},Active,Yes,651-555-0142,help@agency.example.org\n"
+
+Journey = Callable[[System, list[str]], Awaitable[None]]
+
+
+@asynccontextmanager
+async def without_worker(
+    client: Client, records_url: str, folder: Path, **changes: Any
+) -> AsyncIterator[System]:
+    """A whole system, but for its worker."""
+    async with mail_inbox(folder / "inbox") as inbox:
+        settings = Settings(
+            _env_file=None,
+            database_url=records_url,
+            data_dir=folder,
+            task_queue=f"faults-{new_training_id()}",
+            smtp_port=inbox.port,
+            smtp_timeout=SMTP_TIMEOUT,
+            portal_secret=SecretStr(SECRET),
+            **changes,
+        )
+        database = Database(records_url)
+        portal = worker.make_portal(settings, database)
+        transport = worker.make_transport(settings)
+        try:
+            yield System(client, settings, database, portal, transport, inbox)
+        finally:
+            await transport.close()
+            await database.close()
+
+
+# Journeys: no worker is asked anything, so they go on as soon as any worker has done its part.
+
+
+async def access(system: System, ids: list[str]) -> None:
+    """From the first event to an active account, through a suspension and back."""
+    await record_people(system.database, *ids)
+    await asyncio.gather(*(_access(system, each) for each in ids))
+
+
+async def _access(system: System, training_id: str) -> None:
+    for signal, fact in facts().items():
+        await system.tell(training_id, signal, fact)
+        await settled(system, training_id)
+    await eventually(lambda: _account(system, training_id), bool, seconds=PATIENCE)
+    await system.portal.activate(await system.portal.registration_number(training_id, 1))
+    await eventually(
+        lambda: _account(system, training_id), lambda it: it.reported, seconds=PATIENCE
+    )
+    await settled(system, training_id)
+    await system.tell(training_id, "roster_recorded", no_access())
+    await settled(system, training_id)
+    again = facts()["roster_recorded"].model_copy(
+        update={"event_id": "roster-yes", "occurred_at": no_access().occurred_at.replace(month=3)}
+    )
+    await system.tell(training_id, "roster_recorded", again)
+    await settled(system, training_id)
+
+
+async def roster(system: System, ids: list[str]) -> None:
+    """A roster with a row for each assister and one that is rejected."""
+    await record_people(system.database)
+    file = system.settings.data_dir / "roster.csv"
+    file.write_text(HEADER + "".join(ROW.format(id=each, mail=each.lower()) for each in [*ids, "-"]))
+    submitted = await submit(
+        system.database,
+        read_roster(file),
+        agency_id=AGENCY,
+        roster_type=AssisterType.NAVIGATOR,
+        by=CONTACT,
+        filename=file.name,
+    )
+    intake = await start_intake(
+        system.client, system.settings.task_queue, submitted.submission_id, system.settings.terms
+    )
+    progress = IntakeProgress.model_validate(await intake.result())
+    assert (progress.stage, progress.accepted, progress.rejected) == ("done", len(ids), 1)
+    for each in ids:
+        await settled(system, each)
+
+
+async def settled(system: System, training_id: str) -> None:
+    """Waits until nothing of a case is under way: asks the server, not a worker."""
+
+    async def under_way() -> bool:
+        described = (await system.case(training_id).describe()).raw_description
+        return described.HasField("pending_workflow_task") or bool(described.pending_activities)
+
+    async with asyncio.timeout(PATIENCE):
+        while await under_way():
+            await asyncio.sleep(POLL)
+
+
+async def _account(system: System, training_id: str) -> PortalAccount | None:
+    async with system.database.transaction() as session:
+        account = await session.get(PortalAccount, training_id)
+    await asyncio.sleep(POLL)
+    return account
+
+
+@dataclass
+class Trial:
+    """A disturbed journey.
+
+    Attributes:
+        seconds: From the blow to the end of all work.
+        evidence: What is left in the records, the inbox and the cases, counted.
+    """
+
+    seconds: float = 0.0
+    evidence: Counter[str] = field(default_factory=Counter)
+    stuck: bool = False
+
+    def lost(self, undisturbed: Counter[str]) -> list[str]:
+        """What an undisturbed journey leaves and this one did not."""
+        return ["not done in time"] if self.stuck else sorted((undisturbed - self.evidence).elements())
+
+    def doubled(self, undisturbed: Counter[str]) -> list[str]:
+        """What this one leaves beyond an undisturbed one."""
+        return [] if self.stuck else sorted((self.evidence - undisturbed).elements())
+
+
+async def evidence(system: System, ids: list[str]) -> Counter[str]:
+    """Everything that an end state is judged by; the same for every undisturbed run."""
+    found: Counter[str] = Counter()
+    for message in system.inbox.messages():
+        found[f"received: {_without_ids(str(message['Subject']), ids)}"] += 1
+    async with system.database.transaction() as session:
+        found.update(await _recorded(session))
+    for each in ids:
+        status = await system.status(each)
+        found[f"case: {status.stage}, attention {len(status.attention)}"] += 1
+    return found
+
+
+def _without_ids(text: str, ids: list[str]) -> str:
+    for each in ids:
+        text = text.replace(each, "…")
+    return text
+
+
+async def _recorded(session: AsyncSession) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for mail in await session.exec(select(MailDelivery)):
+        found[f"outbox: {mail.kind} {mail.state}"] += 1
+    for entry in await session.exec(select(AuditEntry)):
+        found[f"audit: {entry.act}"] += 1
+    for account in await session.exec(select(PortalAccount)):
+        found[f"account: {account.status}, registration {account.registration}"] += 1
+    for number in await session.exec(select(PortalRegistration)):
+        found[f"registration number: {number.registration} {number.state}"] += 1
+    opened = select(SubmissionRow).where(col(SubmissionRow.opened))
+    found["rows: opened"] += len((await session.exec(opened)).all())
+    found["audit: broken"] += len((await audit.verify(session)).breaks)
+    return +found
