@@ -15,6 +15,7 @@ from tests.faults.matrix import Matrix
 
 FULL = "FAULTS" in os.environ
 """``./run faults`` breaks everything; ``./run test`` a part of it."""
+full = pytest.mark.skipif(not FULL, reason="only in ./run faults")
 RELIABILITY = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 _matrix = Matrix()
 

@@ -32,7 +32,9 @@ class Row:
 
     def cells(self) -> list[str]:
         """As the table shows it."""
-        doubled = f"{self.doubled} (+{self.allowed} in the window)" if self.allowed else f"{self.doubled}"
+        doubled = (
+            f"{self.doubled} (+{self.allowed} in the window)" if self.allowed else f"{self.doubled}"
+        )
         spent = sorted(self.seconds)
         time = f"{median(spent):.0f}, at most {spent[-1]:.0f}" if spent else "–"
         return [

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtplib.protocol import SMTPProtocol
-from temporalio import activity
 from temporalio.bridge.worker import Worker as BridgeWorker
 
 import activities.intake
@@ -26,6 +25,7 @@ from activities.intake import IntakeActivities
 from activities.mail import MailActivities
 from portal.embedded import EmbeddedPortal
 from records.database import Database
+from tests.faults.mischief import put
 
 PORTAL_CALLS = ("fence", "enroll", "suspend", "reinstate", "registration_number", "reported")
 
@@ -58,7 +58,7 @@ class Points:
             method = getattr(EmbeddedPortal, name)
             setattr(EmbeddedPortal, name, self._around(f"portal.{name}", method))
         self._within_relay()
-        activities.intake.tell_case = self._around("telling the case", activities.intake.tell_case)  # type: ignore[attr-defined]
+        self._around_signals(activities.intake)
         self._around_commits()
         self._around_replies()
         self._around_completions()
@@ -97,9 +97,12 @@ class Points:
             _step.set("relay" if found else "")
             return found
 
-        EmbeddedPortal.reported = reported  # type: ignore[method-assign]
-        EmbeddedPortal.unreported = looked  # type: ignore[method-assign]
-        activities.relay.tell_case = self._around("telling the case", activities.relay.tell_case)  # type: ignore[attr-defined]
+        put(EmbeddedPortal, "reported", reported)
+        put(EmbeddedPortal, "unreported", looked)
+        self._around_signals(activities.relay)
+
+    def _around_signals(self, module: Any) -> None:
+        put(module, "tell_case", self._around("telling the case", module.tell_case))
 
     def _around(self, what: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
         @wraps(call)
@@ -133,9 +136,9 @@ class Points:
                 commit(connection)
                 self._at(f"after commit {number}")
 
-            dialect.do_commit = around  # type: ignore[method-assign]
+            put(dialect, "do_commit", around)
 
-        Database.__init__ = make  # type: ignore[method-assign]
+        put(Database, "__init__", make)
 
     def _around_replies(self) -> None:
         command, data = SMTPProtocol.execute_command, SMTPProtocol.execute_data_command
@@ -157,9 +160,9 @@ class Points:
             _command.set("the message" if what == "DATA" else "greeting")
             return reply
 
-        SMTPProtocol.execute_command = commanded  # type: ignore[method-assign]
-        SMTPProtocol.execute_data_command = handed_over  # type: ignore[method-assign]
-        SMTPProtocol.read_response = replied  # type: ignore[method-assign]
+        put(SMTPProtocol, "execute_command", commanded)
+        put(SMTPProtocol, "execute_data_command", handed_over)
+        put(SMTPProtocol, "read_response", replied)
 
     def _around_completions(self) -> None:
         activity_done = BridgeWorker.complete_activity_task
@@ -181,8 +184,8 @@ class Points:
             if what:
                 self.passed(f"{what}: after")
 
-        BridgeWorker.complete_activity_task = complete_activity  # type: ignore[method-assign]
-        BridgeWorker.complete_workflow_activation = complete_workflow  # type: ignore[method-assign]
+        put(BridgeWorker, "complete_activity_task", complete_activity)
+        put(BridgeWorker, "complete_workflow_activation", complete_workflow)
 
 
 def _named(command: Any) -> str:

@@ -1,4 +1,4 @@
-"""What takes seconds in each new worker process: done once, in the process that they are forked from.
+"""What takes a worker seconds to start with: done once, in the process that all are forked from.
 
 No runtime of Temporal's may be made here: its threads would not survive the fork.
 """

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.faults.conftest import FULL, NewRecords
 from tests.faults.matrix import Matrix
+from tests.faults.mischief import put
 from tests.faults.trials import (
     PATIENCE,
     Journey,
@@ -24,7 +27,7 @@ from tests.faults.trials import (
 from tests.faults.workers import Mischief, WorkerProcess
 from tests.system import System, new_training_id
 
-AT_ONCE = 20
+AT_ONCE = 24
 EVERY = 1 if FULL else 8
 KEPT = "the relay has kept the message"
 GROUPS = (
@@ -49,30 +52,35 @@ class Aim:
     """Kills the worker of a system at one point.
 
     Args:
-        planted: A bug to plant in every worker of the trial.
+        mischief: What is broken in that worker, besides.
+        fresh: What is broken in the one that follows.
     """
 
     def __init__(
-        self, system: System, point: str | None, planted: Mischief | None = None
+        self,
+        system: System,
+        point: str | None,
+        mischief: Sequence[Mischief] = (),
+        fresh: Sequence[Mischief] = (),
     ) -> None:
         self._system, self._point = system, point
-        self._planted = () if planted is None else (planted,)
+        self._mischief, self._fresh = mischief, fresh
         self.log = system.settings.data_dir / "points"
         self._worker = self._doomed()
         self._kept = system.inbox.handle_DATA
         # The relay is asked for this handler when a conversation begins.
-        system.inbox.handle_DATA = self._keep  # type: ignore[method-assign]
+        put(system.inbox, "handle_DATA", self._keep)
         self.died_at: float | None = None
 
     def _doomed(self) -> WorkerProcess:
         points: Mischief = ("tests.faults.points:install", (str(self.log), self._point))
-        return WorkerProcess(self._system, points, *self._planted)
+        return WorkerProcess(self._system, *self._mischief, points)
 
     async def replace(self) -> None:
         """Starts a fresh worker once the first is dead."""
         await self._worker.gone()
         self.died_at = asyncio.get_running_loop().time()
-        self._worker = WorkerProcess(self._system, *self._planted)
+        self._worker = WorkerProcess(self._system, *self._fresh)
 
     def end(self) -> None:
         """No worker is left."""
@@ -81,7 +89,7 @@ class Aim:
     async def _keep(self, server: object, session: object, envelope: object) -> str:
         answer = await self._kept(server, session, envelope)  # type: ignore[arg-type]
         step = self.log.read_text().splitlines()[-1].partition(":")[0]
-        if self._point == f"{step}: {KEPT}":
+        if self.died_at is None and self._point == f"{step}: {KEPT}":
             self._worker.kill()
         return answer
 
@@ -92,13 +100,14 @@ async def tried(
     folder: Path,
     journey: Journey,
     point: str | None,
-    planted: Mischief | None = None,
+    mischief: Sequence[Mischief] = (),
+    fresh: Sequence[Mischief] = (),
 ) -> tuple[Trial, Aim]:
     """A journey whose worker dies at a point; None leaves it alive."""
     trial = Trial()
     ids = [new_training_id()]
     async with without_worker(client, records_url, folder) as system:
-        aim = Aim(system, point, planted)
+        aim = Aim(system, point, mischief, fresh)
         replacing = asyncio.create_task(aim.replace())
         try:
             async with asyncio.timeout(PATIENCE):
@@ -180,3 +189,69 @@ async def test_killed_at_every_point(
 
     await asyncio.gather(*(one(*each) for each in list(enumerate(undisturbed.points))[::EVERY]))
     assert failures == []
+
+
+async def test_a_claim_by_a_clock_that_is_ahead_holds_no_mail_up(
+    temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path, matrix: Matrix
+) -> None:
+    trial, _ = await tried(
+        temporal.client,
+        sqlite_url,
+        tmp_path,
+        access,
+        "send_mail activation: before the reply to MAIL",
+        [("tests.faults.mischief:clock_shifted", (72,))],
+    )
+    assert not trial.stuck
+    assert trial.evidence["outbox: activation sent"] == 1
+    matrix.add(
+        "a worker whose clock is 3 days ahead killed while it sends",
+        "access on SQLite",
+        seconds=trial.seconds,
+    )
+
+
+PLANTED = {
+    "new_key_for_each_attempt": "send_mail activation: (before|after) its completion",
+    "commit_before_send": "send_mail activation: before the reply to (MAIL|RCPT|DATA)",
+    "fence_not_checked": "enroll: (after commit 1|before its completion)",
+    "reported_before_told": "relay: (after commit 1|before telling the case)",
+}
+"""Bugs, and the points of which one at least must show them."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("bug", PLANTED)
+async def test_a_planted_bug_is_found(
+    temporal: WorkflowEnvironment,
+    sqlite_template: Path,
+    tmp_path: Path,
+    bug: str,
+) -> None:
+    def new_records() -> str:
+        path = tmp_path / f"{new_training_id()}.db"
+        shutil.copy(sqlite_template, path)
+        return f"sqlite:///{path}"
+
+    undisturbed = await recorded(temporal.client, new_records(), tmp_path / "recorded", access)
+    bug_in_both = [(f"tests.faults.mischief:{bug}", ())]
+    trials = await asyncio.gather(
+        *(
+            tried(
+                temporal.client,
+                new_records(),
+                tmp_path / f"{n}",
+                access,
+                point,
+                bug_in_both,
+                bug_in_both,
+            )
+            for n, point in enumerate(undisturbed.points)
+            if re.fullmatch(PLANTED[bug], point)
+        )
+    )
+    found = [
+        trial.lost(undisturbed.evidence) + trial.doubled(undisturbed.evidence)
+        for trial, _ in trials
+    ]
+    assert any(found), f"{len(trials)} kills, and nobody noticed"

@@ -72,24 +72,26 @@ class WorkerProcess:
         """Ends it as a power cut would."""
         self._process.kill()
 
-    async def gone(self) -> int | None:
+    async def gone(self) -> None:
         """Waits for its end."""
-        while self._process.is_alive():
-            await asyncio.sleep(0.02)
-        return self._process.exitcode
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._process.sentinel, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(self._process.sentinel)
 
 
 def _forkserver() -> ForkServerContext:
-    global _context  # noqa: PLW0603
+    global _context
     if _context is None:
         _context = multiprocessing.get_context("forkserver")
         _context.set_forkserver_preload(["pytest", "tests.faults.preload"])
     return _context
 
 
-def _work(
-    environment: Mapping[str, str], mischief: Sequence[Mischief], log: Path
-) -> None:
+def _work(environment: Mapping[str, str], mischief: Sequence[Mischief], log: Path) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ.update(environment)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
