@@ -4,13 +4,16 @@ import os
 import shutil
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from rich.console import Console
+from temporalio.testing import WorkflowEnvironment
 
+from tests.faults.disturbed import disturbed, nothing
 from tests.faults.matrix import Matrix
 
 FULL = "FAULTS" in os.environ
@@ -67,3 +70,15 @@ def new_records(
             return str(url.replace("/template_records?", f"/{name}?"))
 
         yield created
+
+
+@pytest.fixture(scope="session")
+async def undisturbed(
+    temporal: WorkflowEnvironment, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Counter[str]:
+    """What the journeys of all assisters leave where nothing goes wrong."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    shutil.copy(sqlite_template, folder / "records.db")
+    trial = await disturbed(temporal.client, f"sqlite:///{folder / 'records.db'}", folder, nothing)
+    assert not trial.stuck
+    return trial.evidence

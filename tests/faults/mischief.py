@@ -14,6 +14,7 @@ from temporalio import activity
 from temporalio.client import Client
 
 import activities.relay
+import mail.transport
 import worker
 from activities.mail import MailActivities
 from mail.transport import Receipt
@@ -132,6 +133,12 @@ def clock_shifted(hours: float) -> None:
         put(importlib.import_module(name), "datetime", Shifted)
 
 
+def impatient() -> None:
+    """What waits minutes for a relay waits seconds."""
+    for name in ("GREYLISTED", "MISCONFIGURED"):
+        put(mail.transport, name, timedelta(seconds=2))
+
+
 # Bugs to plant: each is one that the matrix must find
 
 
@@ -140,9 +147,9 @@ def new_key_for_each_attempt() -> None:
     send = MailActivities.send_mail
 
     @wraps(send)
-    async def send_mail(mail: MailActivities, request: steps.MailRequest) -> steps.Nothing:
+    async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Nothing:
         key = f"{request.key}.{activity.info().attempt}"
-        return await send(mail, request.model_copy(update={"key": key}))
+        return await send(mails, request.model_copy(update={"key": key}))
 
     put(MailActivities, "send_mail", send_mail)
 
@@ -151,14 +158,14 @@ def commit_before_send() -> None:
     """A mail counts as sent before the relay has it."""
 
     @wraps(MailActivities.send_mail)
-    async def send_mail(mail: MailActivities, request: steps.MailRequest) -> steps.Nothing:
-        number = await mail._registration_number(request)
-        delivery = await mail._claim(request)
+    async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Nothing:
+        number = await mails._registration_number(request)
+        delivery = await mails._claim(request)
         if delivery.state != "sent":
-            message = mail._message(delivery, number)
-            await mail._sent(request, message, Receipt(250, "250"))
-            await mail.transport.send(
-                sender=mail.letterhead.sender, recipient=delivery.recipient, message=message
+            message = mails._message(delivery, number)
+            await mails._sent(request, message, Receipt(250, "250"))
+            await mails.transport.send(
+                sender=mails.letterhead.sender, recipient=delivery.recipient, message=message
             )
         return steps.Nothing()
 

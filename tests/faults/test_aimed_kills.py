@@ -27,7 +27,8 @@ from tests.faults.trials import (
 from tests.faults.workers import Mischief, WorkerProcess
 from tests.system import System, new_training_id
 
-AT_ONCE = 24
+AT_ONCE = {"SQLite": 40, "PostgreSQL": 20}
+"""PostgreSQL takes a hundred connections."""
 EVERY = 1 if FULL else 8
 KEPT = "the relay has kept the message"
 GROUPS = (
@@ -38,6 +39,7 @@ GROUPS = (
     ("portal", "a call of the portal"),
     ("telling", "a signal to a case"),
 )
+CASE = re.compile(r"\bopen_case\b")
 JOURNEYS = {"access": access, "roster": roster}
 
 
@@ -160,8 +162,10 @@ async def test_killed_at_every_point(
 ) -> None:
     journey = JOURNEYS[name]
     undisturbed = await recorded(temporal.client, new_records(), tmp_path / "recorded", journey)
+    # The cases that a roster opens go on beside it: their points are in their own journey.
+    aimed_at = [each for each in undisturbed.points if name == "access" or not CASE.search(each)]
     doubtful = window(undisturbed.points)
-    places = asyncio.Semaphore(AT_ONCE)
+    places = asyncio.Semaphore(AT_ONCE[database_kind])
     failures = []
 
     async def one(number: int, point: str) -> None:
@@ -187,7 +191,7 @@ async def test_killed_at_every_point(
         if aim.died_at is None or lost or len(doubled) > allowed:
             failures.append((point, aim.died_at and "died", lost, doubled))
 
-    await asyncio.gather(*(one(*each) for each in list(enumerate(undisturbed.points))[::EVERY]))
+    await asyncio.gather(*(one(*each) for each in list(enumerate(aimed_at))[::EVERY]))
     assert failures == []
 
 

@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 import worker
 from embedded.inbox import mail_inbox
-from policy.requirements import AssisterType, Fact
+from policy.requirements import Fact
 from portal.directory import ActivationRefused, StaleCommand
 from records import audit
 from records.database import Database
@@ -28,12 +28,8 @@ from records.tables import (
     PortalRegistration,
     SubmissionRow,
 )
-from rosters.files import read_roster
-from rosters.submission import submit
 from settings import Settings
 from tests.system import (
-    AGENCY,
-    CONTACT,
     SECRET,
     System,
     eventually,
@@ -41,6 +37,7 @@ from tests.system import (
     new_training_id,
     no_access,
     record_people,
+    submit_roster,
 )
 from workflows.client import start_intake
 from workflows.contract import IntakeProgress
@@ -49,12 +46,6 @@ PATIENCE = 150
 """Seconds after which work that does not go on by itself counts as lost."""
 POLL = 0.1
 SMTP_TIMEOUT = 3.0
-
-HEADER = (
-    "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"
-    "Public-Facing Phone Number,Public-Facing Email\n"
-)
-ROW = "Ann,Lee,{mail}@assisters.example.org,{id},Active,Yes,651-555-0142,help@agency.example.org\n"
 
 AnswerT = TypeVar("AnswerT")
 Journey = Callable[[System, list[str]], Awaitable[None]]
@@ -143,25 +134,27 @@ async def insist(ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
 async def roster(system: System, ids: list[str]) -> None:
     """A roster with a row for each assister and one that is rejected."""
     await record_people(system.database)
-    file = system.settings.data_dir / "roster.csv"
-    file.write_text(
-        HEADER + "".join(ROW.format(id=each, mail=each.lower()) for each in [*ids, "-"])
-    )
-    submitted = await submit(
-        system.database,
-        read_roster(file),
-        agency_id=AGENCY,
-        roster_type=AssisterType.NAVIGATOR,
-        by=CONTACT,
-        filename=file.name,
-    )
+    submission_id = await submit_roster(system, [*ids, "wrong"])
     intake = await start_intake(
-        system.client, system.settings.task_queue, submitted.submission_id, system.settings.terms
+        system.client, system.settings.task_queue, submission_id, system.settings.terms
     )
     progress = IntakeProgress.model_validate(await intake.result())
     assert (progress.stage, progress.accepted, progress.rejected) == ("done", len(ids), 1)
     for each in ids:
         await settled(system, each)
+
+
+async def onboarding(system: System, ids: list[str]) -> None:
+    """A roster, and the way of everyone on it to an active account."""
+    await roster(system, ids)
+
+    async def one(training_id: str) -> None:
+        for signal, fact in facts().items():
+            if signal != "roster_recorded":
+                await told(system, training_id, signal, fact)
+        await activated(system, training_id)
+
+    await asyncio.gather(*(one(each) for each in ids))
 
 
 async def settled(system: System, training_id: str) -> None:
