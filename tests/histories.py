@@ -7,6 +7,7 @@ to record again: running cases are in the same position.
 
 import asyncio
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,9 @@ def _anonymous(history: str) -> str:
             return {name: cleaned(each) for name, each in value.items() if name not in dropped}
         return value
 
-    return json.dumps(cleaned(json.loads(history)), indent=1) + "\n"
+    text = json.dumps(cleaned(json.loads(history)), indent=1) + "\n"
+    # Sticky task queues are named for process and host.
+    return re.sub(r'"\d+@[^"]+"', '"worker"', text)
 
 
 async def _played(system: System, name: str, training_id: str) -> Handle:

@@ -39,4 +39,4 @@ async def test_a_changed_procedure_is_noticed(monkeypatch: pytest.MonkeyPatch) -
     history = recorded(FOLDER / "active.json")
     with pytest.raises(Exception, match="ondetermin"):
         await replayer().replay_workflow(history)
-    assert "+schedule_activity enroll" in await changes(FOLDER / "active.json")
+    assert "-schedule_local_activity send_mail" in await changes(FOLDER / "active.json")

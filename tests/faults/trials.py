@@ -62,10 +62,9 @@ async def without_worker(
             database_url=records_url,
             data_dir=folder,
             task_queue=f"faults-{new_training_id()}",
-            smtp_port=inbox.port,
             smtp_timeout=SMTP_TIMEOUT,
             portal_secret=SecretStr(SECRET),
-            **changes,
+            **{"smtp_port": inbox.port, **changes},
         )
         database = Database(records_url)
         portal = worker.make_portal(settings, database)
