@@ -14,10 +14,12 @@ from datetime import date, timedelta
 
 import holidays
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -38,8 +40,10 @@ from workflows.attention_digest import AttentionDigest
 from workflows.client import schedule_digest
 from workflows.roster_intake import RosterIntake
 
-RELAY_PAUSE = 2.0
-"""Seconds between looks for activations that the cases have not been told of."""
+PAUSE = 2.0
+"""Seconds between looks for activations that the cases have not been told of, and after a fault."""
+FAULTS = (SQLAlchemyError, RPCError, RuntimeError, OSError)
+"""What passes by itself: Temporal or the database is not there, or not yet."""
 DELIVERY_MARGIN = timedelta(seconds=5)
 
 
@@ -132,7 +136,16 @@ def make_worker(
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Runs until ``stop`` is set."""
+    """Runs until ``stop`` is set, whatever becomes of Temporal and the database meanwhile."""
+    while not stop.is_set():
+        try:
+            await _run(settings, stop)
+        except FAULTS as fault:
+            _log("the worker cannot run, it tries again", fault)
+            await _pause(stop)
+
+
+async def _run(settings: Settings, stop: asyncio.Event) -> None:
     client = await connect()
     await migrate(settings.records_url)
     database = Database(settings.records_url)
@@ -143,12 +156,25 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         async with make_worker(client, settings, database, portal, transport):
             structlog.get_logger().info("worker running", task_queue=settings.task_queue)
             while not stop.is_set():
-                await relay_activations(portal, client, settings.task_queue, settings.terms)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), RELAY_PAUSE)
+                try:
+                    await relay_activations(portal, client, settings.task_queue, settings.terms)
+                except FAULTS as fault:
+                    _log("activations are not relayed, it tries again", fault)
+                await _pause(stop)
     finally:
         await transport.close()
         await database.close()
+
+
+async def _pause(stop: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), PAUSE)
+
+
+def _log(event: str, fault: Exception) -> None:
+    # The first line: the SDK adds a stack of its own, a database its statement.
+    reason = str(fault).partition("\n")[0]
+    structlog.get_logger().warning(event, fault=type(fault).__name__, reason=reason)
 
 
 def configure_logging() -> None:

@@ -1,7 +1,5 @@
 """Telling the cases of activations: whatever the portal has done reaches its case in the end."""
 
-from datetime import UTC, datetime
-
 from temporalio.client import Client
 
 from policy.requirements import AccountActivated
@@ -15,7 +13,7 @@ async def relay_activations(portal: Portal, client: Client, task_queue: str, ter
     for activated in await portal.unreported():
         fact = AccountActivated(
             event_id=f"portal-{activated.training_id}-{activated.registration}",
-            occurred_at=datetime.now(UTC),
+            occurred_at=activated.at,
             registration=activated.registration,
         )
         await tell_case(client, task_queue, activated.training_id, "account_activated", fact, terms)

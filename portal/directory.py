@@ -24,10 +24,11 @@ class AccountState(NamedTuple):
 
 
 class Activated(NamedTuple):
-    """A registration number that was used."""
+    """A registration number that was used, by the portal's clock at ``at``."""
 
     training_id: str
     registration: int
+    at: datetime
 
 
 class StaleCommand(Exception):

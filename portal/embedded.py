@@ -168,14 +168,15 @@ class EmbeddedPortal:
                 "3.2",
                 registration=issued.registration,
             )
-            return Activated(issued.training_id, issued.registration)
+            return Activated(issued.training_id, issued.registration, account.activated_at)
 
     async def unreported(self) -> list[Activated]:
         async with self._database.transaction() as session:
             found = select(PortalAccount).where(col(PortalAccount.reported).is_(False))
             return [
-                Activated(each.training_id, each.activated_registration)
+                Activated(each.training_id, each.activated_registration, each.activated_at)
                 for each in await session.exec(found)
+                if each.activated_at is not None
             ]
 
     async def reported(self, activated: Activated) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import URL, Dialect, event, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.types import DateTime, TypeDecorator
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -85,6 +86,15 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+def _without_values(error: DBAPIError) -> DBAPIError:
+    """The same without the statement, its values and PostgreSQL's details, which repeat them.
+
+    A failed step's message is kept in Temporal's history and in the logs.
+    """
+    words = str(error.orig).partition("\n")[0]
+    return type(error)(None, None, type(error.orig or error)(words))
+
+
 class Database:
     """The records' database; made once per process and closed at its end."""
 
@@ -97,8 +107,11 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed at the end, or rolled back on any error."""
-        async with self._sessions() as session, session.begin():
-            yield session
+        try:
+            async with self._sessions() as session, session.begin():
+                yield session
+        except DBAPIError as error:
+            raise _without_values(error) from None
 
     async def close(self) -> None:
         """Returns every connection."""

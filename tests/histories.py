@@ -1,4 +1,5 @@
-"""Records tests/histories/*.json: a real history of every stage, to replay against later code.
+"""Records tests/histories/*.json: a real history of every stage, to replay against later code,
+and beside each the commands that it led to.
 
 Run `./run histories` only to add a stage. A history that no longer replays is a finding, not a file
 to record again: running cases are in the same position.
@@ -6,20 +7,34 @@ to record again: running cases are in the same position.
 
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from temporalio.client import WorkflowHandle
+from temporalio.common import WorkflowIDReusePolicy
 
 import worker
 from embedded.inbox import mail_inbox
 from embedded.temporal_server import temporal_server
+from policy.terms import Terms
 from records.database import Database
 from records.schema import migrate
 from settings import Settings
-from tests.system import System, facts, meet_requirements, record_people
+from tests.commands import baseline, commands_of
+from tests.system import (
+    System,
+    eventually,
+    facts,
+    meet_requirements,
+    record_people,
+    submit_roster,
+)
+from workflows.client import act, start_intake
+from workflows.contract import ATTENTION_DIGEST, IntakeProgress, StaffAct
 
 FOLDER = Path(__file__).parent / "histories"
 
@@ -91,6 +106,51 @@ SCENES: dict[str, Scene] = {
     "closed_mailbox_each": closed,
 }
 
+Handle = WorkflowHandle[Any, Any]
+
+
+async def roster_done(system: System, training_id: str) -> Handle:
+    intake = await _start(system, await submit_roster(system, [training_id, "wrong"]), Terms())
+    await intake.result()
+    return intake
+
+
+async def roster_released(system: System, training_id: str) -> Handle:
+    await active(system, training_id)
+    no_access = await submit_roster(system, [training_id], access="No")
+    intake = await _start(system, no_access, Terms(fuse_count=0, fuse_percent=0))
+    await eventually(
+        lambda: intake.query("progress", result_type=IntakeProgress), lambda it: it.stage == "held"
+    )
+    await act(system.client, intake.id, "release", StaffAct(by="staff-1", reason="a test"))
+    await intake.result()
+    return intake
+
+
+async def _start(system: System, submission_id: str, terms: Terms) -> Handle:
+    return await start_intake(system.client, system.settings.task_queue, submission_id, terms)
+
+
+async def digest(system: System, training_id: str) -> Handle:
+    await parked(system, training_id)
+
+    async def sent() -> Handle | None:
+        handle = await system.client.start_workflow(
+            ATTENTION_DIGEST,
+            id=f"{ATTENTION_DIGEST}-{training_id}",
+            task_queue=system.settings.task_queue,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        )
+        return handle if await handle.result() else None
+
+    # The list of cases is the visibility store's, which follows a moment later.
+    digested: Handle = await eventually(sent, bool)
+    return digested
+
+
+OTHER_SCENES = {"roster_done": roster_done, "roster_released": roster_released, "digest": digest}
+"""Scenes of the other workflows."""
+
 
 def _anonymous(history: str) -> str:
     """The history without traces of the machine that it was recorded on."""
@@ -103,7 +163,16 @@ def _anonymous(history: str) -> str:
             return {name: cleaned(each) for name, each in value.items() if name not in dropped}
         return value
 
-    return json.dumps(cleaned(json.loads(history)), indent=1) + "\n"
+    text = json.dumps(cleaned(json.loads(history)), indent=1) + "\n"
+    # Sticky task queues are named for process and host.
+    return re.sub(r'"\d+@[^"]+"', '"worker"', text)
+
+
+async def _played(system: System, name: str, training_id: str) -> Handle:
+    if name in OTHER_SCENES:
+        return await OTHER_SCENES[name](system, training_id)
+    await SCENES[name](system, training_id)
+    return system.case(training_id)
 
 
 async def main() -> None:
@@ -124,15 +193,16 @@ async def main() -> None:
             transport = worker.make_transport(settings)
             async with worker.make_worker(server.client, settings, database, portal, transport):
                 system = System(server.client, settings, database, portal, transport, inbox)
-                for number, (name, scene) in enumerate(SCENES.items()):
+                for number, name in enumerate([*SCENES, *OTHER_SCENES]):
                     path = FOLDER / f"{name}.json"
-                    if path.exists():
-                        continue
-                    training_id = f"HIST{number:03}"
-                    await record_people(database, training_id)
-                    await scene(system, training_id)
-                    history = await system.case(training_id).fetch_history()
-                    path.write_text(_anonymous(history.to_json()))
+                    if not path.exists():
+                        training_id = f"HIST{number:03}"
+                        await record_people(database, training_id)
+                        handle = await _played(system, name, training_id)
+                        history = await handle.fetch_history()
+                        path.write_text(_anonymous(history.to_json()))
+                    if not baseline(path).exists():
+                        baseline(path).write_text("\n".join(await commands_of(path)) + "\n")
             await database.close()
 
 

@@ -27,6 +27,8 @@ from portal.embedded import EmbeddedPortal
 from records.database import Database
 from records.people import record_agency
 from records.tables import Assister, Submission
+from rosters.files import read_roster
+from rosters.submission import submit
 from settings import Settings
 from workflows.client import act, case_status, tell_case
 from workflows.contract import StaffAct, Status, assister_workflow_id
@@ -148,6 +150,29 @@ async def record_people(database: Database, *training_ids: str) -> None:
             )
 
 
+HEADER = (
+    "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"
+    "Public-Facing Phone Number,Public-Facing Email\n"
+)
+ROW = "Ann,Lee,{mail}@assisters.example.org,{id},Active,{access},651-555-0142,help@x.org\n"
+
+
+async def submit_roster(system: System, ids: list[str], access: str = "Yes") -> str:
+    """Submits a roster with a row for each id; returns the submission's id."""
+    file = system.settings.data_dir / "roster.csv"
+    rows = (ROW.format(id=each, mail=each.lower(), access=access) for each in ids)
+    file.write_text(HEADER + "".join(rows))
+    submitted = await submit(
+        system.database,
+        read_roster(file),
+        agency_id=AGENCY,
+        roster_type=AssisterType.NAVIGATOR,
+        by=CONTACT,
+        filename=file.name,
+    )
+    return submitted.submission_id
+
+
 _ids = iter(range(1, 10_000_000))
 
 
@@ -175,6 +200,19 @@ def facts(at: datetime = LONG_AGO, *, score: str = "70") -> dict[str, Fact]:
             event_id="assessment-1", occurred_at=at, score=Decimal(score)
         ),
     }
+
+
+def no_access() -> RosterRecorded:
+    """A later roster row that ends the access."""
+    row = facts()["roster_recorded"]
+    assert isinstance(row, RosterRecorded)
+    return row.model_copy(
+        update={
+            "event_id": "roster-no",
+            "approved": False,
+            "occurred_at": LONG_AGO.replace(month=2),
+        }
+    )
 
 
 def activated(registration: int = 1) -> AccountActivated:

@@ -9,7 +9,6 @@ from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 from temporalio.worker import Interceptor as WorkerInterceptor
 
-from policy.requirements import RosterRecorded
 from portal.directory import ActivationRefused, StaleCommand
 from records.tables import PortalAccount
 from tests.conftest import MakeSystem
@@ -21,6 +20,7 @@ from tests.system import (
     facts,
     meet_requirements,
     new_training_id,
+    no_access,
     record_people,
 )
 from workflows.contract import Status
@@ -58,18 +58,6 @@ class _Held(ActivityInboundInterceptor):
         answer = await super().execute_activity(input)
         await self.gate.wait(step, "after")
         return answer
-
-
-def no_access() -> RosterRecorded:
-    row = facts()["roster_recorded"]
-    assert isinstance(row, RosterRecorded)
-    return row.model_copy(
-        update={
-            "event_id": "roster-no",
-            "approved": False,
-            "occurred_at": LONG_AGO.replace(month=2),
-        }
-    )
 
 
 async def nothing_works(system: System, training_id: str) -> None:

@@ -1,0 +1,205 @@
+"""What can be broken inside a worker process, by wrapping the code under test from outside."""
+
+import asyncio
+import importlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, tzinfo
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from temporalio import activity
+from temporalio.client import Client
+
+import activities.relay
+import mail.transport
+import worker
+from activities.mail import MailActivities
+from mail.transport import Receipt
+from policy.requirements import AccountActivated
+from policy.terms import Terms
+from portal.directory import Portal
+from portal.embedded import EmbeddedPortal
+from records.database import Database
+from records.tables import PortalAccount
+from workflows import steps
+
+COMMANDS = ("enroll", "suspend", "reinstate")
+TOO_LONG = 33.0
+"""Seconds: longer than a step may take (``workflows/steps.py``)."""
+NO_LIMIT = 2**31
+
+
+class Broken(Exception):
+    """What a part that is broken on purpose raises."""
+
+
+def put(owner: Any, name: str, value: Any) -> None:
+    """Puts something else in the place of a part, for as long as the process lives."""
+    setattr(owner, name, value)
+
+
+# Parts that fail
+
+
+def portal_slow() -> None:
+    """Each command's first attempt is carried out long after its time is over."""
+
+    async def slow(first: bool, command: Callable[[], Awaitable[Any]]) -> Any:
+        if first:
+            await asyncio.sleep(TOO_LONG)
+        return await command()
+
+    _break_commands(slow)
+
+
+def portal_failing() -> None:
+    """Each command's first attempt is refused with an error."""
+
+    async def failing(first: bool, command: Callable[[], Awaitable[Any]]) -> Any:
+        if first:
+            raise Broken("the portal fails")
+        return await command()
+
+    _break_commands(failing)
+
+
+def portal_without_answer() -> None:
+    """Each command's first attempt is carried out, and the answer lost."""
+
+    async def silent(first: bool, command: Callable[[], Awaitable[Any]]) -> Any:
+        answer = await command()
+        if first:
+            raise Broken("the portal's answer is lost")
+        return answer
+
+    _break_commands(silent)
+
+
+def portal_twice() -> None:
+    """Each command reaches the portal twice, at the same time."""
+
+    async def twice(_first: bool, command: Callable[[], Awaitable[Any]]) -> Any:
+        return (await asyncio.gather(command(), command()))[0]
+
+    _break_commands(twice)
+
+
+def _break_commands(
+    breaking: Callable[[bool, Callable[[], Awaitable[Any]]], Awaitable[Any]],
+) -> None:
+    attempts: Counter[tuple[str, str, int]] = Counter()
+
+    def broken(name: str, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @wraps(method)
+        async def command(portal: Any, training_id: str, fence: int, *rest: Any) -> Any:
+            attempts[name, training_id, fence] += 1
+            first = attempts[name, training_id, fence] == 1
+            return await breaking(first, lambda: method(portal, training_id, fence, *rest))
+
+        return command
+
+    for name in COMMANDS:
+        setattr(EmbeddedPortal, name, broken(name, getattr(EmbeddedPortal, name)))
+
+
+def disk_full(while_there: str) -> None:
+    """SQLite's file cannot grow while a file of that name is there."""
+    made = Database.__init__
+
+    def make(database: Database, url: str) -> None:
+        made(database, url)
+
+        @event.listens_for(database.engine.sync_engine, "begin")
+        def limit(connection: Any) -> None:
+            # As many pages as there are: SQLite says "database or disk is full".
+            pages = 1 if Path(while_there).exists() else NO_LIMIT
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    put(Database, "__init__", make)
+
+
+def clock_shifted(hours: float) -> None:
+    """The host's clock is wrong, for everything of ours that reads it."""
+
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(hours=hours)
+
+    for name in ("activities.mail", "activities.relay", "activities.access", "portal.embedded"):
+        put(importlib.import_module(name), "datetime", Shifted)
+
+
+def impatient() -> None:
+    """What waits minutes for a relay waits seconds."""
+    for name in ("GREYLISTED", "MISCONFIGURED"):
+        put(mail.transport, name, timedelta(seconds=2))
+
+
+# Bugs to plant: each is one that the matrix must find
+
+
+def new_key_for_each_attempt() -> None:
+    """The outbox does not recognize a repeated mail."""
+    send = MailActivities.send_mail
+
+    @wraps(send)
+    async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Nothing:
+        key = f"{request.key}.{activity.info().attempt}"
+        return await send(mails, request.model_copy(update={"key": key}))
+
+    put(MailActivities, "send_mail", send_mail)
+
+
+def commit_before_send() -> None:
+    """A mail counts as sent before the relay has it."""
+
+    @wraps(MailActivities.send_mail)
+    async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Nothing:
+        number = await mails._registration_number(request)
+        delivery = await mails._claim(request)
+        if delivery.state != "sent":
+            message = mails._message(delivery, number)
+            await mails._sent(request, message, Receipt(250, "250"))
+            await mails.transport.send(
+                sender=mails.letterhead.sender, recipient=delivery.recipient, message=message
+            )
+        return steps.Nothing()
+
+    put(MailActivities, "send_mail", send_mail)
+
+
+def fence_not_checked() -> None:
+    """The portal carries out a command again that it has carried out before."""
+
+    async def commanded(
+        portal: EmbeddedPortal, session: Any, training_id: str, fence: int
+    ) -> PortalAccount:
+        account = await session.get(PortalAccount, training_id, with_for_update=True)
+        account = account or PortalAccount(training_id=training_id, fence=0)
+        account.fence = fence
+        session.add(account)
+        await session.flush()
+        return account
+
+    put(EmbeddedPortal, "_commanded", commanded)
+
+
+def reported_before_told() -> None:
+    """An activation counts as reported before its case has heard of it."""
+
+    async def relay(portal: Portal, client: Client, task_queue: str, terms: Terms) -> None:
+        for each in await portal.unreported():
+            await portal.reported(each)
+            fact = AccountActivated(
+                event_id=f"portal-{each.training_id}-{each.registration}",
+                occurred_at=each.at,
+                registration=each.registration,
+            )
+            tell = activities.relay.tell_case  # type: ignore[attr-defined]
+            await tell(client, task_queue, each.training_id, "account_activated", fact, terms)
+
+    put(worker, "relay_activations", relay)

@@ -1,0 +1,200 @@
+"""The points at which a worker can die, and dying there.
+
+In a worker process under test every step names the points that it passes: each side of every
+completed workflow task and activity, of every commit, of every reply of the relay, of every call of
+the portal and of every signal to a case. One of them can be deadly. Production code has no hooks
+for this: it is wrapped from outside, in that process only.
+"""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from aiosmtplib.protocol import SMTPProtocol
+from temporalio.bridge.worker import Worker as BridgeWorker
+
+import activities.intake
+import activities.relay
+from activities.access import AccessActivities
+from activities.intake import IntakeActivities
+from activities.mail import MailActivities
+from portal.embedded import EmbeddedPortal
+from records.database import Database
+from tests.faults.mischief import put
+
+PORTAL_CALLS = ("fence", "enroll", "suspend", "reinstate", "registration_number", "reported")
+
+_step: ContextVar[str] = ContextVar("step", default="")
+"""What is under way; nothing is counted where it is empty, such as in the relay's idle looks."""
+_commits: ContextVar[Counter[str]] = ContextVar("commits")
+_command: ContextVar[str] = ContextVar("command", default="greeting")
+
+
+class Points:
+    """Notes every point passed, and dies at one.
+
+    Args:
+        log: The points passed, one a line.
+        deadly: Where to die; None lives through all of them.
+    """
+
+    def __init__(self, log: Path, deadly: str | None) -> None:
+        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._deadly = deadly
+        self._times: Counter[str] = Counter()
+
+    def install(self) -> None:
+        """Wraps the code under test, in this process."""
+        for owner in (AccessActivities, MailActivities, IntakeActivities):
+            for name, method in vars(owner).copy().items():
+                if hasattr(method, "__temporal_activity_definition"):
+                    setattr(owner, name, self._within_step(name, method))
+        for name in PORTAL_CALLS:
+            method = getattr(EmbeddedPortal, name)
+            setattr(EmbeddedPortal, name, self._around(f"portal.{name}", method))
+        self._within_relay()
+        self._around_signals(activities.intake)
+        self._around_commits()
+        self._around_replies()
+        self._around_completions()
+
+    def passed(self, point: str) -> None:
+        """The worker is at a point now."""
+        self._times[point] += 1
+        if self._times[point] > 1:
+            point = f"{point} #{self._times[point]}"
+        os.write(self._log, f"{point}\n".encode())
+        if point == self._deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _within_step(self, name: str, method: Any) -> Any:
+        @wraps(method)
+        async def within(owner: Any, request: Any) -> Any:
+            kind = f" {request.kind}" if name == "send_mail" else ""
+            # Left as it is afterwards: the completion of the activity belongs to the step, too.
+            _step.set(f"{name}{kind}")
+            _commits.set(Counter())
+            return await method(owner, request)
+
+        return within
+
+    def _within_relay(self) -> None:
+        relay, unreported = EmbeddedPortal.reported, EmbeddedPortal.unreported
+
+        async def reported(portal: EmbeddedPortal, activated: Any) -> None:
+            _step.set("relay")
+            _commits.set(Counter())
+            await relay(portal, activated)
+            _step.set("")
+
+        async def looked(portal: EmbeddedPortal) -> Any:
+            found = await unreported(portal)
+            _step.set("relay" if found else "")
+            return found
+
+        put(EmbeddedPortal, "reported", reported)
+        put(EmbeddedPortal, "unreported", looked)
+        self._around_signals(activities.relay)
+
+    def _around_signals(self, module: Any) -> None:
+        put(module, "tell_case", self._around("telling the case", module.tell_case))
+
+    def _around(self, what: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        @wraps(call)
+        async def around(*arguments: Any, **named: Any) -> Any:
+            self._at(f"before {what}")
+            answer = await call(*arguments, **named)
+            self._at(f"after {what}")
+            return answer
+
+        return around
+
+    def _at(self, what: str) -> None:
+        if _step.get():
+            self.passed(f"{_step.get()}: {what}")
+
+    def _around_commits(self) -> None:
+        made = Database.__init__
+
+        def make(database: Database, url: str) -> None:
+            made(database, url)
+            dialect = database.engine.sync_engine.dialect
+            commit = dialect.do_commit
+
+            def around(connection: Any) -> None:
+                if not _step.get():
+                    commit(connection)
+                    return
+                _commits.get()["commits"] += 1
+                number = _commits.get()["commits"]
+                self._at(f"before commit {number}")
+                commit(connection)
+                self._at(f"after commit {number}")
+
+            put(dialect, "do_commit", around)
+
+        put(Database, "__init__", make)
+
+    def _around_replies(self) -> None:
+        command, data = SMTPProtocol.execute_command, SMTPProtocol.execute_data_command
+        read = SMTPProtocol.read_response
+
+        async def commanded(protocol: SMTPProtocol, *words: bytes, **named: Any) -> Any:
+            _command.set(words[0].decode().split()[0])
+            return await command(protocol, *words, **named)
+
+        async def handed_over(protocol: SMTPProtocol, message: bytes, **named: Any) -> Any:
+            _command.set("DATA")
+            return await data(protocol, message, **named)
+
+        async def replied(protocol: SMTPProtocol, **named: Any) -> Any:
+            what = _command.get()
+            self._at(f"before the reply to {what}")
+            reply = await read(protocol, **named)
+            self._at(f"after the reply to {what}")
+            _command.set("the message" if what == "DATA" else "greeting")
+            return reply
+
+        put(SMTPProtocol, "execute_command", commanded)
+        put(SMTPProtocol, "execute_data_command", handed_over)
+        put(SMTPProtocol, "read_response", replied)
+
+    def _around_completions(self) -> None:
+        activity_done = BridgeWorker.complete_activity_task
+        workflow_done = BridgeWorker.complete_workflow_activation
+
+        async def complete_activity(worker: BridgeWorker, completion: Any) -> None:
+            self._at("before its completion")
+            await activity_done(worker, completion)
+            self._at("after its completion")
+
+        async def complete_workflow(worker: BridgeWorker, completion: Any) -> None:
+            commands = [_named(each) for each in completion.successful.commands]
+            queried = any(each == "respond_to_query" for each in commands)
+            # An empty one may be the notice that a case left the cache, of which nobody hears.
+            what = "" if queried or not commands else f"workflow task: {', '.join(commands)}"
+            if what:
+                self.passed(f"{what}: before")
+            await workflow_done(worker, completion)
+            if what:
+                self.passed(f"{what}: after")
+
+        put(BridgeWorker, "complete_activity_task", complete_activity)
+        put(BridgeWorker, "complete_workflow_activation", complete_workflow)
+
+
+def _named(command: Any) -> str:
+    kind = str(command.WhichOneof("variant"))
+    if kind == "schedule_activity":
+        return str(command.schedule_activity.activity_type)
+    return kind
+
+
+def install(log: str, deadly: str | None) -> None:
+    """The mischief of :class:`WorkerProcess`: notes every point, and dies at one."""
+    Points(Path(log), deadly).install()

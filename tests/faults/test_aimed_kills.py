@@ -1,0 +1,261 @@
+"""The worker is killed at every point that it passes; a fresh one goes on."""
+
+import asyncio
+import re
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from tests.faults.conftest import FULL, NewRecords
+from tests.faults.matrix import Matrix
+from tests.faults.mischief import put
+from tests.faults.trials import (
+    PATIENCE,
+    Journey,
+    Trial,
+    access,
+    evidence,
+    roster,
+    without_worker,
+)
+from tests.faults.workers import Mischief, WorkerProcess
+from tests.system import System, new_training_id
+
+AT_ONCE = {"SQLite": 40, "PostgreSQL": 20}
+"""PostgreSQL takes a hundred connections."""
+EVERY = 1 if FULL else 8
+KEPT = "the relay has kept the message"
+GROUPS = (
+    ("workflow task", "a completed workflow task"),
+    ("completion", "a completed activity"),
+    ("commit", "a commit"),
+    ("reply", "a reply of the relay"),
+    ("portal", "a call of the portal"),
+    ("telling", "a signal to a case"),
+)
+CASE = re.compile(r"\bopen_case\b")
+JOURNEYS = {"access": access, "roster": roster}
+
+
+class Recorded(NamedTuple):
+    """An undisturbed journey: the points that it passes and what it leaves."""
+
+    points: list[str]
+    evidence: Counter[str]
+
+
+class Aim:
+    """Kills the worker of a system at one point.
+
+    Args:
+        mischief: What is broken in that worker, besides.
+        fresh: What is broken in the one that follows.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        point: str | None,
+        mischief: Sequence[Mischief] = (),
+        fresh: Sequence[Mischief] = (),
+    ) -> None:
+        self._system, self._point = system, point
+        self._mischief, self._fresh = mischief, fresh
+        self.log = system.settings.data_dir / "points"
+        self._worker = self._doomed()
+        self._kept = system.inbox.handle_DATA
+        # The relay is asked for this handler when a conversation begins.
+        put(system.inbox, "handle_DATA", self._keep)
+        self.died_at: float | None = None
+
+    def _doomed(self) -> WorkerProcess:
+        points: Mischief = ("tests.faults.points:install", (str(self.log), self._point))
+        return WorkerProcess(self._system, *self._mischief, points)
+
+    async def replace(self) -> None:
+        """Starts a fresh worker once the first is dead."""
+        await self._worker.gone()
+        self.died_at = asyncio.get_running_loop().time()
+        self._worker = WorkerProcess(self._system, *self._fresh)
+
+    def end(self) -> None:
+        """No worker is left."""
+        self._worker.kill()
+
+    async def _keep(self, server: object, session: object, envelope: object) -> str:
+        answer = await self._kept(server, session, envelope)  # type: ignore[arg-type]
+        step = self.log.read_text().splitlines()[-1].partition(":")[0]
+        if self.died_at is None and self._point == f"{step}: {KEPT}":
+            self._worker.kill()
+        return answer
+
+
+async def tried(
+    client: Client,
+    records_url: str,
+    folder: Path,
+    journey: Journey,
+    point: str | None,
+    mischief: Sequence[Mischief] = (),
+    fresh: Sequence[Mischief] = (),
+) -> tuple[Trial, Aim]:
+    """A journey whose worker dies at a point; None leaves it alive."""
+    trial = Trial()
+    ids = [new_training_id()]
+    async with without_worker(client, records_url, folder) as system:
+        aim = Aim(system, point, mischief, fresh)
+        replacing = asyncio.create_task(aim.replace())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await journey(system, ids)
+                trial.evidence = await evidence(system, ids)
+        except (TimeoutError, AssertionError):
+            trial.stuck = True
+        finally:
+            replacing.cancel()
+            aim.end()
+        trial.seconds = asyncio.get_running_loop().time() - (aim.died_at or 0.0)
+    return trial, aim
+
+
+async def recorded(client: Client, records_url: str, folder: Path, journey: Journey) -> Recorded:
+    """The undisturbed journey, and every point at which it will be disturbed."""
+    trial, aim = await tried(client, records_url, folder, journey, None)
+    assert not trial.stuck
+    points = aim.log.read_text().splitlines()
+    handed_over = re.compile("(.*): before the reply to the message$")
+    kept = [f"{found[1]}: {KEPT}" for each in points if (found := handed_over.match(each))]
+    return Recorded(points + kept, trial.evidence)
+
+
+def window(points: list[str]) -> set[str]:
+    """Where nobody can know if a mail went out: the relay has it, our commit is still to come."""
+    inside, found = False, set()
+    for each in points:
+        inside = inside or each.endswith("before the reply to the message") or each.endswith(KEPT)
+        if inside:
+            found.add(each)
+        inside = inside and "before commit" not in each and not each.endswith(KEPT)
+    return found
+
+
+def group(point: str) -> str:
+    """The matrix's row for a point."""
+    return next(words for mark, words in GROUPS if mark in point)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", JOURNEYS)
+async def test_killed_at_every_point(
+    temporal: WorkflowEnvironment,
+    new_records: NewRecords,
+    database_kind: str,
+    tmp_path: Path,
+    matrix: Matrix,
+    name: str,
+) -> None:
+    journey = JOURNEYS[name]
+    undisturbed = await recorded(temporal.client, new_records(), tmp_path / "recorded", journey)
+    # The cases that a roster opens go on beside it: their points are in their own journey.
+    aimed_at = [each for each in undisturbed.points if name == "access" or not CASE.search(each)]
+    doubtful = window(undisturbed.points)
+    places = asyncio.Semaphore(AT_ONCE[database_kind])
+    failures = []
+
+    async def one(number: int, point: str) -> None:
+        async with places:
+            trial, aim = await tried(
+                temporal.client, new_records(), tmp_path / f"{number}", journey, point
+            )
+        lost, doubled = trial.lost(undisturbed.evidence), trial.doubled(undisturbed.evidence)
+        mails = all(each.startswith("received: ") for each in doubled)
+        allowed = len(doubled) if point in doubtful and mails and not lost else 0
+        in_window = point in doubtful
+        matrix.add(
+            "worker killed before or after " + group(point)
+            if not in_window
+            else "worker killed in the one window: the relay has the mail, our commit is to come",
+            f"{name} on {database_kind}",
+            lost=len(lost),
+            doubled=len(doubled) - allowed,
+            allowed=allowed,
+            recovered=not trial.stuck,
+            seconds=trial.seconds,
+        )
+        if aim.died_at is None or lost or len(doubled) > allowed:
+            failures.append((point, aim.died_at and "died", lost, doubled))
+
+    await asyncio.gather(*(one(*each) for each in list(enumerate(aimed_at))[::EVERY]))
+    assert failures == []
+
+
+async def test_a_claim_by_a_clock_that_is_ahead_holds_no_mail_up(
+    temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path, matrix: Matrix
+) -> None:
+    trial, _ = await tried(
+        temporal.client,
+        sqlite_url,
+        tmp_path,
+        access,
+        "send_mail activation: before the reply to MAIL",
+        [("tests.faults.mischief:clock_shifted", (72,))],
+    )
+    assert not trial.stuck
+    assert trial.evidence["outbox: activation sent"] == 1
+    matrix.add(
+        "a worker whose clock is 3 days ahead killed while it sends",
+        "access on SQLite",
+        seconds=trial.seconds,
+    )
+
+
+PLANTED = {
+    "new_key_for_each_attempt": "send_mail activation: (before|after) its completion",
+    "commit_before_send": "send_mail activation: before the reply to (MAIL|RCPT|DATA)",
+    "fence_not_checked": "enroll: (after commit 1|before its completion)",
+    "reported_before_told": "relay: (after commit 1|before telling the case)",
+}
+"""Bugs, and the points of which one at least must show them."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("bug", PLANTED)
+async def test_a_planted_bug_is_found(
+    temporal: WorkflowEnvironment,
+    sqlite_template: Path,
+    tmp_path: Path,
+    bug: str,
+) -> None:
+    def new_records() -> str:
+        path = tmp_path / f"{new_training_id()}.db"
+        shutil.copy(sqlite_template, path)
+        return f"sqlite:///{path}"
+
+    undisturbed = await recorded(temporal.client, new_records(), tmp_path / "recorded", access)
+    bug_in_both = [(f"tests.faults.mischief:{bug}", ())]
+    trials = await asyncio.gather(
+        *(
+            tried(
+                temporal.client,
+                new_records(),
+                tmp_path / f"{n}",
+                access,
+                point,
+                bug_in_both,
+                bug_in_both,
+            )
+            for n, point in enumerate(undisturbed.points)
+            if re.fullmatch(PLANTED[bug], point)
+        )
+    )
+    found = [
+        trial.lost(undisturbed.evidence) + trial.doubled(undisturbed.evidence)
+        for trial, _ in trials
+    ]
+    assert any(found), f"{len(trials)} kills, and nobody noticed"

@@ -1,0 +1,235 @@
+"""One fault at a time: a journey through the system, disturbed, and what it left behind."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+import worker
+from embedded.inbox import mail_inbox
+from policy.requirements import Fact
+from portal.directory import ActivationRefused, StaleCommand
+from records import audit
+from records.database import Database
+from records.tables import (
+    AuditEntry,
+    MailDelivery,
+    PortalAccount,
+    PortalRegistration,
+    SubmissionRow,
+)
+from settings import Settings
+from tests.system import (
+    SECRET,
+    System,
+    eventually,
+    facts,
+    new_training_id,
+    no_access,
+    record_people,
+    submit_roster,
+)
+from workflows.client import start_intake
+from workflows.contract import IntakeProgress
+
+PATIENCE = 150
+"""Seconds after which work that does not go on by itself counts as lost."""
+POLL = 0.1
+SMTP_TIMEOUT = 3.0
+
+AnswerT = TypeVar("AnswerT")
+Journey = Callable[[System, list[str]], Awaitable[None]]
+
+
+@asynccontextmanager
+async def without_worker(
+    client: Client, records_url: str, folder: Path, **changes: Any
+) -> AsyncIterator[System]:
+    """A whole system, but for its worker."""
+    async with mail_inbox(folder / "inbox") as inbox:
+        settings = Settings(
+            _env_file=None,
+            database_url=records_url,
+            data_dir=folder,
+            task_queue=f"faults-{new_training_id()}",
+            smtp_timeout=SMTP_TIMEOUT,
+            portal_secret=SecretStr(SECRET),
+            **{"smtp_port": inbox.port, **changes},
+        )
+        database = Database(records_url)
+        portal = worker.make_portal(settings, database)
+        transport = worker.make_transport(settings)
+        try:
+            yield System(client, settings, database, portal, transport, inbox)
+        finally:
+            await transport.close()
+            await database.close()
+
+
+# Journeys: no worker is asked anything, so they go on as soon as any worker has done its part.
+
+
+async def access(system: System, ids: list[str]) -> None:
+    """From the first event to an active account, through a suspension and back."""
+    await insist(lambda: record_people(system.database, *ids))
+    await asyncio.gather(*(_access(system, each) for each in ids))
+
+
+async def _access(system: System, training_id: str) -> None:
+    for signal, fact in facts().items():
+        await told(system, training_id, signal, fact)
+    await activated(system, training_id)
+    await told(system, training_id, "roster_recorded", no_access())
+    again = facts()["roster_recorded"].model_copy(
+        update={"event_id": "roster-yes", "occurred_at": no_access().occurred_at.replace(month=3)}
+    )
+    await told(system, training_id, "roster_recorded", again)
+
+
+async def told(system: System, training_id: str, signal: str, fact: Fact) -> None:
+    """Tells a case something, and waits until it has done what follows from it."""
+    await insist(lambda: system.tell(training_id, signal, fact))
+    await settled(system, training_id)
+
+
+async def activated(system: System, training_id: str) -> None:
+    """The assister activates the account; the worker itself tells the case."""
+
+    async def activate() -> None:
+        with suppress(ActivationRefused, StaleCommand):  # an attempt without an answer did it
+            number = await system.portal.registration_number(training_id, 1)
+            await system.portal.activate(number)
+
+    async def reported() -> bool:
+        async with system.database.transaction() as session:
+            account = await session.get_one(PortalAccount, training_id)
+            return account.reported
+
+    await insist(activate)
+    await eventually(lambda: insist(reported), bool, seconds=PATIENCE)
+    await settled(system, training_id)
+
+
+async def insist(ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+    """Asks until there is an answer: what is asked may be the very part that is broken."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await ask()
+            except (SQLAlchemyError, RPCError):
+                await asyncio.sleep(POLL)
+
+
+async def roster(system: System, ids: list[str]) -> None:
+    """A roster with a row for each assister and one that is rejected."""
+    await record_people(system.database)
+    submission_id = await submit_roster(system, [*ids, "wrong"])
+    intake = await start_intake(
+        system.client, system.settings.task_queue, submission_id, system.settings.terms
+    )
+    progress = IntakeProgress.model_validate(await intake.result())
+    assert (progress.stage, progress.accepted, progress.rejected) == ("done", len(ids), 1)
+    for each in ids:
+        await settled(system, each)
+
+
+async def onboarding(system: System, ids: list[str]) -> None:
+    """A roster, and the way of everyone on it to an active account."""
+    await roster(system, ids)
+
+    async def one(training_id: str) -> None:
+        for signal, fact in facts().items():
+            if signal != "roster_recorded":
+                await told(system, training_id, signal, fact)
+        await activated(system, training_id)
+
+    await asyncio.gather(*(one(each) for each in ids))
+
+
+async def settled(system: System, training_id: str) -> None:
+    """Waits until nothing of a case is under way: asks the server, not a worker."""
+
+    async def under_way() -> bool:
+        described = (await insist(system.case(training_id).describe)).raw_description
+        await asyncio.sleep(POLL)
+        return described.HasField("pending_workflow_task") or bool(described.pending_activities)
+
+    await eventually(under_way, lambda it: not it, seconds=PATIENCE)
+
+
+@dataclass
+class Trial:
+    """A disturbed journey.
+
+    Attributes:
+        seconds: From the blow to the end of all work.
+        evidence: What is left in the records, the inbox and the cases, counted.
+        in_doubt: Attempts at mails that the outbox itself marks as possibly doubled.
+    """
+
+    seconds: float = 0.0
+    evidence: Counter[str] = field(default_factory=Counter)
+    in_doubt: int = 0
+    stuck: bool = False
+
+    def lost(self, undisturbed: Counter[str]) -> list[str]:
+        """What an undisturbed journey leaves and this one did not."""
+        return (
+            ["not done in time"] if self.stuck else sorted((undisturbed - self.evidence).elements())
+        )
+
+    def doubled(self, undisturbed: Counter[str]) -> list[str]:
+        """What this one leaves beyond an undisturbed one."""
+        return [] if self.stuck else sorted((self.evidence - undisturbed).elements())
+
+
+async def doubts(system: System) -> int:
+    """How often the outbox had to send a mail again without knowing what became of it."""
+    async with system.database.transaction() as session:
+        mails = (await session.exec(select(MailDelivery))).all()
+    return sum(each.attempts - 1 for each in mails if each.uncertain)
+
+
+async def evidence(system: System, ids: list[str]) -> Counter[str]:
+    """Everything that an end state is judged by; the same for every undisturbed run."""
+    found: Counter[str] = Counter()
+    for message in system.inbox.messages():
+        found[f"received: {_without_ids(str(message['Subject']), ids)}"] += 1
+    async with system.database.transaction() as session:
+        found.update(await _recorded(session))
+    for each in ids:
+        status = await system.status(each)
+        found[f"case: {status.stage}, attention {len(status.attention)}"] += 1
+    return found
+
+
+def _without_ids(text: str, ids: list[str]) -> str:
+    for each in ids:
+        text = text.replace(each, "…")
+    return text
+
+
+async def _recorded(session: AsyncSession) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for mail in await session.exec(select(MailDelivery)):
+        found[f"outbox: {mail.kind} {mail.state}"] += 1
+    for entry in await session.exec(select(AuditEntry)):
+        found[f"audit: {entry.act}"] += 1
+    for account in await session.exec(select(PortalAccount)):
+        found[f"account: {account.status}, registration {account.registration}"] += 1
+    for number in await session.exec(select(PortalRegistration)):
+        found[f"registration number: {number.registration} {number.state}"] += 1
+    opened = select(SubmissionRow).where(col(SubmissionRow.opened))
+    found["rows: opened"] += len((await session.exec(opened)).all())
+    found["audit: broken"] += len((await audit.verify(session)).breaks)
+    return +found
