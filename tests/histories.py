@@ -116,13 +116,21 @@ async def roster_done(system: System, training_id: str) -> Handle:
 
 
 async def roster_released(system: System, training_id: str) -> Handle:
+    return await _decided(system, training_id, "release")
+
+
+async def roster_discarded(system: System, training_id: str) -> Handle:
+    return await _decided(system, training_id, "discard")
+
+
+async def _decided(system: System, training_id: str, decision: str) -> Handle:
     await active(system, training_id)
     no_access = await submit_roster(system, [training_id], access="No")
     intake = await _start(system, no_access, Terms(fuse_count=0, fuse_percent=0))
     await eventually(
         lambda: intake.query("progress", result_type=IntakeProgress), lambda it: it.stage == "held"
     )
-    await act(system.client, intake.id, "release", StaffAct(by="staff-1", reason="a test"))
+    await act(system.client, intake.id, decision, StaffAct(by="staff-1", reason="a test"))
     await intake.result()
     return intake
 
@@ -148,7 +156,15 @@ async def digest(system: System, training_id: str) -> Handle:
     return digested
 
 
-OTHER_SCENES = {"roster_done": roster_done, "roster_released": roster_released, "digest": digest}
+OTHER_SCENES: dict[str, Callable[[System, str], Awaitable[Handle]]] = {
+    "roster_done": roster_done,
+    "roster_released": roster_released,
+    "digest": digest,
+    # Since the contact is told of every roster's end.
+    "roster_done_told": roster_done,
+    "roster_released_told": roster_released,
+    "roster_discarded_told": roster_discarded,
+}
 """Scenes of the other workflows."""
 
 

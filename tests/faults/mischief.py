@@ -147,7 +147,7 @@ def new_key_for_each_attempt() -> None:
     send = MailActivities.send_mail
 
     @wraps(send)
-    async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Nothing:
+    async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Sent:
         key = f"{request.key}.{activity.info().attempt}"
         return await send(mails, request.model_copy(update={"key": key}))
 
@@ -158,7 +158,7 @@ def commit_before_send() -> None:
     """A mail counts as sent before the relay has it."""
 
     @wraps(MailActivities.send_mail)
-    async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Nothing:
+    async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Sent:
         number = await mails._registration_number(request)
         delivery = await mails._claim(request)
         if delivery.state != "sent":
@@ -167,7 +167,7 @@ def commit_before_send() -> None:
             await mails.transport.send(
                 sender=mails.letterhead.sender, recipient=delivery.recipient, message=message
             )
-        return steps.Nothing()
+        return steps.Sent()
 
     put(MailActivities, "send_mail", send_mail)
 

@@ -197,7 +197,7 @@ async def doubts(system: System) -> int:
     """How often the outbox had to send a mail again without knowing what became of it."""
     async with system.database.transaction() as session:
         mails = (await session.exec(select(MailDelivery))).all()
-    return sum(each.attempts - 1 for each in mails if each.uncertain)
+    return sum(each.doubts for each in mails)
 
 
 async def evidence(system: System, ids: list[str]) -> Counter[str]:
