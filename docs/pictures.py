@@ -24,7 +24,7 @@ from tests.browser.temporal_ui import PATIENCE, TemporalUi, browser, find_browse
 from tests.system import eventually
 from workflows.client import case_status, start_intake
 from workflows.contract import assister_workflow_id
-from workflows.lists import ATTENTION, ready_made
+from workflows.lists import ready_made
 
 DOCS = Path(__file__).parent
 PICTURES = DOCS / "pictures"
@@ -43,7 +43,7 @@ class Album:
     stack: Stack
 
     async def take(self, name: str, of: Locator, height: int = 900) -> None:
-        """A picture of a part of the page, as high as it takes."""
+        """A picture of a part of the page, in a window so high."""
         await self.ui.page.set_viewport_size({"width": 1280, "height": height})
         await of.screenshot(path=PICTURES / f"{name}.png", animations="disabled", caret="hide")
 
@@ -51,6 +51,10 @@ class Album:
     def main(self) -> Locator:
         """The page without its menu."""
         return self.ui.page.locator("main")
+
+    def around(self, heading: str) -> Locator:
+        """The part of the page under a heading."""
+        return self.ui.page.get_by_role("heading", name=heading).locator("xpath=ancestor::div[3]")
 
     async def list(self, name: str, query: str, workflow_id: str) -> None:
         """A ready-made list that holds a case."""
@@ -62,13 +66,13 @@ class Album:
         await eventually(listed, lambda ids: workflow_id in ids)
         await self.ui.open_list(query)
         await expect(self.ui.row(workflow_id)).to_be_visible()
-        await self.take(name, self.main, height=520)
+        await self.take(name, self.main, height=600)
 
-    async def case(self, name: str, workflow_id: str, says: str, height: int = 1180) -> None:
+    async def case(self, name: str, workflow_id: str, says: str) -> None:
         """A case's details, once they say what is awaited."""
         await self.ui.open_case(workflow_id)
         await expect(self.ui.details).to_contain_text(says)
-        await self.take(name, self.main, height)
+        await self.take(name, self.around("Current Details"), height=1500)
 
     async def act(self, training_id: str, update: str, reason: str) -> None:
         """Sends an update, and waits for its mails."""
@@ -113,9 +117,9 @@ async def expired_and_reissued(album: Album) -> None:
     await album.case("expired", workflow_id, "Activation expired")
     await ui.open_tab("timeline")
     await expect(ui.page.get_by_text("Waits for reissue").first).to_be_visible()
-    await album.take("timeline", album.main, height=1400)
+    await album.take("timeline", album.around("Timeline"), height=1500)
     await ui.page.get_by_role("button", name="More Actions").click()
-    await album.take("more-actions", album.main, height=420)
+    await album.take("more-actions", album.main, height=520)
     await ui.page.keyboard.press("Escape")
     dialog = await ui.open_dialog("Update")
     await album.take("updates", dialog)
@@ -128,6 +132,7 @@ async def expired_and_reissued(album: Album) -> None:
     await album.act(NEVER_ACTIVATES, "reissue_activation", "The number expired")
     await album.act(NEVER_ACTIVATES, "resend_activation", "Caller cannot find the mail")
     await album.case("resent", workflow_id, "Activation mail resent by staff")
+    await album.take("case", album.main, height=860)
     await expect(await ui.run_query("status")).to_contain_text("Awaiting activation")
     await album.take("status", album.main, height=760)
 
@@ -161,8 +166,7 @@ async def held_roster(album: Album) -> None:
     await database.close()
     queue = stack.settings.task_queue
     intake = await start_intake(stack.client, queue, submission.submission_id, HELD_AT_ONE)
-    await album.list("list-held", ATTENTION, intake.id)
-    await album.case("held", intake.id, "Roster on hold", height=820)
+    await album.case("held", intake.id, "Roster on hold")
 
 
 def main() -> None:

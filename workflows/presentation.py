@@ -84,21 +84,19 @@ def details(case: Case, now: datetime) -> str:
     ]
     blocks.append("\n".join(f"- **{name}:** {value}" for name, value in facts if value))
     requirements = [
-        f"| {_words(name)} | {_met(each.at)} | {_source(case, name)} |"
+        f"- {_words(name)}: {_met(each.at)}, {_source(case, name)}"
         for name, each in shown.requirements.items()
     ]
-    blocks.append(
-        "\n".join(["| requirement | met | source |", "| --- | --- | --- |", *requirements])
-    )
-    blocks.append("**Lately**")
-    blocks.append("\n".join(f"- {each}" for each in reversed(shown.happenings)) or "- nothing yet")
-    blocks.append("**Mails**")
+    blocks += ["**Requirements**", "\n".join(requirements)]
+    lately = [f"- {each}" for each in reversed(shown.happenings)]
+    blocks += ["**Lately**", "\n".join(lately) or "- nothing yet"]
     mails = [
-        f"- {_words(each.kind)}: {_central(each.sent_at) if each.sent_at else 'not sent yet'}"
+        f"- To {_mail(MailKind(each.kind))},"
+        f" {_central(each.sent_at) if each.sent_at else 'not sent yet'}"
         f"{f' (perhaps {each.copies} copies)' if each.copies > 1 else ''}"
         for each in shown.mails
     ]
-    blocks.append("\n".join(mails) or "- none")
+    blocks += ["**Mails**", "\n".join(mails) or "- none"]
     return "\n\n".join(blocks)
 
 
@@ -110,26 +108,29 @@ def timer(case: Case, now: datetime) -> str:
 
 def mail(kind: MailKind) -> str:
     """A mail on its way, for the timeline."""
-    recipient = "ARC" if kind.recipient is Recipient.ARC else kind.recipient
-    what = kind.removesuffix("_agency").removesuffix("_arc").replace("_", " ")
-    return f"Mail to the {recipient}: {what}"
+    return f"Mail to {_mail(kind)}"
 
 
 def intake(progress: IntakeProgress) -> str:
     """A roster's way as staff read it in the Temporal UI, in Markdown."""
-    stage = "on hold" if progress.stage == "held" else progress.stage
-    blocks = [f"## Roster {stage}"]
+    stages = {"held": "on hold", "wants_contact": "done, its contact not told"}
+    blocks = [f"## Roster {stages.get(progress.stage, progress.stage)}"]
+    if progress.stage == "wants_contact":
+        blocks.append(
+            "> **Needs attention:** the contact's address was refused. **To do:** correct it:"
+            " `starter.py agencies correct-contact`; the mail then goes out again."
+        )
     if progress.stage == "held":
         blocks.append(
             f"> **Needs attention:** it would end the access of {progress.suspensions} of the"
             f" agency's {progress.with_access} assisters who have it. **To do:** ask the agency"
             " whether it means that; then `release` or `discard`."
         )
-    blocks.append(
-        "| rows | accepted | rejected | cases told |\n| --- | --- | --- | --- |\n"
-        f"| {progress.rows} | {progress.accepted} | {progress.rejected} | {progress.opened} |"
-    )
-    blocks.append(f"Every row's verdict: `starter.py rosters show {progress.submission_id}`")
+    blocks += [
+        f"{progress.rows} rows: {progress.accepted} accepted, {progress.rejected} rejected;"
+        f" {progress.opened} cases told.",
+        f"Every row's verdict: `starter.py rosters show {progress.submission_id}`",
+    ]
     return "\n\n".join(blocks)
 
 
@@ -192,7 +193,8 @@ def _source(case: Case, requirement: str) -> str:
             passed = [each for each in scored if each.score >= case.terms.mastery[each.course]]
             if scored:
                 shown = min(passed, key=_when) if passed else max(scored, key=_score)
-                return f"learning center, {shown.score:f} % ({shown.event_id})"
+                below = "" if passed else f", below {case.terms.mastery[shown.course]:f} %"
+                return f"learning center, {shown.score:f} %{below} ({shown.event_id})"
     return f"nothing yet; {RESPONSIBLE[Requirement(requirement)]} must act"
 
 
@@ -209,7 +211,7 @@ def _day(day: date) -> str:
 
 
 def _met(at: datetime | None) -> str:
-    return _day(at.astimezone(CENTRAL)).replace(" ", "\u00a0") if at else "**no**"
+    return f"met {_day(at.astimezone(CENTRAL))}" if at else "**missing**"
 
 
 def _score(scored: AssessmentScored) -> Decimal:
@@ -218,6 +220,12 @@ def _score(scored: AssessmentScored) -> Decimal:
 
 def _when(fact: Fact) -> datetime:
     return fact.occurred_at
+
+
+def _mail(kind: MailKind) -> str:
+    recipient = "ARC" if kind.recipient is Recipient.ARC else kind.recipient
+    what = kind.removesuffix("_agency").removesuffix("_arc").replace("_", " ")
+    return f"the {recipient}: {what}"
 
 
 def _words(name: str) -> str:
