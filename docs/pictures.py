@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Page, expect
 from rich.console import Console
 
 import console
+from docs.palette import with_palette
 from embedded.demo import AGENCY, CONTACT, DATA, NEVER_ACTIVATES, run_demo
 from embedded.stack import Stack
 from policy.requirements import AssisterType
@@ -40,12 +41,14 @@ class Album:
     """Takes pictures of the UI."""
 
     ui: TemporalUi
+    easel: Page
     stack: Stack
 
     async def take(self, name: str, of: Locator, height: int = 900) -> None:
         """A picture of a part of the page, in a window so high."""
         await self.ui.page.set_viewport_size({"width": 1280, "height": height})
-        await of.screenshot(path=PICTURES / f"{name}.png", animations="disabled", caret="hide")
+        taken = await of.screenshot(animations="disabled", caret="hide")
+        (PICTURES / f"{name}.png").write_bytes(await with_palette(self.easel, taken))
 
     @property
     def main(self) -> Locator:
@@ -94,7 +97,7 @@ async def tour(stack: Stack) -> None:
     expect.set_options(timeout=PATIENCE)
     async with browser(path) as window:
         ui = TemporalUi(await window.new_page(), stack.environment["ASSISTER_UI_URL"])
-        album = Album(ui, stack)
+        album = Album(ui, await window.new_page(), stack)
         await lists(album)
         await expired_and_reissued(album)
         await suspended(album)
