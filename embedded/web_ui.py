@@ -6,11 +6,13 @@ everything on and adds them to what the UI is told.
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 BUTTONS_OFF = (
     "WorkflowTerminateDisabled",
@@ -36,8 +38,10 @@ class _Relay(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Exchange)
         self.ui_port = ui_port
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that leaves in the middle of an answer is no news."""
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says what went wrong; a browser that leaves in the middle of an answer is no news."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Exchange(BaseHTTPRequestHandler):
