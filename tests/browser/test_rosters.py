@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from playwright.async_api import expect
 
 from records.tables import PortalAccount
@@ -13,6 +14,10 @@ from tests.system import System, new_training_id
 from tests.test_system import roster_row, take_in
 from workflows.contract import roster_workflow_id
 from workflows.lists import ready_made
+
+
+pytestmark = pytest.mark.timeout(300)
+"""A browser is slow on a busy machine."""
 
 
 async def test_a_held_roster_is_found_by_its_mark_and_released(
