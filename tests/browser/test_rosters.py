@@ -15,7 +15,6 @@ from tests.test_system import roster_row, take_in
 from workflows.contract import roster_workflow_id
 from workflows.lists import ready_made
 
-
 pytestmark = pytest.mark.timeout(300)
 """A browser is slow on a busy machine."""
 
