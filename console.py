@@ -77,7 +77,7 @@ def status(shown: Status) -> list[Table]:
         ("agency", shown.agency_id),
         ("type", shown.assister_type),
         ("who must act", "; ".join(shown.who_must_act)),
-        ("next deadline", shown.next_deadline),
+        ("next", shown.next_step),
         ("reference number", shown.reference_number),
         *((f"attention: {each.problem}", each.remedy) for each in shown.attention),
         ("staff can use", ", ".join(shown.allowed)),

@@ -17,7 +17,6 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 from temporalio.worker import Worker
@@ -38,6 +37,7 @@ from settings import Settings
 from workflows.assister_access import AssisterAccess
 from workflows.attention_digest import AttentionDigest
 from workflows.client import schedule_digest
+from workflows.refusals import DATA_CONVERTER
 from workflows.roster_intake import RosterIntake
 
 PAUSE = 2.0
@@ -51,7 +51,7 @@ async def connect() -> Client:
     """A client for the Temporal that the environment names, or the local one."""
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
-    return await Client.connect(**config, data_converter=pydantic_data_converter)
+    return await Client.connect(**config, data_converter=DATA_CONVERTER)
 
 
 def arc_holidays() -> Container[date]:

@@ -1,20 +1,182 @@
-"""Makes the README's picture from a real run of the demo."""
+"""Makes the pictures of the README and the staff guide from a real run of the demo.
+
+Everything is done as staff would do it, in a browser; nothing is left running.
+"""
 
 import asyncio
+import csv
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from playwright.async_api import Locator, Page, expect
 from rich.console import Console
 
 import console
-from embedded.demo import run_demo
+from docs.palette import with_palette
+from embedded.demo import AGENCY, CONTACT, DATA, NEVER_ACTIVATES, run_demo
+from embedded.stack import Stack
+from policy.requirements import AssisterType
+from policy.terms import Terms
+from records.database import Database
+from rosters.files import read_roster
+from rosters.submission import submit
+from tests.browser.temporal_ui import PATIENCE, TemporalUi, browser, find_browser
+from tests.system import eventually
+from workflows.client import case_status, start_intake
+from workflows.contract import assister_workflow_id
+from workflows.lists import ready_made
+
+DOCS = Path(__file__).parent
+PICTURES = DOCS / "pictures"
+REFUSED_ADDRESS = "NAV1006"
+FAILED_ASSESSMENT = "NAV1004"
+ACTIVE = "NAV1003"
+HELD_AT_ONE = Terms(fuse_count=0)
+"""The demo's agency is too small for the fuse."""
+
+
+@dataclass
+class Album:
+    """Takes pictures of the UI."""
+
+    ui: TemporalUi
+    easel: Page
+    stack: Stack
+
+    async def take(self, name: str, of: Locator, height: int = 900) -> None:
+        """A picture of a part of the page, in a window so high."""
+        await self.ui.page.set_viewport_size({"width": 1280, "height": height})
+        taken = await of.screenshot(animations="disabled", caret="hide")
+        (PICTURES / f"{name}.png").write_bytes(await with_palette(self.easel, taken))
+
+    @property
+    def main(self) -> Locator:
+        """The page without its menu."""
+        return self.ui.page.locator("main")
+
+    def around(self, heading: str) -> Locator:
+        """The part of the page under a heading."""
+        return self.ui.page.get_by_role("heading", name=heading).locator("xpath=ancestor::div[3]")
+
+    async def list(self, name: str, query: str, workflow_id: str) -> None:
+        """A ready-made list that holds a case."""
+        client = self.stack.client
+
+        async def listed() -> list[str]:
+            return [each.id async for each in client.list_workflows(query)]
+
+        await eventually(listed, lambda ids: workflow_id in ids)
+        await self.ui.open_list(query)
+        await expect(self.ui.row(workflow_id)).to_be_visible()
+        await self.take(name, self.main, height=600)
+
+    async def case(self, name: str, workflow_id: str, says: str) -> None:
+        """A case's details, once they say what is awaited."""
+        await self.ui.open_case(workflow_id)
+        await expect(self.ui.details).to_contain_text(says)
+        await self.take(name, self.around("Current Details"), height=1500)
+
+    async def act(self, training_id: str, update: str, reason: str) -> None:
+        """Sends an update, and waits for its mails."""
+        await self.ui.open_case(assister_workflow_id(training_id))
+        answer = await self.ui.send("Update", update, f'{{"by": "arc-7", "reason": "{reason}"}}')
+        assert not answer, answer
+        await eventually(
+            lambda: case_status(self.stack.client, training_id),
+            lambda status: all(each.sent_at for each in status.mails),
+        )
+
+
+async def tour(stack: Stack) -> None:
+    """Goes through what the staff guide tells, on the demo's cases."""
+    path = find_browser()
+    if path is None:
+        raise SystemExit("No Chromium on PATH: install it to make the pictures.")
+    PICTURES.mkdir(exist_ok=True)
+    expect.set_options(timeout=PATIENCE)
+    async with browser(path) as window:
+        ui = TemporalUi(await window.new_page(), stack.environment["ASSISTER_UI_URL"])
+        album = Album(ui, await window.new_page(), stack)
+        await lists(album)
+        await expired_and_reissued(album)
+        await suspended(album)
+        await held_roster(album)
+
+
+async def lists(album: Album) -> None:
+    """The lists and what they lead to."""
+    named = {each.name: each.query for each in ready_made(datetime.now(UTC))}
+    refused = assister_workflow_id(REFUSED_ADDRESS)
+    await album.list("list-open", named["All open cases"], refused)
+    await album.list("list-attention", named["Needs attention"], refused)
+    await album.case("address-refused", refused, "Needs attention")
+    await album.case("collecting", assister_workflow_id(FAILED_ASSESSMENT), "69.95 %")
+
+
+async def expired_and_reissued(album: Album) -> None:
+    """An expired case, a refusal, and the way out."""
+    ui, workflow_id = album.ui, assister_workflow_id(NEVER_ACTIVATES)
+    await album.case("expired", workflow_id, "Activation expired")
+    await ui.open_tab("timeline")
+    await expect(ui.page.get_by_text("Waits for reissue").first).to_be_visible()
+    await album.take("timeline", album.around("Timeline"), height=1500)
+    await ui.page.get_by_role("button", name="More Actions").click()
+    await album.take("more-actions", album.main, height=520)
+    await ui.page.keyboard.press("Escape")
+    dialog = await ui.open_dialog("Update")
+    await album.take("updates", dialog)
+    await ui.choose(dialog, "resend_activation")
+    await ui.fill(dialog, '{"by": "arc-7", "reason": "Caller cannot find the mail"}')
+    await album.take("resend", dialog)
+    assert await ui.submit(dialog)
+    await album.take("refusal", dialog)
+    await dialog.get_by_test_id("cancel-modal-button").click()
+    await album.act(NEVER_ACTIVATES, "reissue_activation", "The number expired")
+    await album.act(NEVER_ACTIVATES, "resend_activation", "Caller cannot find the mail")
+    await album.case("resent", workflow_id, "Activation mail resent by staff")
+    await album.take("case", album.main, height=860)
+    await expect(await ui.run_query("status")).to_contain_text("Awaiting activation")
+    await album.take("status", album.main, height=760)
+
+
+async def suspended(album: Album) -> None:
+    """A case that staff suspended."""
+    await album.act(ACTIVE, "suspend_access", "The agency asked for it")
+    await album.case("suspended", assister_workflow_id(ACTIVE), "Suspended: suspended by staff")
+    await album.act(ACTIVE, "reinstate_access", "Cleared by the agency")
+
+
+async def held_roster(album: Album) -> None:
+    """A roster that would end every access of the agency."""
+    stack = album.stack
+    path = stack.settings.data_dir / "everybody-no.csv"
+    with (DATA / "navigators.csv").open(newline="") as known, path.open("w", newline="") as made:
+        rows = csv.DictReader(known)
+        assert rows.fieldnames is not None
+        writer = csv.DictWriter(made, rows.fieldnames)
+        writer.writeheader()
+        writer.writerows({**row, "Assister Portal Access": "No"} for row in rows)
+    database = Database(stack.settings.records_url)
+    submission = await submit(
+        database,
+        read_roster(path),
+        agency_id=AGENCY,
+        roster_type=AssisterType.NAVIGATOR,
+        by=CONTACT,
+        filename=path.name,
+    )
+    await database.close()
+    queue = stack.settings.task_queue
+    intake = await start_intake(stack.client, queue, submission.submission_id, HELD_AT_ONE)
+    await album.case("held", intake.id, "Roster on hold")
 
 
 def main() -> None:
-    """Runs the demo and keeps what a terminal would show of it."""
+    """Runs the demo, keeps what a terminal would show of it, and looks at it in a browser."""
     console.out = Console(record=True, width=118, force_terminal=True)
-    asyncio.run(run_demo(keep=False))
-    picture = Path(__file__).parent / "demo.svg"
-    picture.write_text(console.out.export_svg(title="make demo"))
+    asyncio.run(run_demo(keep=False, visit=tour))
+    (DOCS / "demo.svg").write_text(console.out.export_svg(title="make demo"))
 
 
 if __name__ == "__main__":

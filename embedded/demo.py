@@ -15,8 +15,9 @@ import console
 from activities.relay import relay_activations
 from embedded.inbox import body_of
 from embedded.secret import portal_secret
-from embedded.stack import Stack, embedded_stack, free_port, until_stopped
+from embedded.stack import Stack, embedded_stack, until_stopped
 from embedded.temporal_server import skip_time
+from embedded.web_ui import free_port
 from policy.requirements import AssisterType
 from portal.directory import ActivationRefused
 from portal.embedded import EmbeddedPortal

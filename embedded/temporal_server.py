@@ -4,34 +4,27 @@ The experimental time skipping is used here only.
 """
 
 import asyncio
-import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig, WorkflowEnvironment
 
+from embedded.web_ui import free_port, web_ui
 from workflows import search_attributes
+from workflows.refusals import DATA_CONVERTER
 
 STARTUP = timedelta(seconds=30)
 TIME_SKIPPING = {
     "frontend.WorkflowTimeSkippingEnabled": "true",
     "history.timerProcessorMaxTimeShift": '"10ms"',
 }
-BUTTONS_OFF = (
-    "TEMPORAL_WORKFLOW_TERMINATE_DISABLED",
-    "TEMPORAL_WORKFLOW_RESET_DISABLED",
-    "TEMPORAL_BATCH_ACTIONS_DISABLED",
-    "TEMPORAL_START_WORKFLOW_DISABLED",
-)
-"""What staff must not be able to do from the Web UI; cancelling is a clean close and stays."""
 
 
 def find_server() -> str | None:
@@ -59,15 +52,15 @@ async def temporal_server(
         arguments += ["--sqlite-pragma", "journal_mode=wal"]
     for name, value in dynamic_config.items():
         arguments += ["--dynamic-config-value", f"{name}={value}"]
-    os.environ.update(dict.fromkeys(BUTTONS_OFF, "true"))
+    behind_port = None if ui_port is None else free_port()
     environment = None
     for attempt in (1, 2):
         try:
             environment = await WorkflowEnvironment.start_local(
-                data_converter=pydantic_data_converter,
+                data_converter=DATA_CONVERTER,
                 port=port,
                 ui=ui_port is not None,
-                ui_port=ui_port,
+                ui_port=behind_port,
                 search_attributes=search_attributes.ALL,
                 dev_server_existing_path=find_server(),
                 dev_server_database_filename=str(database) if database else None,
@@ -82,7 +75,10 @@ async def temporal_server(
                 raise
     assert environment is not None
     try:
-        yield environment
+        with ExitStack() as relay:
+            if ui_port is not None and behind_port is not None:
+                relay.enter_context(web_ui(ui_port, behind_port))
+            yield environment
     finally:
         # A signal that ends this program reaches the server too; then there is nothing to end.
         await asyncio.shield(environment.shutdown())

@@ -155,6 +155,7 @@ class Case(BaseModel):
     opened_at: datetime
     terms: Terms = Terms()
     stage: Stage = Stage.COLLECTING_REQUIREMENTS
+    stage_since: datetime | None = None
     outcome: Outcome | None = None
     opened: bool = False
     evidence: Evidence = Evidence()
@@ -369,7 +370,7 @@ class Case(BaseModel):
         """Voids the registration number and issues a new one, with a new clock."""
         self.parked = None
         self.order = order
-        self.stage = Stage.ENROLLING
+        self._enter(Stage.ENROLLING, now)
         self._drop_activation_mails()
         self._note(now, "Activation reissued by staff")
         return "A new registration number is issued and mailed; the old one no longer works."
@@ -470,14 +471,14 @@ class Case(BaseModel):
 
     def enrolling(self) -> int:
         """Enrollment begins (clause 3); returns the fence of its command to the portal."""
-        self.stage = Stage.ENROLLING
+        self._enter(Stage.ENROLLING, None)
         return self._fenced()
 
     def issued(self, reference_number: str, activation: Activation, now: datetime) -> None:
         """The account is made and its number issued: the activation mail is due (clause 3.1a)."""
         self.reference_number = reference_number
         self.activation = activation
-        self.stage = Stage.AWAITING_ACTIVATION
+        self._enter(Stage.AWAITING_ACTIVATION, now)
         self.resent_at = []
         self._send_activation(MailKind.ACTIVATION)
         self._note(now, f"Enrolled; registration number {activation.registration} issued")
@@ -500,10 +501,10 @@ class Case(BaseModel):
         mailed = not any(each.kind is MailKind.ACTIVATION for each in self.mails_due)
         self._drop_activation_mails()
         if not mailed:
-            self.stage = Stage.ENROLLING
+            self._enter(Stage.ENROLLING, now)
             self._note(now, "The activation mail could not go out in time: issued anew")
             return
-        self.stage = Stage.ACTIVATION_EXPIRED
+        self._enter(Stage.ACTIVATION_EXPIRED, now)
         assert self.activation is not None
         until = self.activation.reissuable_until.isoformat()
         self._send(MailKind.ACTIVATION_EXPIRED, {"reissuable_until": until})
@@ -512,7 +513,7 @@ class Case(BaseModel):
 
     def confirm(self, now: datetime) -> None:
         """The account is active: the ARC confirms it in a mail of its own (clause 3.2)."""
-        self.stage = Stage.ACTIVE
+        self._enter(Stage.ACTIVE, now)
         self.confirmed = True
         self.activation = None
         self._drop_activation_mails()
@@ -540,7 +541,7 @@ class Case(BaseModel):
         reason = self.bar(now) or self.suspended_for or "suspended"
         again = self.reinstatement_under_way
         self.reinstatement_under_way = False
-        self.stage = Stage.SUSPENDED
+        self._enter(Stage.SUSPENDED, now)
         self.activation = None
         self.suspended_for = reason
         if not again:
@@ -559,13 +560,13 @@ class Case(BaseModel):
         self.reinstatement_under_way = False
         self._drop_mails(lambda mail: mail.kind in (MailKind.SUSPENDED, MailKind.SUSPENDED_AGENCY))
         if not self.activated:
-            self.stage = Stage.ENROLLING
+            self._enter(Stage.ENROLLING, now)
             self._note(now, "Requirements met again: enrolling")
             return
         if not self.confirmed:
             self.confirm(now)
             return
-        self.stage = Stage.ACTIVE
+        self._enter(Stage.ACTIVE, now)
         self._send(MailKind.REINSTATED)
         self._send(MailKind.REINSTATED_AGENCY)
         self._note(now, "Access reinstated")
@@ -578,7 +579,7 @@ class Case(BaseModel):
     def closed(self, now: datetime) -> None:
         """The case has ended with its outcome."""
         self.outcome = self.ending
-        self.stage = Stage.CLOSED
+        self._enter(Stage.CLOSED, now)
         self.activation = None
         self.attention = {}
         self.mails_undeliverable = []
@@ -665,7 +666,7 @@ class Case(BaseModel):
         for mail in waiting:
             if mail.kind in (MailKind.ACTIVATION, MailKind.ACTIVATION_REMINDER):
                 if self.refuse_reissue(now) is None:
-                    self.stage = Stage.ENROLLING
+                    self._enter(Stage.ENROLLING, now)
             else:
                 self._send(mail.kind, mail.facts, registration=mail.registration)
 
@@ -674,6 +675,10 @@ class Case(BaseModel):
         self._note(now, f"Ignored {what}: {why}")
 
     # Private parts
+
+    def _enter(self, stage: Stage, now: datetime | None) -> None:
+        if stage is not self.stage:
+            self.stage, self.stage_since = stage, now
 
     def _fenced(self) -> int:
         self.fence += 1

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 import worker
 from workflows.assister_access import AssisterAccess
 from workflows.attention_digest import AttentionDigest
+from workflows.refusals import DATA_CONVERTER
 from workflows.roster_intake import RosterIntake
 
 
@@ -45,7 +45,7 @@ def replayer(runner: SandboxedWorkflowRunner | None = None) -> Replayer:
     """Replays histories under today's code."""
     return Replayer(
         workflows=[AssisterAccess, RosterIntake, AttentionDigest],
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         workflow_runner=runner or worker.sandbox(),
     )
 

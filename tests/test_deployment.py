@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from embedded.web_ui import BUTTONS_OFF
 from workflows import search_attributes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,6 +57,14 @@ def test_every_reference_leads_somewhere(compose: dict[str, Any]) -> None:
             assert not word.endswith(".py") or (ROOT / word).exists(), f"{name}: {word}"
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), f"{name} publishes {port} to the world"
+
+
+def test_the_same_buttons_are_off_as_in_the_one_machine_stack(compose: dict[str, Any]) -> None:
+    off = {
+        f"TEMPORAL_{re.sub(r'(?<!^)(?=[A-Z])', '_', name).upper()}": "true" for name in BUTTONS_OFF
+    }
+    environment = compose["services"]["temporal-ui"]["environment"]
+    assert {name: each for name, each in environment.items() if "_DISABLED" in name} == off
 
 
 def test_the_namespace_job_makes_the_search_attributes_of_the_code() -> None:

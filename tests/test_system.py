@@ -275,7 +275,7 @@ async def test_malformed_input_changes_nothing_and_stays_visible(system: System)
     for junk in (None, {}, {"by": "a@x.org", "reason": "b"}, {"by": "a", "reason": "651-555-0142"}):
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await handle.execute_update("resend_activation", junk)
-        assert "Send one object" in str(refused.value.cause)
+        assert "Paste and change" in str(refused.value.cause)
     assert "sent again" in await system.act(training_id, "resend_activation")
 
 

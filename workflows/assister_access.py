@@ -26,8 +26,9 @@ with workflow.unsafe.imports_passed_through():
         RosterRecorded,
         TrainingCompleted,
     )
-    from workflows import presentation, search_attributes, steps
+    from workflows import dialogs, presentation, search_attributes, steps
     from workflows.contract import ASSISTER_ACCESS, AccessInput, StaffAct, Status
+    from workflows.refusals import refused
     from workflows.steps import AnswerT, ArgumentT, Step
 
 ACTIVITIES_ONLY = "activities-only"
@@ -113,7 +114,7 @@ class AssisterAccess:
 
     # Updates, from staff: a mistake is answered, never swallowed
 
-    @workflow.update(description=presentation.RESEND)
+    @workflow.update(description=dialogs.RESEND)
     def resend_activation(self, act: Any = None) -> str:
         """Repeats the activation mail while its registration number is valid."""
         return self._acted(act, self.case.resend)
@@ -122,7 +123,7 @@ class AssisterAccess:
     def _check_resend(self, act: Any = None) -> None:
         self._check(act, self.case.refuse_resend)
 
-    @workflow.update(description=presentation.REISSUE)
+    @workflow.update(description=dialogs.REISSUE)
     def reissue_activation(self, act: Any = None) -> str:
         """Voids the registration number and issues a new one."""
         return self._acted(act, self.case.reissue)
@@ -131,7 +132,7 @@ class AssisterAccess:
     def _check_reissue(self, act: Any = None) -> None:
         self._check(act, self.case.refuse_reissue)
 
-    @workflow.update(description=presentation.CORRECTED)
+    @workflow.update(description=dialogs.CORRECTED)
     def email_corrected(self, act: Any = None) -> str:
         """The assister's address in the records was corrected: parked mails go on."""
         return self._acted(act, self.case.correct_email)
@@ -140,7 +141,7 @@ class AssisterAccess:
     def _check_correction(self, act: Any = None) -> None:
         self._check(act, self.case.refuse_correction)
 
-    @workflow.update(description=presentation.SUSPEND)
+    @workflow.update(description=dialogs.SUSPEND)
     def suspend_access(self, act: Any = None) -> str:
         """Staff end access until they give it back."""
         return self._acted(act, self.case.suspend)
@@ -149,7 +150,7 @@ class AssisterAccess:
     def _check_suspend(self, act: Any = None) -> None:
         self._check(act, self.case.refuse_suspend)
 
-    @workflow.update(description=presentation.REINSTATE)
+    @workflow.update(description=dialogs.REINSTATE)
     def reinstate_access(self, act: Any = None) -> str:
         """Staff lift their suspension; all four requirements are checked again."""
         return self._acted(act, self.case.reinstate)
@@ -158,7 +159,7 @@ class AssisterAccess:
     def _check_reinstate(self, act: Any = None) -> None:
         self._check(act, self.case.refuse_reinstate)
 
-    @workflow.update(description=presentation.CLOSE)
+    @workflow.update(description=dialogs.CLOSE)
     def close_case(self, act: Any = None) -> str:
         """Staff end the case."""
         return self._acted(act, partial(self.case.close, Outcome.CLOSED_BY_STAFF))
@@ -169,34 +170,34 @@ class AssisterAccess:
 
     # Signals, from systems: whatever cannot be used is kept visible and changes nothing
 
-    @workflow.signal(description=presentation.ROSTER_RECORDED)
+    @workflow.signal(description=dialogs.ROSTER_RECORDED)
     def roster_recorded(self, event: Any = None) -> None:
         """An accepted roster row (clauses 1, 1.1)."""
         self._record("roster_recorded", RosterRecorded, event, self.case.record_roster)
 
-    @workflow.signal(description=presentation.CERTIFICATION_RECORDED)
+    @workflow.signal(description=dialogs.CERTIFICATION_RECORDED)
     def certification_recorded(self, event: Any = None) -> None:
         """The certification's state (clause before.2)."""
         self._record(
             "certification_recorded", CertificationRecorded, event, self.case.record_certification
         )
 
-    @workflow.signal(description=presentation.TRAINING_COMPLETED)
+    @workflow.signal(description=dialogs.TRAINING_COMPLETED)
     def training_completed(self, event: Any = None) -> None:
         """A completed course (clause before.3)."""
         self._record("training_completed", TrainingCompleted, event, self.case.record_training)
 
-    @workflow.signal(description=presentation.ASSESSMENT_SCORED)
+    @workflow.signal(description=dialogs.ASSESSMENT_SCORED)
     def assessment_scored(self, event: Any = None) -> None:
         """An attempt at the assessment (clauses before.4, 2.2)."""
         self._record("assessment_scored", AssessmentScored, event, self.case.record_assessment)
 
-    @workflow.signal(description=presentation.RESULT_VOIDED)
+    @workflow.signal(description=dialogs.RESULT_VOIDED)
     def result_voided(self, event: Any = None) -> None:
         """A result taken back."""
         self._record("result_voided", ResultVoided, event, self.case.record_void)
 
-    @workflow.signal(description=presentation.ACCOUNT_ACTIVATED)
+    @workflow.signal(description=dialogs.ACCOUNT_ACTIVATED)
     def account_activated(self, event: Any = None) -> None:
         """The portal says that the account is set up (clause 3.2)."""
         self._record("account_activated", AccountActivated, event, self.case.record_activation)
@@ -207,12 +208,12 @@ class AssisterAccess:
         del args
         self._ignore(f"signal {name[:60]}", "no such signal; see the contract")
 
-    @workflow.query(description=presentation.STATUS)
+    @workflow.query(description=dialogs.STATUS)
     def status(self) -> Status:
         """What is met, what is missing, who must act, deadlines and mails."""
         return presentation.status(self.case, workflow.now())
 
-    @workflow.query(description=presentation.SNAPSHOT)
+    @workflow.query(description=dialogs.SNAPSHOT)
     def snapshot(self) -> Case:
         """The whole case, for forecasts."""
         return self.case
@@ -335,7 +336,7 @@ class AssisterAccess:
             sent = await self._perform(
                 steps.SEND_MAIL,
                 request,
-                f"Mail: {mail.kind}",
+                presentation.mail(mail.kind),
                 unless=lambda: mail not in self.case.mails_due,
             )
         except Overtaken:
@@ -360,7 +361,7 @@ class AssisterAccess:
             await workflow.wait_condition(
                 news,
                 timeout=None if deadline is None else deadline - workflow.now(),
-                timeout_summary=presentation.timer(self.case, deadline),
+                timeout_summary=presentation.timer(self.case, workflow.now()),
             )
 
     # Private parts
@@ -462,7 +463,9 @@ class AssisterAccess:
 
         if late is not None:
             try:
-                await workflow.wait_condition(over, timeout=LATE)
+                await workflow.wait_condition(
+                    over, timeout=LATE, timeout_summary="People are told if this takes an hour"
+                )
             except TimeoutError:
                 self.case.late(late, workflow.now())
                 self._publish()
@@ -478,10 +481,10 @@ class AssisterAccess:
         try:
             StaffAct.model_validate(act)
         except ValidationError as error:
-            raise _refused(f"{presentation.mistake(error)} {presentation.STAFF_EXAMPLE}") from None
+            raise refused(f"{dialogs.mistake(error)} {dialogs.STAFF_EXAMPLE}") from None
         refusal = refuse(workflow.now())
         if refusal is not None and not self._repeated():
-            raise _refused(refusal)
+            raise refused(refusal)
 
     def _acted(self, act: Any, do: Callable[[Order, datetime], str]) -> str:
         if self._repeated():
@@ -507,7 +510,7 @@ class AssisterAccess:
         try:
             fact = fact_type.model_validate(event)
         except ValidationError as error:
-            self._ignore(signal, presentation.mistake(error))
+            self._ignore(signal, dialogs.mistake(error))
             return
         now = workflow.now()
         if fact.occurred_at > now + CLOCK_TOLERANCE:
@@ -584,10 +587,6 @@ class AssisterAccess:
 def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     for each in tasks:
         each.cancel()
-
-
-def _refused(message: str) -> ApplicationError:
-    return ApplicationError(message, type="Refused", non_retryable=True)
 
 
 def _raise_if_final(error: FailureError) -> None:

@@ -34,6 +34,6 @@ class AttentionDigest:
                 result_type=steps.SEND_MAIL.answer,
                 retry_policy=steps.UNTIL_DONE,
                 start_to_close_timeout=steps.SEND_MAIL.timeout,
-                summary="Mail: attention_digest",
+                summary="Mail to the ARC: attention digest",
             )
         return len(waiting.needs)

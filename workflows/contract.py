@@ -114,8 +114,11 @@ class MailStatus(BaseModel):
 class Status(BaseModel):
     """The answer of the ``status`` query."""
 
+    summary: str = ""
+    """Where the case stands, who must act and what comes next, in a sentence each."""
     training_id: str
     stage: str
+    since: datetime | None = None
     outcome: str | None
     agency_id: str | None
     assister_type: str | None
@@ -125,6 +128,8 @@ class Status(BaseModel):
     who_must_act: list[str]
     attention: list[AttentionStatus]
     next_deadline: datetime | None
+    next_step: str = ""
+    """What happens then, though nobody does anything."""
     activation_expires: datetime | None
     certified_until: datetime | None
     reference_number: str | None

@@ -1,38 +1,20 @@
-"""How a case is shown to people: the status query, the details page, the words in the dialogs."""
+"""How a case and a roster are shown to people: the status query, the details page, the timeline."""
 
-from datetime import datetime
-
-from pydantic import ValidationError
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 
 from policy.calendar import CENTRAL
 from policy.case import Case, Stage, waiting_on, who_must_act
-from policy.requirements import RESPONSIBLE, Requirement
-from workflows.contract import AttentionStatus, MailStatus, RequirementStatus, Status
-
-STAFF_EXAMPLE = 'Send one object: {"by": "arc-7", "reason": "Caller lost the mail"}'
-_FACT = '"event_id": "lms-4711", "occurred_at": "2026-11-02T15:04:00Z"'
-
-RESEND = f"Repeats the activation mail with the same registration number. {STAFF_EXAMPLE}"
-REISSUE = f"Voids the registration number and mails a new one. {STAFF_EXAMPLE}"
-CORRECTED = f"The e-mail address in the records was corrected; parked mails go on. {STAFF_EXAMPLE}"
-SUSPEND = f"Ends access at once, until reinstate_access. {STAFF_EXAMPLE}"
-REINSTATE = f"Ends a suspension by staff; all requirements are checked again. {STAFF_EXAMPLE}"
-CLOSE = f"Ends the case and the access. {STAFF_EXAMPLE}"
-STATUS = "Stage, what is met and missing, who must act, deadlines, mails. Takes no input."
-
-SNAPSHOT = "The whole case, for programs that forecast. Takes no input; people read status."
-
-ROSTER_RECORDED = (
-    f"From the roster intake. {{{_FACT}, "
-    '"agency_id": "AG-100", "assister_type": "navigator", "approved": true, "employed": true}'
+from policy.mails import MailKind, Recipient
+from policy.requirements import RESPONSIBLE, AssessmentScored, Fact, Requirement
+from workflows import dialogs
+from workflows.contract import (
+    AttentionStatus,
+    IntakeProgress,
+    MailStatus,
+    RequirementStatus,
+    Status,
 )
-CERTIFICATION_RECORDED = (
-    f'From certification records. {{{_FACT}, "certified": true, "valid_through": "2027-10-15"}}'
-)
-TRAINING_COMPLETED = f"From the learning center. {{{_FACT}}}"
-ASSESSMENT_SCORED = f'From the learning center. {{{_FACT}, "score": "82.5"}}'
-RESULT_VOIDED = f'From the learning center. {{{_FACT}, "voids": "lms-4710"}}'
-ACCOUNT_ACTIVATED = f'From the portal. {{{_FACT}, "registration": 1}}'
 
 UPDATES = {
     "resend_activation": Case.refuse_resend,
@@ -45,11 +27,13 @@ UPDATES = {
 
 
 def status(case: Case, now: datetime) -> Status:
-    """The case as a program reads it."""
+    """The case as a program reads it; the summary is the case at a glance."""
     approval = case.evidence.approval
     return Status(
+        summary=_summary(case, now),
         training_id=case.training_id,
         stage=case.stage,
+        since=case.opened_at if case.stage is Stage.COLLECTING_REQUIREMENTS else case.stage_since,
         outcome=case.outcome,
         agency_id=approval.agency_id if approval else None,
         assister_type=approval.assister_type if approval else None,
@@ -62,6 +46,7 @@ def status(case: Case, now: datetime) -> Status:
             for mark in case.attention.values()
         ],
         next_deadline=case.next_deadline(now),
+        next_step=_next_step(case, now),
         activation_expires=case.activation.expires_at if case.activation else None,
         certified_until=case.evidence.certified_until,
         reference_number=case.reference_number,
@@ -80,42 +65,105 @@ def status(case: Case, now: datetime) -> Status:
 def details(case: Case, now: datetime) -> str:
     """The case as staff read it in the Temporal UI, in Markdown."""
     shown = status(case, now)
-    lines = [f"## {_words(shown.stage)}"]
-    lines += [f"> **Needs attention:** {e.problem}. {e.remedy}." for e in shown.attention]
-    if case.stage is not Stage.CLOSED:
-        lines += ["", "**Who must act:** " + ("; ".join(shown.who_must_act) or "nobody")]
-    if shown.next_deadline is not None:
-        lines += ["", f"**Next deadline:** {_central(shown.next_deadline)}"]
-    lines += ["", "| requirement | met | source |", "| --- | --- | --- |"]
-    lines += [
-        f"| {name} | {_central(each.at) if each.at else 'no'} | {_source(case, name)} |"
+    blocks = [f"## {_words(shown.stage)}"]
+    blocks += [
+        f"> **Needs attention** since {_central(mark.since)}: {mark.problem}."
+        f" **To do:** {mark.remedy}."
+        for mark in shown.attention
+    ]
+    facts = [
+        ("Since", _central(shown.since) if shown.since else ""),
+        ("Why", case.suspended_for if case.stage is Stage.SUSPENDED else shown.outcome),
+        ("Waits for", ", ".join(shown.waiting_on)),
+        ("Who must act", "; ".join(shown.who_must_act) or _nobody(case)),
+        ("Next", shown.next_step),
+        ("Staff can use now", ", ".join(f"`{each}`" for each in shown.allowed)),
+        ("They ask for", f"`{dialogs.STAFF_ACT}`" if shown.allowed else ""),
+        ("Agency", shown.agency_id),
+        ("Reference number", shown.reference_number),
+    ]
+    blocks.append("\n".join(f"- **{name}:** {value}" for name, value in facts if value))
+    requirements = [
+        f"- {_words(name)}: {_met(each.at)}, {_source(case, name)}"
         for name, each in shown.requirements.items()
     ]
-    lines += ["", "**Mails**", ""]
-    lines += [
-        f"- {_words(each.kind)}: {_central(each.sent_at) if each.sent_at else 'waiting'}"
+    blocks += ["**Requirements**", "\n".join(requirements)]
+    lately = [f"- {each}" for each in reversed(shown.happenings)]
+    blocks += ["**Lately**", "\n".join(lately) or "- nothing yet"]
+    mails = [
+        f"- To {_mail(MailKind(each.kind))},"
+        f" {_central(each.sent_at) if each.sent_at else 'not sent yet'}"
         f"{f' (perhaps {each.copies} copies)' if each.copies > 1 else ''}"
         for each in shown.mails
-    ] or ["- none"]
-    lines += ["", "**Lately**", ""]
-    lines += [f"- {each}" for each in shown.happenings] or ["- nothing yet"]
-    lines += ["", f"**Staff can use now:** {', '.join(shown.allowed) or 'nothing'}"]
-    return "\n".join(lines)
+    ]
+    blocks += ["**Mails**", "\n".join(mails) or "- none"]
+    return "\n\n".join(blocks)
 
 
-def timer(case: Case, deadline: datetime | None) -> str:
+def timer(case: Case, now: datetime) -> str:
     """What the workflow waits for, for the timeline."""
-    waiting = ", ".join(waiting_on(case, case.opened_at)) or "news"
-    return f"Waiting on {waiting}" + (f" until {_central(deadline)}" if deadline else "")
+    waiting = ", ".join(waiting_on(case, now)) or "news"
+    return f"Waits for {waiting}. {_next_step(case, now)}"
 
 
-def mistake(error: ValidationError) -> str:
-    """What is wrong with an input, without repeating what was in it."""
-    problems = []
-    for each in error.errors(include_url=False, include_context=False, include_input=False):
-        where = ".".join(str(part) for part in each["loc"])
-        problems.append(f"{where}: {each['msg']}" if where else "an object is needed")
-    return "; ".join(problems[:4]) + "."
+def mail(kind: MailKind) -> str:
+    """A mail on its way, for the timeline."""
+    return f"Mail to {_mail(kind)}"
+
+
+def intake(progress: IntakeProgress) -> str:
+    """A roster's way as staff read it in the Temporal UI, in Markdown."""
+    stages = {"held": "on hold", "wants_contact": "done, its contact not told"}
+    blocks = [f"## Roster {stages.get(progress.stage, progress.stage)}"]
+    if progress.stage == "wants_contact":
+        blocks.append(
+            "> **Needs attention:** the contact's address was refused. **To do:** correct it:"
+            " `starter.py agencies correct-contact`; the mail then goes out again."
+        )
+    if progress.stage == "held":
+        blocks.append(
+            f"> **Needs attention:** it would end the access of {progress.suspensions} of the"
+            f" agency's {progress.with_access} assisters who have it. **To do:** ask the agency"
+            " whether it means that; then `release` or `discard`."
+        )
+    blocks += [
+        f"{progress.rows} rows: {progress.accepted} accepted, {progress.rejected} rejected;"
+        f" {progress.opened} cases told.",
+        f"Every row's verdict: `starter.py rosters show {progress.submission_id}`",
+    ]
+    return "\n\n".join(blocks)
+
+
+def _summary(case: Case, now: datetime) -> str:
+    acting = "; ".join(who_must_act(case, now)) or _nobody(case)
+    return f"{_words(case.stage)}. Must act: {acting}. {_next_step(case, now)}".rstrip()
+
+
+def _nobody(case: Case) -> str:
+    return "nobody: the system is at it" if case.stage is Stage.ENROLLING else "nobody"
+
+
+def _next_step(case: Case, now: datetime) -> str:
+    """What happens next though nobody does anything, and when."""
+    if case.stage is Stage.CLOSED:
+        return ""
+    deadline = case.next_deadline(now)
+    if deadline is None:
+        return "Nothing happens by itself."
+    activation = case.activation
+    if deadline == case.evidence.certified_until:
+        what = "the certification ends"
+    elif case.stage is Stage.COLLECTING_REQUIREMENTS:
+        what = "whoever must act is reminded"
+    elif case.stage is Stage.ACTIVE:
+        what = "assister and agency are warned that the certification ends"
+    elif case.stage is Stage.ACTIVATION_EXPIRED:
+        what = "the case closes unless the activation is reissued"
+    elif activation is not None and deadline == activation.expires_at:
+        what = "the registration number expires"
+    else:
+        what = "the assister is reminded to activate"
+    return f"{_central(deadline)}: {what}."
 
 
 def _requirement(case: Case, requirement: Requirement, now: datetime) -> RequirementStatus:
@@ -124,19 +172,60 @@ def _requirement(case: Case, requirement: Requirement, now: datetime) -> Require
 
 
 def _source(case: Case, requirement: str) -> str:
+    """Where the evidence comes from that counts, or that is not enough."""
     evidence = case.evidence
     match requirement:
-        case Requirement.APPROVAL:
-            return evidence.approval.event_id if evidence.approval else ""
-        case Requirement.CERTIFICATION:
-            return evidence.certification.event_id if evidence.certification else ""
+        case Requirement.APPROVAL if evidence.approval is not None:
+            row = evidence.approval
+            said = "" if row.grants else ", access “No”" if row.employed else ", not employed"
+            return f"{row.agency_id}'s roster{said} ({row.event_id})"
+        case Requirement.CERTIFICATION if evidence.certification is not None:
+            record = evidence.certification
+            ends = f", through {_day(record.valid_through)}" if record.valid_through else ""
+            said = ends if record.certified else ", not certified"
+            return f"certification records{said} ({record.event_id})"
         case Requirement.TRAINING:
-            return evidence.trainings[-1].event_id if evidence.trainings else ""
-    return evidence.assessments[-1].event_id if evidence.assessments else ""
+            valid = [each for each in evidence.trainings if each.event_id not in evidence.voided]
+            if valid:
+                return f"learning center ({min(valid, key=_when).event_id})"
+        case Requirement.ASSESSMENT:
+            scored = [each for each in evidence.assessments if each.event_id not in evidence.voided]
+            passed = [each for each in scored if each.score >= case.terms.mastery[each.course]]
+            if scored:
+                shown = min(passed, key=_when) if passed else max(scored, key=_score)
+                below = "" if passed else f", below {case.terms.mastery[shown.course]:f} %"
+                return f"learning center, {shown.score:f} %{below} ({shown.event_id})"
+    return f"nothing yet; {RESPONSIBLE[Requirement(requirement)]} must act"
 
 
 def _central(moment: datetime) -> str:
-    return f"{moment.astimezone(CENTRAL):%a %b %d, %Y %H:%M} Central"
+    """A moment for people; a midnight is the end of the day before, which nobody misreads."""
+    local = moment.astimezone(CENTRAL)
+    if local.time() == time():
+        return f"End of {_day(local - timedelta(days=1))} Central"
+    return f"{_day(local)}, {local:%-I:%M %p} Central"
+
+
+def _day(day: date) -> str:
+    return f"{day:%a %b %-d, %Y}"
+
+
+def _met(at: datetime | None) -> str:
+    return f"met {_day(at.astimezone(CENTRAL))}" if at else "**missing**"
+
+
+def _score(scored: AssessmentScored) -> Decimal:
+    return scored.score
+
+
+def _when(fact: Fact) -> datetime:
+    return fact.occurred_at
+
+
+def _mail(kind: MailKind) -> str:
+    recipient = "ARC" if kind.recipient is Recipient.ARC else kind.recipient
+    what = kind.removesuffix("_agency").removesuffix("_arc").replace("_", " ")
+    return f"the {recipient}: {what}"
 
 
 def _words(name: str) -> str:

@@ -6,15 +6,16 @@ from itertools import count
 from typing import Any, Literal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from policy.case import Order
     from policy.mails import MailKind
-    from workflows import presentation, search_attributes, steps
+    from workflows import dialogs, presentation, search_attributes, steps
     from workflows.contract import ROSTER_INTAKE, IntakeInput, IntakeProgress, StaffAct
+    from workflows.refusals import refused
 
 TELL_THE_END = "tell-the-end"
 """The contact hears of a roster's end, a discarded one's too, though it take a better address."""
@@ -96,7 +97,7 @@ class RosterIntake:
 
     # Updates, from staff
 
-    @workflow.update(description=f"Goes on with a held roster. {presentation.STAFF_EXAMPLE}")
+    @workflow.update(description=dialogs.RELEASE)
     def release(self, act: Any = None) -> str:
         """Staff let a held roster go on."""
         self._decide("release", act)
@@ -106,7 +107,7 @@ class RosterIntake:
     def _check_release(self, act: Any = None) -> None:
         self._check(act, self._on_hold(), "The roster is not on hold")
 
-    @workflow.update(description=f"Drops a held roster. {presentation.STAFF_EXAMPLE}")
+    @workflow.update(description=dialogs.DISCARD)
     def discard(self, act: Any = None) -> str:
         """Staff drop a held roster."""
         self._decide("discard", act)
@@ -116,10 +117,7 @@ class RosterIntake:
     def _check_discard(self, act: Any = None) -> None:
         self._check(act, self._on_hold(), "The roster is not on hold")
 
-    @workflow.update(
-        description="The contact's address was corrected; the mail that was refused goes out"
-        f" again. {presentation.STAFF_EXAMPLE}"
-    )
+    @workflow.update(description=dialogs.CONTACT_CORRECTED)
     def contact_corrected(self, act: Any = None) -> str:
         """The contact's address in the records was corrected."""
         del act
@@ -130,7 +128,7 @@ class RosterIntake:
     def _check_contact_corrected(self, act: Any = None) -> None:
         self._check(act, self._wants_contact, "No mail waits for a better address")
 
-    @workflow.query(description="How far the roster is. Takes no input.")
+    @workflow.query(description=dialogs.PROGRESS)
     def progress(self) -> IntakeProgress:
         """How far the roster is."""
         return self._progress
@@ -148,10 +146,9 @@ class RosterIntake:
         try:
             StaffAct.model_validate(act)
         except ValidationError as error:
-            mistake = presentation.mistake(error)
-            raise ApplicationError(f"{mistake} {presentation.STAFF_EXAMPLE}") from None
+            raise refused(f"{dialogs.mistake(error)} {dialogs.STAFF_EXAMPLE}") from None
         if not allowed:
-            raise ApplicationError(f"{refusal}; its stage is {self._progress.stage}.")
+            raise refused(f"{refusal}; its stage is {self._progress.stage}.")
 
     async def _rows(
         self, step: steps.Step[steps.SubmissionRequest, steps.AnswerT], summary: str
@@ -184,7 +181,7 @@ class RosterIntake:
                 result_type=steps.SEND_MAIL.answer,
                 retry_policy=steps.UNTIL_DONE,
                 start_to_close_timeout=steps.SEND_MAIL.timeout,
-                summary=f"Mail: {kind}",
+                summary=presentation.mail(kind),
             )
         except ActivityError:
             if not workflow.patched(TELL_THE_END):
@@ -199,7 +196,4 @@ class RosterIntake:
 
     def _show(self, stage: str, counts: dict[str, int] | None = None) -> None:
         self._progress = self._progress.model_copy(update={"stage": stage, **(counts or {})})
-        shown = "\n".join(
-            f"| {name} | {value} |" for name, value in self._progress.model_dump().items()
-        )
-        workflow.set_current_details(f"| | |\n| --- | --- |\n{shown}")
+        workflow.set_current_details(presentation.intake(self._progress))

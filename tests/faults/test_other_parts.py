@@ -15,8 +15,8 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from embedded.stack import free_port
 from embedded.temporal_server import find_server
+from embedded.web_ui import free_port
 from records.schema import migrate
 from tests.faults.conftest import full
 from tests.faults.disturbed import disturbed, first_mail, judged, nothing

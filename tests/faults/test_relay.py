@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from temporalio.testing import WorkflowEnvironment
 
 from embedded.inbox import Inbox, mail_inbox
-from embedded.stack import free_port
+from embedded.web_ui import free_port
 from mail.transport import Security
 from tests.faults.conftest import full
 from tests.faults.disturbed import disturbed, judged

@@ -1,0 +1,97 @@
+"""The Temporal Web UI with the buttons off that staff must not have.
+
+The one-machine server takes the UI's settings from nowhere: a relay in front of the UI passes
+everything on and adds them to what the UI is told.
+"""
+
+import json
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+BUTTONS_OFF = (
+    "WorkflowTerminateDisabled",
+    "WorkflowResetDisabled",
+    "BatchActionsDisabled",
+    "StartWorkflowDisabled",
+    "ActivityCommandsDisabled",
+)
+"""Settings of the UI, by its own names. Cancelling is a clean close and stays."""
+
+SETTINGS = "/api/v1/settings"
+LONGEST_ANSWER = 120.0
+"""Seconds. The UI polls for news, and the server answers late where there is none."""
+NOT_PASSED_ON = {"content-length", "transfer-encoding", "connection", "keep-alive"}
+
+
+class _Relay(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, port: int, ui_port: int) -> None:
+        super().__init__(("127.0.0.1", port), _Exchange)
+        self.ui_port = ui_port
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says what went wrong; a browser that leaves in the middle of an answer is no news."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Exchange(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Relay
+
+    def _pass_on(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        # Compressed settings could not be answered for.
+        headers = {name: each for name, each in self.headers.items() if name != "Accept-Encoding"}
+        ui = HTTPConnection("127.0.0.1", self.server.ui_port, timeout=LONGEST_ANSWER)
+        try:
+            ui.request(self.command, self.path, sent, headers)
+            answer = ui.getresponse()
+            body = answer.read()
+        except (OSError, HTTPException):
+            self.send_error(502, "The Temporal Web UI does not answer")
+            return
+        finally:
+            ui.close()
+        if self.path.split("?")[0] == SETTINGS:
+            body = json.dumps(json.loads(body) | dict.fromkeys(BUTTONS_OFF, True)).encode()
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in NOT_PASSED_ON:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: what staff do is in the audit trail."""
+
+
+@contextmanager
+def web_ui(port: int, ui_port: int) -> Iterator[None]:
+    """Serves at ``port`` the UI that listens at ``ui_port``, for as long as the context is open."""
+    with _Relay(port, ui_port) as relay:
+        threading.Thread(target=relay.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield
+        finally:
+            relay.shutdown()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,31 @@
+"""Refusals: an answer for people, so that it reaches them as a sentence, without a stack trace."""
+
+from dataclasses import replace
+
+from temporalio.api.failure.v1 import Failure
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DefaultFailureConverter, PayloadConverter
+from temporalio.exceptions import ApplicationError
+
+REFUSED = "Refused"
+
+
+def refused(message: str) -> ApplicationError:
+    """What an update's validator raises to say no."""
+    return ApplicationError(message, type=REFUSED, non_retryable=True)
+
+
+class PlainRefusals(DefaultFailureConverter):
+    """The Temporal UI shows a stack trace below a message wherever there is one."""
+
+    def to_failure(
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+    ) -> None:
+        """Converts an exception."""
+        super().to_failure(exception, payload_converter, failure)
+        if failure.application_failure_info.type == REFUSED:
+            failure.stack_trace = ""
+
+
+DATA_CONVERTER = replace(pydantic_data_converter, failure_converter_class=PlainRefusals)
+"""How every client and worker reads and writes what it sends."""
