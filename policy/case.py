@@ -469,9 +469,9 @@ class Case(BaseModel):
             self._send(MailKind.REQUIREMENT_REMINDER_AGENCY, {"missing": ",".join(agencys)})
         self._note(now, "Reminded of what is missing")
 
-    def enrolling(self) -> int:
+    def enrolling(self, now: datetime) -> int:
         """Enrollment begins (clause 3); returns the fence of its command to the portal."""
-        self._enter(Stage.ENROLLING, None)
+        self._enter(Stage.ENROLLING, now)
         return self._fenced()
 
     def issued(self, reference_number: str, activation: Activation, now: datetime) -> None:
@@ -676,7 +676,7 @@ class Case(BaseModel):
 
     # Private parts
 
-    def _enter(self, stage: Stage, now: datetime | None) -> None:
+    def _enter(self, stage: Stage, now: datetime) -> None:
         if stage is not self.stage:
             self.stage, self.stage_since = stage, now
 

@@ -72,7 +72,7 @@ def _do(case: Case, due: Due, earlier: Evidence, now: datetime, holidays: Contai
         case Due.REQUIREMENT_REMINDER:
             case.remind_of_requirements(now)
         case Due.ENROLLMENT:
-            case.enrolling()
+            case.enrolling(now)
             times = calendar.activation_times(now, case.terms, holidays)
             activation = Activation(registration=0, issued_at=now, **times._asdict())
             case.issued(case.reference_number or "", activation, now)

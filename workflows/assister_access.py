@@ -248,7 +248,7 @@ class AssisterAccess:
         now = workflow.now()
         request = steps.EnrollmentRequest(
             training_id=self.case.training_id,
-            fence=self.case.enrolling(),
+            fence=self.case.enrolling(now),
             now=now,
             terms=self.case.terms,
             grounds=self._grounds(),

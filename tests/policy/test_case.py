@@ -89,7 +89,7 @@ def enrolled_case(now: datetime = NOW, registration: int = 1) -> Case:
 
 def enroll(case: Case, now: datetime, registration: int = 1) -> None:
     assert case.due(now) is Due.ENROLLMENT
-    case.enrolling()
+    case.enrolling(now)
     activation = Activation(
         registration=registration,
         issued_at=now,
@@ -461,7 +461,7 @@ def test_other_refused_mails_are_sent_again_once_there_is_an_address() -> None:
 
 def test_a_portal_that_refuses_parks_the_step_until_staff_act() -> None:
     case = ready_case()
-    case.enrolling()
+    case.enrolling(NOW)
     case.failed(Due.ENROLLMENT, "locked by hand", NOW)
     assert case.due(NOW) is Due.NOTHING
     assert "reissue_activation" in who_must_act(case, NOW)[0]
@@ -688,7 +688,7 @@ class AnySequence(RuleBasedStateMachine):
         if self.case.due(self.now) is code:
             match code:
                 case Due.ENROLLMENT:
-                    self.case.enrolling()
+                    self.case.enrolling(self.now)
                 case Due.SUSPENSION:
                     self.case.suspending()
                 case Due.REINSTATEMENT if self.case.activated:
@@ -726,7 +726,7 @@ class AnySequence(RuleBasedStateMachine):
                 case.remind_of_requirements(now)
             case Due.ENROLLMENT:
                 assert case.missing(now) == [], "an account without all four requirements"
-                case.enrolling()
+                case.enrolling(now)
                 self.registrations += 1
                 self.valid = {self.registrations}
                 self.account = "active" if self.account == "active" else "pending"
