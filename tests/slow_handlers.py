@@ -28,9 +28,13 @@ class SlowHandlers(AssisterAccess):
     @workflow.update
     async def suspend_access(self, act: Any = None) -> str:
         await workflow.sleep(MOMENT)
-        return super().suspend_access(act)
+        answer = super().suspend_access(act)
+        assert isinstance(answer, str)
+        return answer
 
     @workflow.update
     async def reinstate_access(self, act: Any = None) -> str:
         await workflow.sleep(MOMENT)
-        return super().reinstate_access(act)
+        answer = super().reinstate_access(act)
+        assert isinstance(answer, str)
+        return answer

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import time
@@ -84,6 +85,27 @@ async def test_temporal_is_killed_and_comes_back(
         async with AsyncExitStack() as later:
             trial = await disturbed(await connected(port), sqlite_url, tmp_path, strike)
     judged(matrix, "Temporal's server killed, back after 5 s", "SQLite", trial, undisturbed)
+
+
+async def test_a_worker_waits_for_what_is_not_there_yet(
+    sqlite_template: Path, tmp_path: Path, matrix: Matrix, undisturbed: Counter[str]
+) -> None:
+    port, folder = free_port(), tmp_path / "later"
+
+    async def strike(system: System) -> None:
+        await asyncio.sleep(OUTAGE)
+        folder.mkdir()
+        shutil.copy(sqlite_template, folder / "records.db")
+        await later.enter_async_context(mortal_server(tmp_path, port))
+
+    url = f"sqlite:///{folder / 'records.db'}"
+    async with AsyncExitStack() as later:
+        client = await Client.connect(
+            f"127.0.0.1:{port}", data_converter=pydantic_data_converter, lazy=True
+        )
+        trial = await disturbed(client, url, tmp_path, strike)
+    fault = "Temporal and the records come 5 s after the worker"
+    judged(matrix, fault, "SQLite", trial, undisturbed)
 
 
 # The records
