@@ -37,7 +37,8 @@ async def test_a_stream_of_signals_and_updates_survives_many_runs(
     await survive_many_runs(await make_system(sqlite_url, client=short_histories.client))
 
 
-@pytest.mark.parametrize("wait", [True, pytest.param(False, marks=full)])
+@full
+@pytest.mark.parametrize("wait", [True, False])
 async def test_handlers_that_take_a_moment_need_the_wait_for_them(
     short_histories: WorkflowEnvironment,
     make_system: Callable[..., Awaitable[System]],

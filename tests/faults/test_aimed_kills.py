@@ -12,7 +12,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from tests.faults.conftest import FULL, NewRecords
+from tests.faults.conftest import FULL, NewRecords, full
 from tests.faults.matrix import Matrix
 from tests.faults.mischief import put
 from tests.faults.trials import (
@@ -155,7 +155,7 @@ def group(point: str) -> str:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", JOURNEYS)
+@pytest.mark.parametrize("name", ["access", pytest.param("roster", marks=full)])
 async def test_killed_at_every_point(
     temporal: WorkflowEnvironment,
     new_records: NewRecords,
@@ -198,6 +198,7 @@ async def test_killed_at_every_point(
     assert failures == []
 
 
+@full
 async def test_a_claim_by_a_clock_that_is_ahead_holds_no_mail_up(
     temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path, matrix: Matrix
 ) -> None:
@@ -227,6 +228,7 @@ PLANTED = {
 """Bugs, and the points of which one at least must show them."""
 
 
+@full
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("bug", PLANTED)
 async def test_a_planted_bug_is_found(

@@ -87,6 +87,7 @@ async def test_temporal_is_killed_and_comes_back(
     judged(matrix, "Temporal's server killed, back after 5 s", "SQLite", trial, undisturbed)
 
 
+@full
 async def test_a_worker_waits_for_what_is_not_there_yet(
     sqlite_template: Path, tmp_path: Path, matrix: Matrix, undisturbed: Counter[str]
 ) -> None:
@@ -185,9 +186,11 @@ async def test_the_disk_is_full(
     ("mischief", "fault"),
     [
         pytest.param("portal_slow", "the portal answers after the step's time", marks=full),
-        ("portal_failing", "the portal fails at each command's first attempt"),
+        pytest.param(
+            "portal_failing", "the portal fails at each command's first attempt", marks=full
+        ),
         ("portal_without_answer", "the portal obeys and its answer is lost"),
-        ("portal_twice", "the portal gets each command twice at once"),
+        pytest.param("portal_twice", "the portal gets each command twice at once", marks=full),
     ],
 )
 async def test_the_portal_fails(
