@@ -2,11 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
+import worker
 from records import audit
 from records.tables import PortalAccount
+from tests.faults.conftest import full
+from tests.slow_handlers import SlowHandlers
 from tests.system import (
     LONG_AGO,
     System,
@@ -26,7 +34,29 @@ async def test_a_stream_of_signals_and_updates_survives_many_runs(
     make_system: Callable[..., Awaitable[System]],
     sqlite_url: str,
 ) -> None:
+    await survive_many_runs(await make_system(sqlite_url, client=short_histories.client))
+
+
+@full
+@pytest.mark.parametrize("wait", [True, False])
+async def test_handlers_that_take_a_moment_need_the_wait_for_them(
+    short_histories: WorkflowEnvironment,
+    make_system: Callable[..., Awaitable[System]],
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    wait: bool,
+) -> None:
+    monkeypatch.setattr(worker, "AssisterAccess", SlowHandlers)
+    if not wait:
+        monkeypatch.setattr(workflow, "all_handlers_finished", lambda: True)
     system = await make_system(sqlite_url, client=short_histories.client)
+    found = () if wait else (AssertionError, RPCError, WorkflowUpdateFailedError)
+    with pytest.raises(found) if found else nullcontext():
+        await survive_many_runs(system)
+
+
+async def survive_many_runs(system: System) -> None:
+    """A stream of signals and updates at a case whose runs are short."""
     training_id = new_training_id()
     await record_people(system.database, training_id)
     await meet_requirements(system, training_id)

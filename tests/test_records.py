@@ -1,16 +1,18 @@
 """The records on both databases: schema, times, concurrent writers."""
 
 import asyncio
+import traceback
 from datetime import UTC, datetime
 
 import pytest
 from alembic import command
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import IntegrityError, StatementError
 
 from records import audit
 from records.database import Database, UnsupportedDatabase, async_url
 from records.schema import config
-from records.tables import Agency, ClosedCase
+from records.tables import Agency, Assister, ClosedCase
+from tests.system import record_people
 
 
 async def test_migrations_and_tables_agree(records_url: str) -> None:
@@ -30,6 +32,24 @@ async def test_concurrent_acts_of_one_case_form_one_chain(records_url: str) -> N
     async with database.transaction() as session:
         found = await audit.verify(session)
     assert (found.entries, found.breaks) == (30, [])
+    await database.close()
+
+
+async def test_a_fault_says_nothing_of_the_values_it_met(records_url: str) -> None:
+    database = Database(records_url)
+    await record_people(database, "SAME001")
+
+    async def take_the_mailbox() -> None:
+        async with database.transaction() as session:
+            holder = await session.get_one(Assister, "SAME001")
+            session.add(Assister(**{**holder.model_dump(), "training_id": "SAME002"}))
+
+    with pytest.raises(IntegrityError) as fault:
+        await take_the_mailbox()
+    told = "".join(traceback.format_exception(fault.value))
+    assert "constraint" in told.lower()
+    assert "same001@" not in told
+    assert "Ann" not in told
     await database.close()
 
 

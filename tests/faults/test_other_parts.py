@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import time
@@ -86,6 +87,28 @@ async def test_temporal_is_killed_and_comes_back(
     judged(matrix, "Temporal's server killed, back after 5 s", "SQLite", trial, undisturbed)
 
 
+@full
+async def test_a_worker_waits_for_what_is_not_there_yet(
+    sqlite_template: Path, tmp_path: Path, matrix: Matrix, undisturbed: Counter[str]
+) -> None:
+    port, folder = free_port(), tmp_path / "later"
+
+    async def strike(system: System) -> None:
+        await asyncio.sleep(OUTAGE)
+        folder.mkdir()
+        shutil.copy(sqlite_template, folder / "records.db")
+        await later.enter_async_context(mortal_server(tmp_path, port))
+
+    url = f"sqlite:///{folder / 'records.db'}"
+    async with AsyncExitStack() as later:
+        client = await Client.connect(
+            f"127.0.0.1:{port}", data_converter=pydantic_data_converter, lazy=True
+        )
+        trial = await disturbed(client, url, tmp_path, strike)
+    fault = "Temporal and the records come 5 s after the worker"
+    judged(matrix, fault, "SQLite", trial, undisturbed)
+
+
 # The records
 
 
@@ -163,9 +186,11 @@ async def test_the_disk_is_full(
     ("mischief", "fault"),
     [
         pytest.param("portal_slow", "the portal answers after the step's time", marks=full),
-        ("portal_failing", "the portal fails at each command's first attempt"),
+        pytest.param(
+            "portal_failing", "the portal fails at each command's first attempt", marks=full
+        ),
         ("portal_without_answer", "the portal obeys and its answer is lost"),
-        ("portal_twice", "the portal gets each command twice at once"),
+        pytest.param("portal_twice", "the portal gets each command twice at once", marks=full),
     ],
 )
 async def test_the_portal_fails(

@@ -29,6 +29,7 @@ IMPATIENT: Mischief = ("tests.faults.mischief:impatient", ())
 pytestmark = pytest.mark.timeout(600)
 
 
+@full
 async def test_the_relay_is_down(
     temporal: WorkflowEnvironment,
     sqlite_url: str,
@@ -99,7 +100,12 @@ class Rude:
     [
         ("greylists", "handle_RCPT", "the relay greylists every recipient once"),
         pytest.param("hangs", "handle_RCPT", "the relay answers too late once", marks=full),
-        ("drops", "handle_DATA", "the relay hangs up on each message once, not keeping it"),
+        pytest.param(
+            "drops",
+            "handle_DATA",
+            "the relay hangs up on each message once, not keeping it",
+            marks=full,
+        ),
         pytest.param(
             "keeps_and_drops",
             "handle_DATA",

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from tests.faults.conftest import FULL, NewRecords
+from tests.faults.conftest import NewRecords, full
 from tests.faults.disturbed import judged
 from tests.faults.matrix import Matrix
 from tests.faults.trials import PATIENCE, Trial, doubts, evidence, onboarding, without_worker
 from tests.faults.workers import WorkerProcess
 from tests.system import System, new_training_id
 
-ROWS = 50 if FULL else 8
-WORKERS = 10 if FULL else 3
-KILLS = 30 if FULL else 4
+ROWS = 50
+WORKERS = 10
+KILLS = 30
 LIFE = (0.5, 4.0)
 """Seconds that a worker lives, at random."""
 
@@ -65,6 +65,7 @@ async def worked(
     return trial
 
 
+@full
 @pytest.mark.timeout(900)
 async def test_many_workers_do_what_one_does(
     temporal: WorkflowEnvironment,
