@@ -382,8 +382,7 @@ def _write_workbook(path: Path, parts: list[str]) -> None:
             b'%s<workbook xmlns="%s" xmlns:r="%s"><sheets>'
             b'<sheet name="a" sheetId="1" r:id="r1"/></sheets></workbook>' % (book, main, related),
         )
-        if shared:
-            archive.writestr("xl/sharedStrings.xml", b'<sst xmlns="%s">%s</sst>' % (main, shared))
+        archive.writestr("xl/sharedStrings.xml", b'<sst xmlns="%s">%s</sst>' % (main, shared))
         archive.writestr(
             "xl/worksheets/sheet1.xml",
             b'%s<worksheet xmlns="%s">%s</worksheet>' % (extra, main, sheet),

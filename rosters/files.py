@@ -6,28 +6,17 @@ with that row.
 
 import csv
 import re
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 
-import openpyxl
-
 from policy.roster import COLUMNS, MAX_CELL, REQUIRED, Row
+from rosters.workbooks import BadWorkbook, check_workbook, rows_of
 
 MAX_BYTES = 50 * 2**20
 MAX_ROWS = 100_000
 MAX_RECORD = 2**20
 """Characters of one record of a CSV; a quotation mark never closed would make it the whole file."""
-MAX_UNPACKED = 200 * 2**20
-"""What an XLSX may unpack to: a small file can hold gigabytes."""
-MAX_MARKUP = 12_000_000
-"""Tags and attributes of a sheet, or of its strings: a hundred bytes of memory each. A roster of
-the most rows has about ten million."""
-MAX_MARKUP_ELSEWHERE = 500_000
-MAX_SHEET_ROWS = 2**20
-"""Excel's own limit, empty rows included: a file can claim to begin at row 10**12."""
 MAX_WIDTH = 200
 DELIMITERS = ",;\t"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -101,6 +90,11 @@ def read_table(
         raise UnreadableFile(f"{path} is not a file")
     if size > MAX_BYTES:
         raise UnreadableFile(f"{path.name} is larger than {MAX_BYTES // 2**20} MB")
+    if _is_workbook(path):
+        try:
+            check_workbook(path)
+        except BadWorkbook as bad:
+            raise UnreadableFile(f"{path.name} {bad}") from None
     header = next(_records(path, encoding), (0, []))[1]
     if not any(header):
         raise UnreadableFile(f"{path.name} is empty: its first line must name the columns")
@@ -124,6 +118,16 @@ def _plain(header: str) -> str:
 
 
 def _records(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
+    if not _is_workbook(path):
+        yield from _csv(path, encoding)
+        return
+    try:
+        yield from rows_of(path, MAX_WIDTH)
+    except BadWorkbook as bad:
+        raise UnreadableFile(f"{path.name} {bad}") from None
+
+
+def _is_workbook(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             magic = file.read(4)
@@ -131,7 +135,7 @@ def _records(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
         raise UnreadableFile(f"{path}: {error.strerror}") from None
     if magic == OLD_EXCEL_MAGIC:
         raise UnreadableFile("an old .xls file cannot be read; save it as .xlsx or CSV")
-    return _xlsx(path) if magic == ZIP_MAGIC else _csv(path, encoding)
+    return magic == ZIP_MAGIC
 
 
 def _csv(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
@@ -170,58 +174,3 @@ def _csv(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
         raise UnreadableFile(
             f"{path.name} breaks off near line {line + 1} ({error}); is a quotation mark missing?"
         ) from None
-
-
-def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_bomb(path.name, archive)
-        # An open file, because openpyxl goes by a path's name, and people misname files.
-        with path.open("rb") as file:
-            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            sheet = book.worksheets[0]
-            # What a file says of its size is not to be relied on: rows would be lost, or made up.
-            sheet.reset_dimensions()
-            records = sheet.iter_rows(
-                max_row=MAX_SHEET_ROWS + 1, max_col=MAX_WIDTH, values_only=True
-            )
-            for line, record in enumerate(records, start=1):
-                if line > MAX_SHEET_ROWS:
-                    raise UnreadableFile(f"{path.name} has more than {MAX_SHEET_ROWS:,} lines")
-                yield line, [_text(cell) for cell in record]
-    except UnreadableFile:
-        raise
-    except Exception as error:  # openpyxl raises whatever a broken part makes it stumble over
-        raise UnreadableFile(
-            f"{path.name} is not a workbook that can be read ({type(error).__name__}); save it"
-            " again or as CSV"
-        ) from None
-
-
-def _check_bomb(name: str, archive: zipfile.ZipFile) -> None:
-    """Refuses an archive from which little bytes would make much work or memory."""
-    if sum(each.file_size for each in archive.infolist()) > MAX_UNPACKED:
-        raise UnreadableFile(f"{name} unpacks to more than can be read")
-    for part in archive.infolist():
-        content = "sheet" in part.filename or "sharedStrings" in part.filename
-        markup = 0
-        with archive.open(part) as packed:
-            while chunk := packed.read(2**20):
-                markup += chunk.count(b"<") + chunk.count(b"=")
-                if markup > (MAX_MARKUP if content else MAX_MARKUP_ELSEWHERE):
-                    raise UnreadableFile(f"{name} holds more markup than can be read")
-
-
-def _text(cell: object) -> str:
-    match cell:
-        case None:
-            return ""
-        case datetime() if cell.time() == datetime.min.time():
-            return cell.date().isoformat()
-        case date():
-            return cell.isoformat()
-        case bool():
-            return "TRUE" if cell else "FALSE"
-        case float() if cell.is_integer():
-            return f"{cell:.1f}"
-    return str(cell)
