@@ -11,7 +11,7 @@ import re
 import tempfile
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
 from email.parser import BytesParser
@@ -94,7 +94,7 @@ def workbooks(data: bytes) -> None:
     if data[:1] == b"P":
         path.write_bytes(b"PK\x03\x04" + data[1:])
     else:
-        _write_workbook(path, texts(data, 4))
+        write_workbook(path, texts(data, 4))
     _read(path, "utf-8-sig", read_roster, good_first=False)
 
 
@@ -256,7 +256,7 @@ TARGETS: dict[str, Target] = {
 }
 
 _CELL = '<c t="inlineStr"><is><t>{}</t></is></c>'
-_SHEET = "<sheetData><row>{}</row><row>{}</row></sheetData>".format(
+SHEET = "<sheetData><row>{}</row><row>{}</row></sheetData>".format(
     "".join(_CELL.format(each) for each in REQUIRED.values()),
     "".join(_CELL.format(each) for each in GOOD),
 )
@@ -271,8 +271,8 @@ SEEDS: dict[str, list[bytes]] = {
         b'\x08"Bo\nB",Ray;x\ty\x00"\n',
     ],
     "workbooks": [
-        _SHEET.encode(),
-        f"{_SHEET}{SEPARATOR}<si><t>x</t></si>{SEPARATOR}".encode(),
+        SHEET.encode(),
+        f"{SHEET}{SEPARATOR}<si><t>x</t></si>{SEPARATOR}".encode(),
         b'<dimension ref="A1:XFD1048576"/><sheetData><row r="9"><c r="B9" t="s"><v>0</v></c></row>',
     ],
     "rows": [
@@ -357,13 +357,14 @@ def _read(path: Path, encoding: str, reader: Callable[..., Any], *, good_first: 
     assert len(said) <= SAID_AT_MOST
 
 
-def _write_workbook(path: Path, parts: list[str]) -> None:
+def write_workbook(path: Path, parts: Sequence[str]) -> None:
+    """An XLSX of its parts: the sheet, its strings, and what comes before book and sheet."""
     sheet, shared, book, extra = (each.encode("utf-8", "surrogateescape") for each in parts)
     main = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     related = b"http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = b"http://schemas.openxmlformats.org/package/2006"
     kind = b"application/vnd.openxmlformats-officedocument.spreadsheetml."
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr(
             "[Content_Types].xml",
             b'<Types xmlns="%s/content-types">'
