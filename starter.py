@@ -20,6 +20,7 @@ from typing import Annotated, Any, NoReturn
 import structlog
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import TypeAdapter, ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Group
 from rich.live import Live
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -144,6 +145,8 @@ async def session() -> AsyncIterator[Session]:
         opened = Session(Settings())
     except ValidationError as error:
         raise Refused(f"The configuration cannot be used: {_mistakes(error)}") from None
+    except SettingsError as error:
+        raise Refused(f"The configuration cannot be used: {error}") from None
     try:
         yield opened
     finally:
