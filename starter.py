@@ -561,14 +561,16 @@ async def audit_show(training_id: str, *, json: Json = False) -> None:
 
 
 @trail.command(name="verify")
-async def audit_verify(*, json: Json = False) -> None:
+async def audit_verify(*, heads: Path | None = None, json: Json = False) -> None:
     """Check that no entry was altered, removed or inserted.
 
-    The newest entries of a case could be removed without a trace: keep the printed heads elsewhere
-    and compare.
+    Not to be seen in the trail itself: that the newest entries of a case, or all of them, were
+    removed, or that somebody wrote a case anew with hashes that fit. So keep the heads elsewhere,
+    `audit verify --json > heads.json`, and compare later: `audit verify --heads heads.json`.
     """
+    kept = _read_heads(heads) if heads else None
     async with session() as here, here.database.transaction() as records:
-        found = await audit.verify(records)
+        found = await audit.verify(records, kept)
     if json:
         breaks = [each._asdict() for each in found.breaks]
         _print_json({"entries": found.entries, "heads": found.heads, "breaks": breaks})
@@ -576,8 +578,8 @@ async def audit_verify(*, json: Json = False) -> None:
         rows = [tuple(each) for each in found.breaks]
         console.out.print(console.table("Breaks", ("case", "entry", "problem"), rows))
     else:
-        heads = list(found.heads.items())
-        console.out.print(console.table("Heads", ("case", "hash of the newest entry"), heads))
+        newest = list(found.heads.items())
+        console.out.print(console.table("Heads", ("case", "hash of the newest entry"), newest))
         console.out.print(f"{found.entries} entries: every chain holds.")
     if found.breaks:
         raise Refused(f"The trail is broken in {len(found.breaks)} places.")
@@ -696,6 +698,14 @@ async def _update(workflow_id: str, update: str, by: str, reason: str, as_json: 
         _print_json({"workflow_id": workflow_id, "answer": answer})
         return
     console.out.print(answer)
+
+
+def _read_heads(path: Path) -> dict[str, str]:
+    """The heads that `audit verify --json` printed."""
+    try:
+        return TypeAdapter(dict[str, str]).validate_python(json.loads(path.read_text())["heads"])
+    except (OSError, ValueError, LookupError, TypeError):
+        raise Refused(f"{path} is not what `audit verify --json` printed") from None
 
 
 async def _roster(here: Session, submission_id: str) -> dict[str, Any]:
