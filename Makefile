@@ -1,8 +1,9 @@
 # Every target is a line over ./run, for machines that have no make.
-.PHONY: demo test faults lint format bench pictures
+.PHONY: demo test faults fuzz lint format bench pictures
 demo: ; @./run demo $(if $(KEEP),--keep)
 test: ; @./run test
 faults: ; @./run faults
+fuzz: ; @./run fuzz $(SECONDS)
 lint: ; @./run lint
 format: ; @./run format
 bench: ; @./run bench

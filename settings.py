@@ -9,18 +9,25 @@ under Temporal's own names (``TEMPORAL_ADDRESS``, ``TEMPORAL_NAMESPACE``, ``TEMP
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mail.transport import Security
 from policy.terms import Terms
+
+MIN_SECRET = 32
 
 
 class Settings(BaseSettings):
     """Configuration of every process of the system."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ASSISTER_", env_nested_delimiter="__", env_file=".env", extra="ignore"
+        env_prefix="ASSISTER_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        # A value in the wrong place may be a secret.
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Path(".data")
@@ -51,6 +58,13 @@ class Settings(BaseSettings):
     Empty: the embedded stack makes one and keeps it in ``data_dir``."""
 
     terms: Terms = Terms()
+
+    @field_validator("portal_secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret) < MIN_SECRET:
+            raise ValueError(f"must have at least {MIN_SECRET} characters")
+        return secret
 
     @property
     def records_url(self) -> str:

@@ -2,10 +2,11 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from cyclopts import App
-from pydantic import TypeAdapter
+from cyclopts import App, Parameter
+from pydantic import BaseModel, TypeAdapter
 from rich.console import Group
 from rich.live import Live
 from temporalio.client import WorkflowExecution
@@ -21,6 +22,13 @@ from workflows import search_attributes
 from workflows.client import case_status
 from workflows.contract import ASSISTER_ACCESS, assister_workflow_id
 from workflows.lists import CASES, link, ready_made
+
+
+class Heads(BaseModel):
+    """What is read again of what `audit verify --json` printed."""
+
+    heads: dict[str, str]
+
 
 app = App()
 trail = App(name="audit", help="The audit trail of every act.", group=LOOK)
@@ -138,14 +146,20 @@ async def audit_show(training_id: str, *, json: Json = False) -> None:
 
 
 @trail.command(name="verify")
-async def audit_verify(*, json: Json = False) -> None:
+async def audit_verify(
+    *,
+    heads: Annotated[Path | None, Parameter(help="Heads of an earlier check, to compare.")] = None,
+    json: Json = False,
+) -> None:
     """Check that no entry was altered, removed or inserted.
 
-    The newest entries of a case could be removed without a trace: keep the printed heads elsewhere
-    and compare.
+    Not to be seen in the trail itself: that the newest entries of a case, or all of them, were
+    removed, or that somebody wrote a case anew with hashes that fit. So keep the heads elsewhere,
+    `audit verify --json > heads.json`, and compare later: `audit verify --heads heads.json`.
     """
+    kept = _read_heads(heads) if heads else None
     async with session() as here, here.database.transaction() as records:
-        found = await audit.verify(records)
+        found = await audit.verify(records, kept)
     if json:
         breaks = [each._asdict() for each in found.breaks]
         print_json({"entries": found.entries, "heads": found.heads, "breaks": breaks})
@@ -153,11 +167,21 @@ async def audit_verify(*, json: Json = False) -> None:
         rows = [tuple(each) for each in found.breaks]
         console.out.print(console.table("Breaks", ("case", "entry", "problem"), rows))
     else:
-        heads = list(found.heads.items())
-        console.out.print(console.table("Heads", ("case", "hash of the newest entry"), heads))
+        newest = list(found.heads.items())
+        console.out.print(console.table("Heads", ("case", "hash of the newest entry"), newest))
         console.out.print(f"{found.entries} entries: every chain holds.")
     if found.breaks:
         raise Refused(f"The trail is broken in {len(found.breaks)} places.")
+
+
+def _read_heads(path: Path) -> dict[str, str]:
+    """The heads that `audit verify --json` printed."""
+    try:
+        # A device could be read for ever.
+        text = path.read_text() if path.is_file() else ""
+        return Heads.model_validate_json(text).heads
+    except (OSError, ValueError):
+        raise Refused(f"{path} is not what `audit verify --json` printed") from None
 
 
 def _listed(execution: WorkflowExecution) -> dict[str, Any]:

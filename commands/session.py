@@ -11,6 +11,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from pydantic import TypeAdapter, ValidationError
+from pydantic_settings import SettingsError
 from temporalio.client import Client
 
 from policy.requirements import TrainingId
@@ -67,6 +68,8 @@ async def session() -> AsyncIterator[Session]:
         opened = Session(Settings())
     except ValidationError as error:
         raise Refused(f"The configuration cannot be used: {mistakes(error)}") from None
+    except SettingsError as error:
+        raise Refused(f"The configuration cannot be used: {error}") from None
     try:
         yield opened
     finally:

@@ -4,8 +4,10 @@ import re
 
 from email_validator import EmailNotValidError, validate_email
 
-# No space, control character or bracket: aiosmtplib would parse those away and send elsewhere.
-_PLAIN = re.compile(r"[^\s<>@\x00-\x1f\x7f]+@[^\s<>@\x00-\x1f\x7f]+")
+# No space, control character, bracket, comma or quotation mark: aiosmtplib and readers of the
+# header would parse those away and send elsewhere.
+_PART = r'[^\s<>@()\[\],;:\\"\x00-\x1f\x7f]+'
+_PLAIN = re.compile(f"{_PART}@{_PART}")
 
 
 def wire_form(address: str) -> str:

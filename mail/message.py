@@ -1,6 +1,7 @@
 """Building the message: the same bytes for the same mail, and no header that was not meant."""
 
 import hashlib
+import re
 import unicodedata
 from datetime import datetime
 from email.headerregistry import Address
@@ -47,12 +48,14 @@ def build(
         date: Aware, in whole seconds; kept with the mail so that a repeat has the same.
 
     Raises:
-        UnsafeHeader: If a value could inject a header (CVE-2024-6923 and its like), or an address
-            is none.
+        UnsafeHeader: If a value could inject a header (CVE-2024-6923 and its like), an address
+            is none, or the text cannot be written.
     """
     for value in (sender, sender_name, reply_to, recipient, recipient_name, subject, message_id):
         if "=?" in value or any(unicodedata.category(each) in _UNSAFE for each in value):
             raise UnsafeHeader("a name, address or subject holds control characters or “=?”")
+    if re.search("[\ud800-\udfff]", text + html):
+        raise UnsafeHeader("the text holds half a character")
     addresses = [_wire_form(each) for each in (sender, recipient, reply_to)]
     # Headers stay ASCII (RFC 2047) unless an address needs RFC 6532, which not every relay takes.
     message = EmailMessage(policy=SMTP if "".join(addresses).isascii() else SMTPUTF8)

@@ -50,7 +50,7 @@ EMPLOYMENT = {"active": True, "inactive": False}
 
 MAX_CELL = 300
 SHOWN = 40
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 class Reason(NamedTuple):
@@ -184,8 +184,7 @@ def judge(
     training_id = cells["training_id"].strip().upper()
     if not TRAINING_ID.fullmatch(training_id):
         reject("training_id", _training_id_fault(cells["training_id"]), "2b")
-        # Shown to people and machines as it stands, and from there it may reach a spreadsheet.
-        training_id = neutralize(cells["training_id"].strip()[:SHOWN])
+        training_id = as_typed(cells["training_id"])
     names = {each: _name(cells[each], each, reject) for each in ("first_name", "last_name")}
     email = _certification_email(cells["email"], reject)
     if email is not None:
@@ -232,9 +231,10 @@ def read_access(cell: str) -> bool | None:
     return True if word in YES else False if word in NO else None
 
 
-def neutralize(cell: str) -> str:
-    """A cell as it may be exported: no spreadsheet runs it as a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+def as_typed(cell: str) -> str:
+    """What stands where a Training ID should, safe for a terminal, a database and a spreadsheet."""
+    text = _printable(cell)[:SHOWN]
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _certification_email(cell: str, reject: Any) -> str | None:
@@ -327,8 +327,13 @@ def _word(cell: str) -> str:
 
 
 def _shown(cell: str) -> str:
-    plain = "".join(each if each.isprintable() else "·" for each in cell.strip())
+    plain = _printable(cell)
     return f"“{plain[:SHOWN]}{'…' if len(plain) > SHOWN else ''}”" if plain else "nothing"
+
+
+def _printable(cell: str) -> str:
+    # Far more than is shown, and little enough that a cell of any size costs nothing.
+    return "".join(each if each.isprintable() else "·" for each in cell.strip()[: 10 * SHOWN])
 
 
 def _lines(lines: list[int], own: int) -> str:

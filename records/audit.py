@@ -2,13 +2,13 @@
 
 An entry is written in the transaction of the act that it records, so there is never one without
 the other. Each entry's hash covers its content and the hash before it: an altered, removed or
-inserted entry breaks the chain. That a case's newest entries were removed cannot be seen from the
-chain alone: compare the heads that ``audit verify`` prints with those kept elsewhere.
+inserted entry breaks the chain. What no chain shows is that its newest entries or all of it were
+removed, or that somebody wrote it anew with hashes that fit: the heads kept elsewhere show it.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -79,8 +79,13 @@ async def entries_of(session: AsyncSession, case_id: str) -> Sequence[AuditEntry
     return (await session.exec(found.order_by(col(AuditEntry.sequence)))).all()
 
 
-async def verify(session: AsyncSession) -> Verification:
-    """Recomputes every chain."""
+async def verify(session: AsyncSession, kept: Mapping[str, str] | None = None) -> Verification:
+    """Recomputes every chain.
+
+    Args:
+        kept: Heads of an earlier check, by case: each must still stand in its chain.
+    """
+    gone = dict(kept or {})
     breaks: list[Break] = []
     heads: dict[str, str] = {}
     sequences: dict[str, int] = {}
@@ -93,8 +98,14 @@ async def verify(session: AsyncSession) -> Verification:
             breaks.append(Break(entry.case_id, entry.sequence, "does not follow the entry before"))
         if entry.hash != _hash(entry):
             breaks.append(Break(entry.case_id, entry.sequence, "content was altered"))
+        if gone.get(entry.case_id) == entry.hash:
+            del gone[entry.case_id]
         heads[entry.case_id] = entry.hash
         sequences[entry.case_id] = entry.sequence
+    breaks += [
+        Break(case_id, sequences.get(case_id, 0), "the head kept elsewhere is not in the chain")
+        for case_id in sorted(gone)
+    ]
     count = (await session.exec(select(func.count()).select_from(AuditEntry))).one()
     return Verification(count, heads, breaks)
 

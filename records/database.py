@@ -1,13 +1,16 @@
 """Connections to the records, on SQLite and PostgreSQL alike."""
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 from sqlalchemy import URL, Dialect, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.types import DateTime, TypeDecorator
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -16,7 +19,7 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
 
 class UnsupportedDatabase(ValueError):
-    """The URL names neither SQLite nor PostgreSQL."""
+    """The URL names neither SQLite nor PostgreSQL, or is none."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -48,7 +51,11 @@ def async_url(url: str) -> URL:
     Raises:
         UnsupportedDatabase: If it is neither SQLite nor PostgreSQL.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # Not shown: it may hold a password.
+        raise UnsupportedDatabase("the database's URL cannot be read") from None
     driver = DRIVERS.get(parsed.get_backend_name())
     if driver is None:
         raise UnsupportedDatabase(
@@ -61,9 +68,14 @@ def async_url(url: str) -> URL:
 def make_engine(url: str) -> AsyncEngine:
     """An engine with the settings under which no update is lost."""
     parsed = async_url(url)
+    # An error's parameters are people's data, and an error goes into logs and histories.
     if parsed.get_backend_name() == "postgresql":
-        return create_async_engine(parsed, pool_pre_ping=True)
-    engine = create_async_engine(parsed, connect_args={"isolation_level": None})
+        engine = create_async_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        event.listen(engine.sync_engine, "handle_error", _forget_values)
+        return engine
+    engine = create_async_engine(
+        parsed, connect_args={"isolation_level": None}, hide_parameters=True
+    )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     # Without IMMEDIATE, two read-then-write transactions both read before either writes.
     event.listen(
@@ -72,6 +84,19 @@ def make_engine(url: str) -> AsyncEngine:
         lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"),
     )
     return engine
+
+
+def _forget_values(context: ExceptionContext) -> None:
+    """Takes the values out of an error of PostgreSQL: ``Key (mailbox_key)=(…) already exists``."""
+    error, raised = context.original_exception, context.sqlalchemy_exception
+    if not isinstance(error, psycopg.Error) or error.sqlstate is None:
+        return
+    primary = error.diag.message_primary or ""
+    # Class 22 are faults of a value, and their first line repeats it.
+    said = "" if error.sqlstate.startswith("22") else re.sub('"[^"]*@[^"]*"', "…", primary)
+    error.args = (f"{error.sqlstate} {said}".strip(),)
+    if raised is not None:
+        raised.args = (f"({type(error).__name__}) {error}",)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -86,15 +111,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _without_values(error: DBAPIError) -> DBAPIError:
-    """The same without the statement, its values and PostgreSQL's details, which repeat them.
-
-    A failed step's message is kept in Temporal's history and in the logs.
-    """
-    words = str(error.orig).partition("\n")[0]
-    return type(error)(None, None, type(error.orig or error)(words))
-
-
 class Database:
     """The records' database; made once per process and closed at its end."""
 
@@ -107,11 +123,8 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed at the end, or rolled back on any error."""
-        try:
-            async with self._sessions() as session, session.begin():
-                yield session
-        except DBAPIError as error:
-            raise _without_values(error) from None
+        async with self._sessions() as session, session.begin():
+            yield session
 
     async def close(self) -> None:
         """Returns every connection."""

@@ -5,22 +5,18 @@ with that row.
 """
 
 import csv
-import io
-import zipfile
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from itertools import islice
 from pathlib import Path
 
-import openpyxl
-
 from policy.roster import COLUMNS, MAX_CELL, REQUIRED, Row
+from rosters.workbooks import BadWorkbook, check_workbook, rows_of
 
 MAX_BYTES = 50 * 2**20
 MAX_ROWS = 100_000
-MAX_UNPACKED = 500 * 2**20
-"""What an XLSX may unpack to: a small file can hold gigabytes."""
+MAX_RECORD = 2**20
+"""Characters of one record of a CSV; a quotation mark never closed would make it the whole file."""
 MAX_WIDTH = 200
 DELIMITERS = ",;\t"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -47,7 +43,7 @@ class Table:
 
     def __iter__(self) -> Iterator[Row]:
         records = _records(self.path, self.encoding)
-        header = next(records)[1]
+        header = next(records, (0, []))[1]
         known = {column: name for name, column in self.columns.items()}
         for count, (line, record) in enumerate(
             (each for each in records if any(cell.strip() for cell in each[1])), start=1
@@ -94,6 +90,11 @@ def read_table(
         raise UnreadableFile(f"{path} is not a file")
     if size > MAX_BYTES:
         raise UnreadableFile(f"{path.name} is larger than {MAX_BYTES // 2**20} MB")
+    if _is_workbook(path):
+        try:
+            check_workbook(path)
+        except BadWorkbook as bad:
+            raise UnreadableFile(f"{path.name} {bad}") from None
     header = next(_records(path, encoding), (0, []))[1]
     if not any(header):
         raise UnreadableFile(f"{path.name} is empty: its first line must name the columns")
@@ -117,71 +118,59 @@ def _plain(header: str) -> str:
 
 
 def _records(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    with path.open("rb") as file:
-        magic = file.read(4)
+    if not _is_workbook(path):
+        yield from _csv(path, encoding)
+        return
+    try:
+        yield from rows_of(path, MAX_WIDTH)
+    except BadWorkbook as bad:
+        raise UnreadableFile(f"{path.name} {bad}") from None
+
+
+def _is_workbook(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise UnreadableFile(f"{path}: {error.strerror}") from None
     if magic == OLD_EXCEL_MAGIC:
         raise UnreadableFile("an old .xls file cannot be read; save it as .xlsx or CSV")
-    return _xlsx(path) if magic == ZIP_MAGIC else _csv(path, encoding)
+    return magic == ZIP_MAGIC
 
 
 def _csv(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    line = 0
+    line = size = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal size
+        while text := file.readline(MAX_RECORD + 1):
+            size += len(text)
+            if size > MAX_RECORD:
+                raise UnreadableFile(
+                    f"{path.name} has a record of more than {MAX_RECORD:,} characters at line"
+                    f" {line + 1}; is a quotation mark missing?"
+                )
+            # The csv module stops at a NUL, and no database takes half a character: as another
+            # control character each costs its own row only.
+            yield re.sub("[\0\ud800-\udfff]", "\x01", text)
+
     try:
         with path.open(encoding=encoding, newline="") as file:
-            first = file.readline(MAX_BYTES)
+            first = file.readline(MAX_RECORD)
             delimiter = max(DELIMITERS, key=first.count)
             file.seek(0)
-            reader = csv.reader(_without_nul(file), delimiter=delimiter, strict=True)
+            reader = csv.reader(lines(), delimiter=delimiter, strict=True)
             for record in reader:
                 yield line + 1, record[:MAX_WIDTH]
-                line = reader.line_num
-    except UnicodeDecodeError:
+                line, size = reader.line_num, 0
+    except UnicodeError:
         raise UnreadableFile(
             f"{path.name} is not {encoding.removesuffix('-sig')} near line {line + 1}; save it as"
             " UTF-8 or name its encoding, such as --encoding cp1252"
         ) from None
-    except LookupError:
-        raise UnreadableFile(f"there is no encoding {encoding!r}") from None
+    except (LookupError, ValueError):
+        raise UnreadableFile(f"there is no encoding {encoding!r} for text") from None
     except csv.Error as error:
         raise UnreadableFile(
             f"{path.name} breaks off near line {line + 1} ({error}); is a quotation mark missing?"
         ) from None
-
-
-def _without_nul(file: io.TextIOBase) -> Iterator[str]:
-    # The csv module stops at a NUL; as another control character it costs its own row only.
-    return (line.replace("\0", "\x01") for line in file)
-
-
-def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(each.file_size for each in archive.infolist()) > MAX_UNPACKED:
-                raise UnreadableFile(f"{path.name} unpacks to more than can be read")
-        # An open file, because openpyxl goes by a path's name, and people misname files.
-        with path.open("rb") as file:
-            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            for line, record in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
-                yield line, [_text(cell) for cell in islice(record, MAX_WIDTH)]
-    except UnreadableFile:
-        raise
-    except Exception as error:  # openpyxl raises whatever a broken part makes it stumble over
-        raise UnreadableFile(
-            f"{path.name} is not a workbook that can be read ({type(error).__name__}); save it"
-            " again or as CSV"
-        ) from None
-
-
-def _text(cell: object) -> str:
-    match cell:
-        case None:
-            return ""
-        case datetime() if cell.time() == datetime.min.time():
-            return cell.date().isoformat()
-        case date():
-            return cell.isoformat()
-        case bool():
-            return "TRUE" if cell else "FALSE"
-        case float() if cell.is_integer():
-            return f"{cell:.1f}"
-    return str(cell)

@@ -18,7 +18,7 @@ from policy.requirements import (
     Fact,
     TrainingCompleted,
 )
-from policy.roster import TRAINING_ID, Reason, Row
+from policy.roster import TRAINING_ID, Reason, Row, as_typed
 from policy.terms import PORTAL_COURSE
 from rosters.files import Table, read_table
 
@@ -91,6 +91,7 @@ def judge_result(row: Row, now: datetime) -> ResultVerdict:
 
     if not TRAINING_ID.fullmatch(training_id):
         reasons.append(Reason("Training ID", "is not seven letters or digits", "2b"))
+        training_id = as_typed(cells["training_id"])
     event = cells["event"].casefold()
     if event not in SIGNALS:
         reasons.append(Reason("Event", f"write one of {', '.join(SIGNALS)}", ""))

@@ -54,5 +54,9 @@ def mistake(error: ValidationError) -> str:
     for each in error.errors(include_url=False, include_context=False, include_input=False):
         where = ".".join(str(part) for part in each["loc"])
         what = each["msg"].removeprefix("Value error, ")
-        problems.append(f"{where}: {what}" if where else "an object is needed")
+        if each["type"] == "extra_forbidden":
+            # Its name is the sender's own words.
+            problems.append("there is a field that is not known")
+        else:
+            problems.append(f"{where}: {what}" if where else "an object is needed")
     return "; ".join(problems[:4]) + "."

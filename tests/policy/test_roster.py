@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.requirements import AssisterType
-from policy.roster import COLUMNS, Collisions, Row, Verdict, judge, neutralize, read_access
+from policy.roster import COLUMNS, Collisions, Row, Verdict, as_typed, judge, read_access
 
 GOOD = {
     "first_name": "Ann",
@@ -312,8 +312,8 @@ def test_a_fault_of_the_whole_row_rejects_it() -> None:
 
 
 def test_no_spreadsheet_runs_an_exported_cell() -> None:
-    assert neutralize("=1+1") == "'=1+1"
-    assert neutralize("Ann") == "Ann"
+    assert as_typed("=1+1") == "'=1+1"
+    assert as_typed("Ann") == "Ann"
     (verdict,) = verdicts(row(training_id="=HYPERLINK(1)"))
     assert verdict.public()["training_id"] == "'=HYPERLINK(1)"
 

@@ -1,0 +1,1 @@
+"""Fuzzing: every parser fed with what nobody meant to send."""

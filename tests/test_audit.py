@@ -1,0 +1,171 @@
+"""The audit trail: whatever is done to one row shows, and what cannot show is said."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from records import audit
+from records.database import Database
+from records.tables import AuditEntry
+
+TABLE: Any = AuditEntry.__table__  # type: ignore[attr-defined]
+CASES = {"assister-A": 4, "assister-B": 1, "roster-C": 3}
+NOW = datetime(2026, 11, 20, 16, tzinfo=UTC)
+OTHER: dict[str, Callable[[Any], Any]] = {
+    "case_id": lambda value: {"assister-A": "assister-B"}.get(value, "assister-A"),
+    "sequence": lambda value: value + 50,
+    "at": lambda value: value + timedelta(microseconds=1),
+    "act": lambda value: f"{value} ",
+    "clause": lambda value: f"{value}0",
+    "by": lambda value: value[:-1],
+    "details": lambda value: {**value, "number": str(value["number"])},
+    "previous": lambda value: value[:-1] + "0" if value else "0" * 64,
+    "hash": lambda value: value[:-1] + ("0" if value[-1] != "0" else "1"),
+}
+"""Another value for each column; for details it is the same number as a text."""
+
+
+ADMINISTRATOR = {
+    "sqlite": ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete"),
+    "postgresql": ("DROP TRIGGER audit_append_only ON auditentry",),
+}
+
+
+@pytest.fixture
+async def trail(records_url: str) -> AsyncIterator[Database]:
+    """Three chains, and nothing wrong with them."""
+    database = Database(records_url)
+    async with database.transaction() as session:
+        for case_id, count in CASES.items():
+            for number in range(count):
+                at = NOW + timedelta(minutes=number)
+                await audit.append(
+                    session, case_id, "act", at=at, by="staff-1", clause="3", number=number, ä="é"
+                )
+    async with database.engine.begin() as connection:
+        # Whoever administers the database can do so, too.
+        for each in ADMINISTRATOR[database.engine.dialect.name]:
+            await connection.execute(text(each))
+    yield database
+    await database.close()
+
+
+async def rows(database: Database) -> list[dict[str, Any]]:
+    async with database.engine.connect() as connection:
+        found = await connection.execute(select(TABLE).order_by(TABLE.c.id))
+        return [dict(each) for each in found.mappings()]
+
+
+async def broken(database: Database, *statements: Any) -> list[audit.Break]:
+    """The breaks that a change makes; it is taken back."""
+    async with database._sessions() as session:
+        try:
+            for each in statements:
+                await (await session.connection()).execute(each)
+        except IntegrityError:
+            await session.rollback()
+            return [audit.Break("", 0, "two entries of one number")]
+        found = await audit.verify(session)
+        await session.rollback()
+    return found.breaks
+
+
+def named(row: dict[str, Any]) -> Any:
+    return TABLE.c.id == row["id"]
+
+
+async def test_the_database_itself_refuses_a_change(records_url: str) -> None:
+    database = Database(records_url)
+    async with database.transaction() as session:
+        await audit.append(session, "assister-A", "act", at=NOW, by="t")
+    changes: list[Any] = [update(TABLE).values(act="forged"), delete(TABLE)]
+    for change in changes:
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with database.engine.begin() as connection:
+                await connection.execute(change)
+    await database.close()
+
+
+async def test_every_altered_value_is_found(trail: Database) -> None:
+    assert await broken(trail) == []
+    assert OTHER.keys() == {each.name for each in TABLE.columns} - {"id"}
+    for row in await rows(trail):
+        for column, other in OTHER.items():
+            change = update(TABLE).where(named(row)).values({column: other(row[column])})
+            assert await broken(trail, change), (row["case_id"], row["sequence"], column)
+        # With a hash that fits the new content: the entry after it does not follow.
+        forged = {**row, "act": "forged"}
+        forged["hash"] = audit._hash(AuditEntry(**forged))
+        follows = row["sequence"] < CASES[row["case_id"]]
+        found = await broken(trail, update(TABLE).where(named(row)).values(forged))
+        assert bool(found) == follows
+
+
+async def test_every_removed_inserted_or_exchanged_entry_is_found(trail: Database) -> None:
+    every = await rows(trail)
+    for row in every:
+        newest = row["sequence"] == CASES[row["case_id"]]
+        found = await broken(trail, delete(TABLE).where(named(row)))
+        assert bool(found) == (not newest), "the newest can go unseen: compare heads"
+        # Removed, and those after it counted anew.
+        after = (TABLE.c.case_id == row["case_id"]) & (TABLE.c.sequence > row["sequence"])
+        if not newest:
+            later = [each for each in every if each["case_id"] == row["case_id"]
+                     and each["sequence"] > row["sequence"]]  # fmt: skip
+            closed = [update(TABLE).where(named(each)).values(sequence=each["sequence"] - 1)
+                      for each in later]  # fmt: skip
+            assert await broken(trail, delete(TABLE).where(named(row)), *closed)
+        # Inserted in front, in the middle and at the end.
+        apart = update(TABLE).where(after).values(sequence=TABLE.c.sequence + 100)
+        together = update(TABLE).where(after).values(sequence=TABLE.c.sequence - 99)
+        copy = {**row, "id": 1000, "sequence": row["sequence"] + 1}
+        assert await broken(trail, apart, insert(TABLE).values(copy), together)
+    for one in every:
+        for two in every:
+            if one["id"] < two["id"]:
+                exchanged = [
+                    update(TABLE).where(named(a)).values({n: b[n] for n in ("act", "at", "details",
+                                                                          "hash", "previous")})
+                    for a, b in ((one, two), (two, one))
+                ]  # fmt: skip
+                assert await broken(trail, *exchanged)
+
+
+async def test_a_chain_moved_to_another_case_is_found(trail: Database) -> None:
+    move = update(TABLE).where(TABLE.c.case_id == "roster-C").values(case_id="roster-D")
+    assert await broken(trail, move)
+    first = delete(TABLE).where((TABLE.c.case_id == "assister-A") & (TABLE.c.sequence == 1))
+    counted = update(TABLE).where(TABLE.c.case_id == "assister-A").values(
+        sequence=TABLE.c.sequence - 1
+    )  # fmt: skip
+    assert await broken(trail, first, counted)
+
+
+async def test_what_no_chain_shows_the_kept_heads_show(trail: Database) -> None:
+    async with trail.transaction() as session:
+        kept = (await audit.verify(session)).heads
+        assert (await audit.verify(session, kept)).breaks == []
+    newest = delete(TABLE).where((TABLE.c.case_id == "assister-A") & (TABLE.c.sequence == 4))
+    chain = delete(TABLE).where(TABLE.c.case_id == "assister-B")
+    rewritten = [
+        {**each, "hash": "", "act": "forged"} for each in await rows(trail)
+        if each["case_id"] == "roster-C"
+    ]  # fmt: skip
+    previous = ""
+    for each in rewritten:
+        each["previous"] = previous
+        previous = each["hash"] = audit._hash(AuditEntry(**each))
+    rewrite = [update(TABLE).where(named(each)).values(each) for each in rewritten]
+    assert await broken(trail, newest, chain, *rewrite) == [], "no chain shows it"
+    async with trail.engine.begin() as connection:
+        changes: list[Any] = [newest, chain, *rewrite]
+        for each in changes:
+            await connection.execute(each)
+    async with trail.transaction() as session:
+        await audit.append(session, "assister-A", "another", at=NOW, by="t")
+        breaks = (await audit.verify(session, kept)).breaks
+    assert [each.case_id for each in breaks] == sorted(CASES)

@@ -1,0 +1,47 @@
+"""The fuzzer's targets on random input, and on everything it ever found."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fuzz.targets import ROSTER, SEEDS, SEPARATOR, TARGETS
+
+FINDS = {
+    "a control character in a Training ID": ("rows", b"A\x1b[31mB"),
+    "half a character in a Training ID": ("rows", b"22-0608\xad20"),
+    "a formula in a Training ID": ("rows", SEPARATOR.join(["", "", "", "＝1+1"]).encode()),
+    "an encoding that is none": ("delimited_files", bytes([224]) + ROSTER.encode()),
+    "half a character in a text": ("letters", b"Ann\x1fann@x.org\x1fHello\x1f\x8e"),
+    "a bracket in an address": ("letters", b"Ann\x1fann@x[.org\x1fHello\x1f"),
+    "an unknown field that names a person": (
+        "events_and_orders",
+        b'[["suspend", {"ann.lee@x.org": 1}]]',
+    ),
+}
+"""What was wrong, by the input that showed it."""
+
+
+def altered(seed: bytes, at: int, put: bytes) -> bytes:
+    """A seed with some bytes written over it."""
+    return seed[: at % (len(seed) + 1)] + put + seed[at % (len(seed) + 1) + len(put) :]
+
+
+@pytest.mark.parametrize("find", FINDS)
+def test_what_was_found_stays_mended(find: str) -> None:
+    name, data = FINDS[find]
+    TARGETS[name](data)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_random_input(name: str) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.binary(max_size=300)
+        | st.builds(altered, st.sampled_from(SEEDS[name]), st.integers(0, 999), st.binary())
+    )
+    def check(data: bytes) -> None:
+        TARGETS[name](data)
+
+    for seed in SEEDS[name]:
+        TARGETS[name](seed)
+    check()
