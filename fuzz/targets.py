@@ -51,7 +51,7 @@ from policy.roster import COLUMNS, REQUIRED, Collisions, Row, Verdict, judge, re
 from rosters.files import UnreadableFile, read_roster, read_table
 from rosters.results import COLUMNS as RESULT_COLUMNS
 from rosters.results import judge_result, judge_results, read_results
-from workflows import dialogs
+from workflows import dialogs, presentation
 from workflows.contract import StaffAct
 from workflows.lists import link, ready_made
 
