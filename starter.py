@@ -37,7 +37,7 @@ import console
 from activities.relay import relay_activations
 from embedded.demo import run_demo
 from embedded.stack import PortInUse, run_stack
-from policy.addresses import BadAddress, clean_address, is_generic, mailbox_key
+from policy.addresses import BadAddress, clean_address, has_controls, is_generic, mailbox_key
 from policy.case import Stage
 from policy.requirements import (
     AgencyId,
@@ -104,6 +104,8 @@ At = Annotated[
 Encoding = Annotated[str, Parameter(help="The file's encoding, where it is not UTF-8.")]
 
 
+MAX_WORD = 4096
+"""Characters of one value: what it is, it may be shown again."""
 WATCH_PAUSE = 1.0
 """Seconds between two looks at a case."""
 
@@ -792,8 +794,12 @@ def _reason(error: Exception) -> str | None:
 def main(arguments: Iterable[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if any(len(each) > MAX_WORD or has_controls(each) for each in words):
+        console.err.print("A value holds control characters, or is far too long.", style="red")
+        return 2
     try:
-        app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+        app(words, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         return 2
     except KeyboardInterrupt:
