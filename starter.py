@@ -20,10 +20,14 @@ import console
 from commands import agencies, look, operate, results, rosters, staff
 from commands.session import Refused, mistakes
 from embedded.stack import PortInUse
+from policy.addresses import has_controls
 from portal.directory import ActivationRefused
 from records.database import UnsupportedDatabase
 from records.people import NotAuthorized
 from rosters.files import UnreadableFile
+
+MAX_WORD = 4096
+"""Characters of one value: whatever it is, it may be shown again."""
 
 app = App(
     name="starter.py",
@@ -78,8 +82,12 @@ def _reason(error: Exception) -> str | None:
 def main(arguments: Iterable[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if any(len(each) > MAX_WORD or has_controls(each) for each in words):
+        console.err.print("A value holds control characters, or is far too long.", style="red")
+        return 2
     try:
-        app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+        app(words, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         return 2
     except KeyboardInterrupt:

@@ -77,6 +77,8 @@ class IntakeActivities:
             rows = (
                 await session.exec(waiting.order_by(col(SubmissionRow.line)).limit(CHUNK))
             ).all()
+            # In one order: another roster may name the same people, and each waits for a person.
+            rows = sorted(rows, key=lambda each: each.training_id)
             recorded = [each for each in rows if await _record_assister(session, submission, each)]
         places = asyncio.Semaphore(SIGNALS_AT_ONCE)
 
@@ -161,9 +163,9 @@ async def _record_assister(
         reason = Reason("Email", "belongs to another assister since this roster came", "1.2a")
         session.add(_with_verdict(row, Verdict(row.line, entry.training_id, [reason])))
         return False
-    known = await session.get(Assister, entry.training_id)
+    known = await session.get(Assister, entry.training_id, with_for_update=True)
     case_id = assister_workflow_id(entry.training_id)
-    if known is not None and not _speaks(submission, entry, known):
+    if known is not None and not await _speaks(session, submission, entry, known):
         return True
     # Kept with the row: after a crash the comparison would find the address already taken over.
     if known is not None and known.mailbox_key != key:
@@ -205,11 +207,24 @@ async def _record_assister(
     return True
 
 
-def _speaks(submission: Submission, entry: Entry, known: Assister) -> bool:
-    """Whether this roster may say who the assister is: not an older one, nor a stranger's."""
-    if submission.submitted_at < known.updated_at:
-        return False
-    return known.agency_id == submission.agency_id or entry.grants
+async def _speaks(
+    session: AsyncSession, submission: Submission, entry: Entry, known: Assister
+) -> bool:
+    """Whether this roster may say who the assister is, as the case decides it (clause 1.1).
+
+    That is the agency that approved last, in whatever order rosters are recorded.
+    """
+    if known.agency_id == submission.agency_id:
+        return submission.submitted_at >= known.updated_at
+    approvals = [
+        each.at
+        for each in await audit.entries_of(session, assister_workflow_id(known.training_id))
+        if each.act == "roster_recorded"
+        and each.details["agency_id"] == known.agency_id
+        and each.details["approved"]
+        and each.details["employed"]
+    ]
+    return entry.grants and all(each < submission.submitted_at for each in approvals)
 
 
 async def _opened(session: AsyncSession, submission_id: str) -> steps.Opened:

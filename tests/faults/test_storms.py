@@ -1,0 +1,251 @@
+"""Storms: what comes a thousand times, at once and in any order ends as if it had come once."""
+
+import asyncio
+import random
+from collections import Counter
+from contextlib import suppress
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from policy.requirements import (
+    AssessmentScored,
+    AssisterType,
+    CertificationRecorded,
+    Fact,
+    ResultVoided,
+    RosterRecorded,
+    TrainingCompleted,
+)
+from portal.directory import ActivationRefused, StaleCommand
+from records import audit
+from records.database import Database
+from records.people import record_agency
+from records.tables import Assister, AuditEntry, PortalAccount, Submission, SubmissionRow
+from rosters.files import read_roster
+from rosters.submission import submit
+from tests.system import (
+    AGENCY,
+    CONTACT,
+    LONG_AGO,
+    System,
+    eventually,
+    new_training_id,
+    record_people,
+)
+from tests.test_system import HEADER, roster_row
+from workflows.client import start_intake
+
+EVENTS = 1000
+CLIENTS = 20
+OTHER = "AG-200"
+OTHER_CONTACT = "sam@south.example.org"
+
+
+def history() -> list[tuple[str, Fact]]:
+    """A year of contradictory facts; the last of each kind counts, and some results are void."""
+    told: list[tuple[str, Fact]] = []
+    for number in range(40):
+        at = LONG_AGO + timedelta(hours=number)
+        last = number == 39
+        told += [
+            ("roster_recorded", RosterRecorded(
+                event_id=f"r{number}", occurred_at=at, agency_id=AGENCY, employed=True,
+                assister_type=AssisterType.NAVIGATOR, approved=last or number % 2 == 0,
+            )),
+            ("certification_recorded", CertificationRecorded(
+                event_id=f"c{number}", occurred_at=at, certified=last or number % 3 == 0,
+            )),
+        ]  # fmt: skip
+    for number in range(10):
+        at = LONG_AGO + timedelta(days=number)
+        passed = number == 9
+        told += [
+            ("training_completed", TrainingCompleted(event_id=f"t{number}", occurred_at=at)),
+            ("assessment_scored", AssessmentScored(
+                event_id=f"a{number}", occurred_at=at, score=Decimal(70 if passed else 50 + number),
+            )),
+        ]  # fmt: skip
+        if number < 5:
+            told.append(("result_voided", ResultVoided(
+                event_id=f"v{number}", occurred_at=at, voids=f"t{number}",
+            )))  # fmt: skip
+    return told
+
+
+async def tell(
+    system: System, training_id: str, told: list[tuple[str, Fact]], at_once: int
+) -> None:
+    places = asyncio.Semaphore(at_once)
+
+    async def one(signal: str, fact: Fact) -> None:
+        async with places:
+            await system.tell(training_id, signal, fact)
+
+    await asyncio.gather(*(one(*each) for each in told))
+
+
+@pytest.mark.timeout(240)
+async def test_a_thousand_events_in_any_order_end_as_each_once_in_order(system: System) -> None:
+    stormy, calm = new_training_id(), new_training_id()
+    await record_people(system.database, stormy, calm)
+    events = history()
+    chance = random.Random(7)
+    storm = [*events, *(chance.choice(events) for _ in range(EVENTS - len(events)))]
+    chance.shuffle(storm)
+    await tell(system, stormy, storm, 50)
+    await tell(system, calm, sorted(events, key=lambda each: each[1].occurred_at), 1)
+    ends = [await activated_in_the_end(system, each) for each in (stormy, calm)]
+    assert ends[0] == ends[1]
+    async with system.database.transaction() as session:
+        assert (await audit.verify(session)).breaks == []
+    await system.until(
+        stormy, lambda s: any(e.kind == "confirmation" and e.sent_at for e in s.mails)
+    )
+    subjects = Counter(subject for subject, _ in system.mails(to=stormy.lower()))
+    assert subjects["Your MNsure assister portal account has been created"] == 1
+    assert subjects["Your assister portal assessment: please take it again"] <= 9, "each once"
+
+
+async def activated_in_the_end(system: System, training_id: str) -> dict[str, Any]:
+    """Uses the registration number that counts when the storm has settled; what is known then."""
+
+    async def activate() -> bool:
+        status = await system.status(training_id)
+        if status.stage == "active":
+            return True
+        async with system.database.transaction() as session:
+            account = await session.get(PortalAccount, training_id)
+        with suppress(StaleCommand, ActivationRefused):
+            await system.activate(training_id, account.registration if account else 0)
+        return False
+
+    await eventually(activate, bool, seconds=100)
+    snapshot = await system.case(training_id).query("snapshot")
+    assert snapshot["attention"] == {}
+    evidence: dict[str, Any] = snapshot["evidence"]
+    for kind in ("trainings", "assessments"):
+        evidence[kind] = sorted(evidence[kind], key=lambda fact: str(fact["event_id"]))
+    return {**evidence, "voided": sorted(evidence["voided"])}
+
+
+async def record_agencies(database: Database) -> None:
+    await record_people(database)
+    async with database.transaction() as session:
+        await record_agency(session, OTHER, "South", [("Sam", OTHER_CONTACT)])
+
+
+async def submitted(system: System, path: Path, agency: str, by: str) -> str:
+    """What `rosters submit --wait` does."""
+    done = await submit(
+        system.database,
+        read_roster(path),
+        agency_id=agency,
+        roster_type=AssisterType.NAVIGATOR,
+        by=by,
+        filename=path.name,
+    )
+    terms = system.settings.terms
+    handle = await start_intake(
+        system.client, system.settings.task_queue, done.submission_id, terms
+    )
+    await handle.result()
+    return done.submission_id
+
+
+@pytest.mark.timeout(240)
+async def test_one_roster_from_many_clients_at_once_is_one_submission(
+    each_system: System, tmp_path: Path
+) -> None:
+    system = each_system
+    ids = [new_training_id() for _ in range(20)]
+    path = tmp_path / "roster.csv"
+    path.write_text(HEADER + "".join(roster_row(each) for each in ids))
+    told = await asyncio.gather(*(submitted(system, path, AGENCY, CONTACT) for _ in range(CLIENTS)))
+    assert len(set(told)) == 1
+    async with system.database.transaction() as session:
+        assert len((await session.exec(select(Submission))).all()) == 1
+        assert len((await session.exec(select(SubmissionRow))).all()) == len(ids)
+        acts = Counter(each.act for each in (await session.exec(select(AuditEntry))).all())
+        assert (await audit.verify(session)).breaks == []
+    assert (acts["roster_submitted"], acts["roster_recorded"]) == (1, len(ids))
+    for each in ids:
+        history = await system.case(each).fetch_history()
+        signals = [
+            event for event in history.events
+            if event.HasField("workflow_execution_signaled_event_attributes")
+        ]  # fmt: skip
+        assert len(signals) == 1
+    assert len(system.mails(to=CONTACT)) == 1, "one summary"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("agencies", [(AGENCY,), (AGENCY, OTHER)], ids=["one", "two"])
+async def test_contradictory_rosters_racing_end_as_the_latest_says(
+    each_system: System, tmp_path: Path, agencies: tuple[str, ...]
+) -> None:
+    system = each_system
+    await record_agencies(system.database)
+    ids = [new_training_id() for _ in range(5)]
+
+    async def send(number: int) -> None:
+        agency = agencies[number % len(agencies)]
+        access = "Yes" if number // len(agencies) % 2 == 0 else "No"
+        path = tmp_path / f"{number}.csv"
+        # Another phone each time: no roster is the repetition of another.
+        rows = "".join(roster_row(each, access) for each in ids)
+        path.write_text(HEADER + rows.replace("555-0142", f"555-01{number:02}"))
+        await submitted(system, path, agency, CONTACT if agency == AGENCY else OTHER_CONTACT)
+
+    await asyncio.gather(*(send(each) for each in range(8)))
+    async with system.database.transaction() as session:
+        every = (await session.exec(select(Submission))).all()
+        rows = (await session.exec(select(SubmissionRow))).all()
+        people = (await session.exec(select(Assister))).all()
+        assert (await audit.verify(session)).breaks == []
+    assert len(every) == 8
+    access = {
+        each.submission_id: each.cells["access"] == "Yes" for each in rows
+    }  # fmt: skip
+    by_time = sorted(every, key=lambda each: each.submitted_at)
+    # The agency that approved last speaks, and its newest roster decides.
+    speaker = [each for each in by_time if access[each.id]][-1].agency_id
+    says = [each for each in by_time if each.agency_id == speaker][-1]
+    for each in ids:
+        status = await system.status(each)
+        assert status.agency_id == speaker
+        assert status.requirements["approval"].met == access[says.id]
+    assert {each.agency_id for each in people} == {speaker}, "records and cases agree"
+    if len(agencies) == 1:
+        newest = {each.public_phone[-2:] for each in people}
+        assert newest == {says.filename.removesuffix(".csv").zfill(2)}
+
+
+async def test_an_older_approval_recorded_late_still_speaks(
+    each_system: System, tmp_path: Path
+) -> None:
+    """AG-200 approves, then AG-100 says No; AG-200's roster is recorded after it, as when held."""
+    system, mine = each_system, new_training_id()
+    await record_agencies(system.database)
+    rosters = [(AGENCY, "Yes", CONTACT), (OTHER, "Yes", OTHER_CONTACT), (AGENCY, "No", CONTACT)]
+    started = []
+    for number, (agency, access, by) in enumerate(rosters):
+        path = tmp_path / f"{number}.csv"
+        path.write_text(HEADER + roster_row(mine, access))
+        done = await submit(
+            system.database, read_roster(path), agency_id=agency, by=by, filename=path.name,
+            roster_type=AssisterType.NAVIGATOR,
+        )  # fmt: skip
+        started.append(done.submission_id)
+    for each in (started[0], started[2], started[1]):
+        handle = await start_intake(
+            system.client, system.settings.task_queue, each, system.settings.terms
+        )
+        await handle.result()
+    async with system.database.transaction() as session:
+        person = await session.get_one(Assister, mine)
+    assert (await system.status(mine)).agency_id == person.agency_id == OTHER

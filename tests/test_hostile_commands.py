@@ -1,0 +1,94 @@
+"""Commands with values nobody meant: a plain word and an exit code, never a traceback."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system import AGENCY, CONTACT
+from tests.test_command_line import cli  # noqa: F401
+from tests.test_system import HEADER, roster_row
+
+VALUES = [
+    "",
+    "x" * 100_000,
+    "\x1b[31mred\x1b[0m",
+    "[red]x[/red]",
+    "[/]",
+    "../../../etc/passwd",
+    "/dev/zero",
+    "-1",
+    "１２３４５６７",
+    "1e999999",
+    "9" * 5000,
+    "9999-12-31T23:59:59+00:00",
+    "' OR AgencyId != '",
+    "%s%n{0.__class__}",
+    "=cmd|'/C calc'!A0",
+    "a@x.org, b@x.org",
+    "half \udcff a character",
+]
+STAFF = ("--by", "staff@x.org", "--reason", "a test")
+COMMANDS: list[tuple[str, ...]] = [
+    ("{}",),
+    ("rosters", "{}"),
+    ("rosters", "check", "{}", "--type", "cac"),
+    ("rosters", "check", "FILE", "--type", "{}"),
+    ("rosters", "check", "FILE", "--type", "cac", "--agency", "{}"),
+    ("rosters", "check", "FILE", "--type", "cac", "--encoding", "{}"),
+    ("rosters", "submit", "{}", "--agency", AGENCY, "--type", "cac", "--by", CONTACT),
+    ("rosters", "submit", "FILE", "--agency", "{}", "--type", "cac", "--by", CONTACT),
+    ("rosters", "submit", "FILE", "--agency", AGENCY, "--type", "cac", "--by", "{}"),
+    ("rosters", "show", "{}"),
+    ("rosters", "release", "{}", *STAFF),
+    ("rosters", "discard", "abcdef123456", "--by", "{}", "--reason", "a test"),
+    ("certification", "record", "{}", "--status", "certified"),
+    ("certification", "record", "NOSUCH1", "--status", "{}"),
+    ("certification", "record", "NOSUCH1", "--status", "certified", "--valid-through", "{}"),
+    ("training", "record", "NOSUCH1", "--course", "{}", "--at", "2026-01-01"),
+    ("training", "record", "NOSUCH1", "--at", "{}"),
+    ("assessment", "record", "NOSUCH1", "--score", "{}"),
+    ("results", "import", "{}"),
+    ("results", "void", "NOSUCH1", "--event", "{}", "--at", "2026-01-01"),
+    ("activate", "--registration-number", "{}"),
+    ("resend", "{}", *STAFF),
+    ("suspend", "NOSUCH1", "--by", "{}", "--reason", "a test"),
+    ("suspend", "NOSUCH1", "--by", "staff@x.org", "--reason", "{}"),
+    ("assister", "correct-email", "NOSUCH1", "--email", "{}", *STAFF),
+    ("assister", "correct-email", "NOSUCH1", "--email", "a.b@x.org", "--by", "{}", "--reason", "x"),
+    ("status", "{}"),
+    ("watch", "{}"),
+    ("list", "--stage", "{}"),
+    ("list", "--agency", "{}"),
+    ("links", "--agency", "{}"),
+    ("lookup", "{}", "--agency", AGENCY, "--by", CONTACT),
+    ("lookup", "NOSUCH1", "--agency", "{}", "--by", CONTACT),
+    ("lookup", "NOSUCH1", "--agency", AGENCY, "--by", "{}"),
+    ("audit", "show", "{}"),
+    ("audit", "verify", "--heads", "{}"),
+    ("agencies", "import", "{}"),
+]
+HARMLESS = {("",), ("links", "--agency", "")}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+async def test_no_value_ends_in_a_traceback(
+    cli: Any,  # noqa: F811
+    tmp_path: Path,
+    command: tuple[str, ...],
+) -> None:
+    (tmp_path / "FILE").write_text(HEADER + roster_row("ABC1234"))
+    for value in VALUES:
+        words = [
+            str(tmp_path / "FILE") if each == "FILE" else each.replace("{}", value)
+            for each in command
+        ]
+        code, out = await cli(*words)
+        told = (words, out[:2000])
+        if tuple(words) not in HARMLESS:
+            assert code in (1, 2), told
+        assert "Traceback" not in out, told
+        assert "\x1b" not in out, told
+        assert "\u202e" not in out, told
+        assert len(out) < 20_000, told
+        assert "root:x:" not in out, told
