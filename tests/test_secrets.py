@@ -366,9 +366,18 @@ async def test_a_bad_setting_is_not_repeated(
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.client.service_client.config.target_host)
     monkeypatch.setenv("ASSISTER_DATA_DIR", str(tmp_path))
     monkeypatch.setenv(variable, value)
-    with pytest.raises(Exception, match=r"\w") as error:
-        await worker.run(Settings(_env_file=None), asyncio.Event())
-    told = "".join(traceback.format_exception(error.value))
+    stop, told = asyncio.Event(), ""
+
+    async def end_it(stop: asyncio.Event) -> None:
+        stop.set()
+
+    # A database that is not there yet is logged and tried again.
+    monkeypatch.setattr(worker, "_pause", end_it)
+    try:
+        await worker.run(Settings(_env_file=None), stop)
+    except Exception as error:
+        told = "".join(traceback.format_exception(error))
+    assert told or stop.is_set()
     words = ["activate", "--registration-number", "x"]
     assert await asyncio.to_thread(starter.main, words) == 1
     assert "canary-password" not in told + "".join(capsys.readouterr())
