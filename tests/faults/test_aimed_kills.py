@@ -140,12 +140,15 @@ async def recorded(client: Client, records_url: str, folder: Path, journey: Jour
 
 def window(points: list[str]) -> set[str]:
     """Where nobody can know if a mail went out: the relay has it, our commit is still to come."""
-    inside, found = False, set()
+    inside, found = set(), set()
     for each in points:
-        inside = inside or each.endswith("before the reply to the message") or each.endswith(KEPT)
-        if inside:
+        step = each.partition(":")[0]
+        if each.endswith("before the reply to the message"):
+            inside.add(step)
+        if step in inside or each.endswith(KEPT):
             found.add(each)
-        inside = inside and "before commit" not in each and not each.endswith(KEPT)
+        if "before commit" in each:
+            inside.discard(step)
     return found
 
 

@@ -126,7 +126,7 @@ async def insist(ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         while True:
             try:
                 return await ask()
-            except (SQLAlchemyError, RPCError):
+            except (SQLAlchemyError, RPCError, RuntimeError):  # the last: a lazy client
                 await asyncio.sleep(POLL)
 
 
