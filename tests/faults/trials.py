@@ -42,7 +42,7 @@ from tests.system import (
 from workflows.client import start_intake
 from workflows.contract import IntakeProgress
 
-PATIENCE = 150
+PATIENCE = 300
 """Seconds after which work that does not go on by itself counts as lost."""
 POLL = 0.1
 SMTP_TIMEOUT = 3.0
