@@ -42,7 +42,7 @@ from tests.system import (
 from workflows.client import start_intake
 from workflows.contract import IntakeProgress
 
-PATIENCE = 150
+PATIENCE = 300
 """Seconds after which work that does not go on by itself counts as lost."""
 POLL = 0.1
 SMTP_TIMEOUT = 3.0
@@ -126,7 +126,7 @@ async def insist(ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         while True:
             try:
                 return await ask()
-            except (SQLAlchemyError, RPCError):
+            except (SQLAlchemyError, RPCError, RuntimeError):  # the last: a lazy client
                 await asyncio.sleep(POLL)
 
 
