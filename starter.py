@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -66,7 +65,7 @@ from records.schema import migrate as migrate_records
 from records.tables import Agency, Assister, Submission, SubmissionRow
 from rosters.files import UnreadableFile, read_roster, read_table
 from rosters.forecast import forecast_roster
-from rosters.results import event_id, judge_results, read_results
+from rosters.results import BadValue, event_id, judge_results, read_results, read_score
 from rosters.submission import check, submit
 from settings import Settings
 from worker import arc_holidays, connect, make_portal
@@ -323,10 +322,13 @@ async def training_record(training_id: str, *, course: str = PORTAL_COURSE, at: 
 
 @assessment.command(name="record")
 async def assessment_record(
-    training_id: str, *, score: Decimal, course: str = PORTAL_COURSE, at: At = None
+    training_id: str, *, score: str, course: str = PORTAL_COURSE, at: At = None
 ) -> None:
     """Record an attempt at the assessment, in percent (policy before.4, 2.2)."""
-    facts = {"score": score, "course": course}
+    try:
+        facts = {"score": read_score(score), "course": course}
+    except BadValue as bad:
+        raise Refused(f"--score {bad}") from None
     await _record(training_id, "assessment_scored", AssessmentScored, facts, at)
 
 
@@ -665,7 +667,10 @@ async def _record(
     training_id = _training_id(training_id)
     if at is not None and at.tzinfo is None:
         raise Refused("--at needs an offset, such as 2026-11-02T15:04:00-06:00")
-    occurred_at = at or datetime.now(UTC)
+    now = datetime.now(UTC)
+    if at is not None and at > now:
+        raise Refused("--at lies in the future")
+    occurred_at = at or now
     try:
         fact = kind(
             event_id=event_id(training_id, signal_name, occurred_at, facts),
