@@ -5,7 +5,7 @@ and signals repeat without effect, and a row is marked once its case has been to
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlmodel import col, func, select
@@ -20,7 +20,7 @@ from policy.terms import Terms
 from records import audit
 from records.database import Database
 from records.people import holders, with_access
-from records.tables import Assister, Submission, SubmissionRow
+from records.tables import Assister, AuditEntry, Submission, SubmissionRow
 from rosters.submission import CHUNK, as_row, taken_mailboxes
 from workflows import steps
 from workflows.client import tell_case
@@ -165,7 +165,24 @@ async def _record_assister(
         return False
     known = await session.get(Assister, entry.training_id, with_for_update=True)
     case_id = assister_workflow_id(entry.training_id)
-    if known is not None and not await _speaks(session, submission, entry, known):
+    told = [
+        each for each in await audit.entries_of(session, case_id) if each.act == "roster_recorded"
+    ]
+    if not any(each.details["submission_id"] == submission.id for each in told):
+        await audit.append(
+            session,
+            case_id,
+            "roster_recorded",
+            at=submission.submitted_at,
+            by=f"contact-{submission.contact_id}",
+            clause="1.1",
+            agency_id=submission.agency_id,
+            submission_id=submission.id,
+            line=row.line,
+            approved=entry.approved,
+            employed=entry.employed,
+        )
+    if known is not None and not _speaks(submission, entry, known, told):
         return True
     # Kept with the row: after a crash the comparison would find the address already taken over.
     if known is not None and known.mailbox_key != key:
@@ -190,40 +207,28 @@ async def _record_assister(
         )
     )
     await session.flush()
-    if known is None or known.submission_id != submission.id:
-        await audit.append(
-            session,
-            case_id,
-            "roster_recorded",
-            at=submission.submitted_at,
-            by=f"contact-{submission.contact_id}",
-            clause="1.1",
-            agency_id=submission.agency_id,
-            submission_id=submission.id,
-            line=row.line,
-            approved=entry.approved,
-            employed=entry.employed,
-        )
     return True
 
 
-async def _speaks(
-    session: AsyncSession, submission: Submission, entry: Entry, known: Assister
+def _speaks(
+    submission: Submission, entry: Entry, known: Assister, told: Iterable[AuditEntry]
 ) -> bool:
     """Whether this roster may say who the assister is, as the case decides it (clause 1.1).
 
     That is the agency that approved last, in whatever order rosters are recorded.
+
+    Args:
+        told: What rosters said before, whether they spoke or not.
     """
     if known.agency_id == submission.agency_id:
         return submission.submitted_at >= known.updated_at
-    approvals = [
+    approvals = (
         each.at
-        for each in await audit.entries_of(session, assister_workflow_id(known.training_id))
-        if each.act == "roster_recorded"
-        and each.details["agency_id"] == known.agency_id
+        for each in told
+        if each.details["agency_id"] == known.agency_id
         and each.details["approved"]
         and each.details["employed"]
-    ]
+    )
     return entry.grants and all(each < submission.submitted_at for each in approvals)
 
 

