@@ -119,7 +119,7 @@ async def lookup(training_id: str, *, agency: str, by: By, json: Json = False) -
     """Look up an assister's reference number, as a contact of their agency (policy 3.3)."""
     training_id = training_id_of(training_id)
     async with session() as here:
-        async with here.database.transaction() as records:
+        async with here.database.snapshot() as records:
             await authorized_contact(records, agency, by)
             await assister_of(records, agency, training_id)
         portal = make_portal(here.settings, here.database)
@@ -135,7 +135,7 @@ async def lookup(training_id: str, *, agency: str, by: By, json: Json = False) -
 @trail.command(name="show")
 async def audit_show(training_id: str, *, json: Json = False) -> None:
     """Show every act in an assister's case."""
-    async with session() as here, here.database.transaction() as records:
+    async with session() as here, here.database.snapshot() as records:
         entries = await audit.entries_of(records, assister_workflow_id(training_id_of(training_id)))
     if json:
         print_json([each.model_dump(mode="json") for each in entries])
@@ -158,7 +158,7 @@ async def audit_verify(
     `audit verify --json > heads.json`, and compare later: `audit verify --heads heads.json`.
     """
     kept = _read_heads(heads) if heads else None
-    async with session() as here, here.database.transaction() as records:
+    async with session() as here, here.database.snapshot() as records:
         found = await audit.verify(records, kept)
     if json:
         breaks = [each._asdict() for each in found.breaks]

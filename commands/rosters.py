@@ -180,7 +180,7 @@ async def rosters_discard(submission: str, *, by: By, reason: Why, json: Json = 
 
 
 async def _roster(here: Session, submission_id: str) -> dict[str, Any]:
-    async with here.database.transaction() as records:
+    async with here.database.snapshot() as records:
         if await records.get(Submission, submission_id) is None:
             raise Refused(f"there is no submission {submission_id}")
         found = select(SubmissionRow).where(SubmissionRow.submission_id == submission_id)
@@ -203,10 +203,10 @@ async def _roster(here: Session, submission_id: str) -> dict[str, Any]:
 async def _existing_records(here: Session) -> AsyncIterator[AsyncSession | None]:
     """The records; None where there are none yet, and then nobody holds a mailbox either."""
     try:
-        async with here.database.transaction() as records:
+        async with here.database.snapshot() as records:
             await holders(records, [])
     except (OperationalError, ProgrammingError):
         yield None
         return
-    async with here.database.transaction() as records:
+    async with here.database.snapshot() as records:
         yield records

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Dialect, event, make_url
+from sqlalchemy import URL, Connection, Dialect, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.types import DateTime, TypeDecorator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+ONLY_READS = "only_reads"
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
 
@@ -77,13 +78,14 @@ def make_engine(url: str) -> AsyncEngine:
         parsed, connect_args={"isolation_level": None}, hide_parameters=True
     )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    # Without IMMEDIATE, two read-then-write transactions both read before either writes.
-    event.listen(
-        engine.sync_engine,
-        "begin",
-        lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"),
-    )
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # Without IMMEDIATE, two read-then-write transactions both read before either writes.
+    reads = connection.get_execution_options().get(ONLY_READS)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _forget_values(context: ExceptionContext) -> None:
@@ -124,6 +126,13 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed at the end, or rolled back on any error."""
         async with self._sessions() as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncSession]:
+        """A session for reading only, however long it takes: no writer waits for it."""
+        async with self._sessions() as session:
+            await session.connection(execution_options={ONLY_READS: True})
             yield session
 
     async def close(self) -> None:

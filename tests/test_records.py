@@ -53,6 +53,17 @@ async def test_a_fault_says_nothing_of_the_values_it_met(records_url: str) -> No
     await database.close()
 
 
+async def test_who_only_reads_holds_up_no_writer(records_url: str) -> None:
+    database = Database(records_url)
+    async with database.snapshot() as reading:
+        assert await reading.get(Agency, "A") is None
+        async with database.transaction() as session:
+            session.add(Agency(id="A", name="A"))
+    async with database.snapshot() as reading:
+        assert await reading.get(Agency, "A") is not None
+    await database.close()
+
+
 async def test_an_inserted_entry_breaks_the_chain(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     async with database.transaction() as session:
