@@ -18,7 +18,7 @@ err = Console(stderr=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table; cells are shown as they are, never read as markup."""
+    """A table; cells are shown as they are, never read as markup or orders to the terminal."""
     made = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -103,4 +103,5 @@ def _cell(value: object) -> str:
             return "—"
         case datetime():
             return f"{value.astimezone(CENTRAL):%Y-%m-%d %H:%M %Z}"
-    return escape(str(value))
+    # A terminal would obey what is not printable.
+    return escape("".join(e if e.isprintable() or e == "\n" else "·" for e in str(value)))

@@ -30,6 +30,7 @@ from mail.addresses import wire_form
 from mail.message import UnsafeHeader, build, message_id
 from mail.templates import html_of, render
 from mail.transport import classify
+from policy import calendar
 from policy.addresses import (
     BadAddress,
     clean_address,
@@ -178,6 +179,7 @@ def events_and_orders(data: bytes) -> None:
         try:
             if kind is None:
                 order = StaffAct.model_validate(payload).order
+                assert "\0" not in order.by + order.reason, "PostgreSQL takes no NUL"
                 for act in (case.suspend, case.reinstate, case.correct_email):
                     assert act(order, NOW)
             else:
@@ -420,6 +422,10 @@ def _check_case(case: Case) -> None:
     again = Case.model_validate_json(case.model_dump_json())
     assert again == case
     assert case.due(NOW) in Due
+    certification = case.evidence.certification
+    if certification is not None and certification.valid_through is not None:
+        calendar.end_of(certification.valid_through)
+        calendar.certification_warnings(certification.valid_through, NOW, case.terms, ())
     shown = presentation.status(case, NOW).model_dump_json() + presentation.details(case, NOW)
     shown.encode()
     case.next_deadline(date_far := NOW + timedelta(days=3650))

@@ -6,7 +6,7 @@ moment the one that gives less access holds, so that no order of arrival can mat
 """
 
 from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, TypeVar, assert_never
@@ -21,6 +21,11 @@ TrainingId = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{7}$")]
 EventId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 AgencyId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 CourseId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
+
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC))]
+"""When something happened. Systems write year 1 for "none", which no local time can be told for."""
+LastDay = Annotated[date, Field(ge=date(1900, 1, 1), le=date(9998, 12, 31))]
+"""A last valid day: the day after it must be a date, too."""
 
 RESULTS_KEPT = 40
 """Results remembered per assister; the least useful are forgotten first."""
@@ -62,7 +67,7 @@ class Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     event_id: EventId
-    occurred_at: AwareDatetime
+    occurred_at: Moment
 
 
 class RosterRecorded(Fact):
@@ -99,7 +104,7 @@ class CertificationRecorded(Fact):
     """
 
     certified: bool
-    valid_through: date | None = None
+    valid_through: LastDay | None = None
 
     @property
     def generosity(self) -> tuple[bool, date]:

@@ -1,10 +1,18 @@
 """The fuzzer's targets on random input, and on everything it ever found."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuzz.targets import ROSTER, SEEDS, SEPARATOR, TARGETS
+
+
+def _event(at: str, last: str | None) -> bytes:
+    fact = {"event_id": "e", "occurred_at": at, "certified": True, "valid_through": last}
+    return json.dumps([["certification", fact]]).encode()
+
 
 FINDS = {
     "a control character in a Training ID": ("rows", b"A\x1b[31mB"),
@@ -13,6 +21,22 @@ FINDS = {
     "an encoding that is none": ("delimited_files", bytes([224]) + ROSTER.encode()),
     "half a character in a text": ("letters", b"Ann\x1fann@x.org\x1fHello\x1f\x8e"),
     "a bracket in an address": ("letters", b"Ann\x1fann@x[.org\x1fHello\x1f"),
+    "a moment before all moments": (
+        "events_and_orders",
+        _event("0001-01-01T00:00:00Z", None),
+    ),
+    "a last day after all days": (
+        "events_and_orders",
+        _event("2026-01-01T00:00:00Z", "9999-12-31"),
+    ),
+    "a last day before all days": (
+        "events_and_orders",
+        _event("2026-01-01T00:00:00Z", "0001-01-01"),
+    ),
+    "a NUL in a reason": (
+        "events_and_orders",
+        json.dumps([["suspend", {"by": "arc-7", "reason": "a\0b"}]]).encode(),
+    ),
     "an unknown field that names a person": (
         "events_and_orders",
         b'[["suspend", {"ann.lee@x.org": 1}]]',

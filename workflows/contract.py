@@ -41,6 +41,8 @@ def roster_workflow_id(submission_id: str) -> str:
 
 
 def _impersonal(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("leave out control characters")
     if "@" in text or re.search(r"\d{3}[-. )]*\d{3}[-. ]*\d{4}", text):
         raise ValueError(
             "leave out e-mail addresses and phone numbers: whoever can open the case reads this"

@@ -1,0 +1,58 @@
+"""Registration numbers: as hard to guess as is said, and no guess locks anybody out."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlmodel import select
+
+from console import table
+from portal.directory import ActivationRefused
+from portal.embedded import NUMBER_BYTES, EmbeddedPortal
+from records.database import Database
+from records.tables import PortalRegistration
+from tests.system import SECRET
+
+LATER = datetime.now(UTC) + timedelta(days=7)
+
+
+async def issue(portal: EmbeddedPortal, training_id: str, fence: int = 1) -> str:
+    account = await portal.enroll(training_id, fence, LATER, {})
+    return await portal.registration_number(training_id, account.registration)
+
+
+async def test_a_number_has_eighty_bits_and_follows_from_the_secret_only(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    portal, other = EmbeddedPortal(database, SECRET), EmbeddedPortal(database, SECRET[::-1])
+    numbers = [await issue(portal, f"A{each:06}") for each in range(100)]
+    numbers += [await issue(portal, "A000000", fence) for fence in range(2, 12)]
+    assert NUMBER_BYTES * 8 == 80
+    assert all(re.fullmatch(r"([A-Z2-7]{4}-){3}[A-Z2-7]{4}", each) for each in numbers)
+    assert len(set(numbers)) == len(numbers)
+    # Every place takes every letter: nothing is cut short or counted up.
+    assert all(len({each[at] for each in numbers}) > 20 for at in range(19) if at % 5 != 4)
+    assert await other.registration_number("A000001", 1) != numbers[1]
+    async with database.transaction() as session:
+        kept = "".join(
+            f"{each.salt} {each.check}" for each in await session.exec(select(PortalRegistration))
+        )
+    assert not [each for each in numbers if each in kept or each.replace("-", "") in kept]
+    await database.close()
+
+
+async def test_guesses_change_nothing_for_the_assister(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    portal = EmbeddedPortal(database, SECRET)
+    number = await issue(portal, "A000001")
+    guesses = ["", "A000001", "*", "%", "' OR 1=1 --", "\0", "\ud800", "ä" * 10_000, number[:-1]]
+    for guess in (*guesses, *(f"{number[:-1]}{each}" for each in "ABCDEFGH" if each != number[-1])):
+        with pytest.raises(ActivationRefused) as refused:
+            await portal.activate(guess)
+        assert not guess or guess not in str(refused.value)
+    assert (await portal.activate(number.lower().replace("-", " "))).training_id == "A000001"
+    await database.close()
+
+
+def test_a_terminal_is_given_no_orders() -> None:
+    shown = table("", ("",), [("\x1b[31m[red]x\x07\u202e",)])
+    assert "".join(map(str, shown.columns[0].cells)) == r"·[31m\[red]x··"
