@@ -120,7 +120,7 @@ async def test_a_mistake_and_a_refusal_are_answered_in_plain_english(
         "": "an object is needed. Paste and change: {",
         "{oops": "An unknown error occurred",
         '{"by": "arc-7"}': "reason: Field required",
-        '{"by": "arc-7", "reason": "x", "when": "now"}': "when: Extra inputs are not permitted",
+        '{"by": "arc-7", "reason": "x", "when": "now"}': "there is a field that is not known",
         '{"by": "pat@example.org", "reason": "x"}': "by: leave out e-mail addresses",
     }.items():
         shown = await ui.send("Update", "suspend_access", data)

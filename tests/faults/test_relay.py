@@ -206,7 +206,7 @@ async def test_people_are_told_when_a_mail_takes_too_long(
         await system.until(training_id, lambda s: s.stage == "awaiting_activation")
         await system.skip(training_id, minutes=61)
         late = await system.until(training_id, lambda s: bool(s.attention))
-        assert "Mail: activation" in late.attention[0].problem
+        assert "activation is being retried" in late.attention[0].problem
         begun = asyncio.get_running_loop().time()
         async with mail_inbox(system.inbox.folder, port):
             await eventually(
