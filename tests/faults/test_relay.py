@@ -221,3 +221,30 @@ async def test_people_are_told_when_a_mail_takes_too_long(
         "SQLite",
         seconds=asyncio.get_running_loop().time() - begun,
     )
+
+
+async def test_the_relay_refuses_one_recipient(
+    temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path, matrix: Matrix
+) -> None:
+    refused, other = new_training_id(), new_training_id()
+    async with without_worker(temporal.client, sqlite_url, tmp_path) as system:
+        await record_people(system.database, refused, other)
+        worker = WorkerProcess(system)
+        system.inbox.refusals[f"{refused.lower()}@assisters.example.org"] = "550 5.1.1 no such user"
+        for each in (refused, other):
+            for signal, fact in facts().items():
+                await system.tell(each, signal, fact)
+        await system.until(other, lambda s: any(each.sent_at for each in s.mails))
+        parked = await system.until(refused, lambda s: bool(s.attention))
+        assert "correct the address" in parked.attention[0].remedy
+        begun = asyncio.get_running_loop().time()
+        system.inbox.refusals.clear()
+        await system.act(refused, "email_corrected")
+        await system.until(refused, lambda s: any(each.sent_at for each in s.mails))
+        worker.kill()
+        assert len(system.mails()) == 2, "one each"
+        matrix.add(
+            "the relay refuses one recipient of two: the other hears, a person corrects",
+            "SQLite",
+            seconds=asyncio.get_running_loop().time() - begun,
+        )
