@@ -323,6 +323,8 @@ SEEDS: dict[str, list[bytes]] = {
             ]
         ).encode(),
         b'["assessment", {"event_id": "e", "occurred_at": 1e9, "score": 1e400}]',
+        b'[["certification", {"event_id": "e", "occurred_at": "0001-01-01T00:00:00Z",'
+        b' "certified": true, "valid_through": "9999-12-31"}]]',
     ],
     "letters": [
         SEPARATOR.join(["Ann", "ann@x.org", "Hello", "- one\n- two\n\nhttps://x.org/a."]).encode(),

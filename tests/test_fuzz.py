@@ -33,9 +33,9 @@ FINDS = {
         "events_and_orders",
         _event("2026-01-01T00:00:00Z", "0001-01-01"),
     ),
-    "a NUL in a reason": (
+    "a NUL in a staff id": (
         "events_and_orders",
-        json.dumps([["suspend", {"by": "arc-7", "reason": "a\0b"}]]).encode(),
+        json.dumps([["suspend", {"by": "arc\0", "reason": "a call"}]]).encode(),
     ),
     "an unknown field that names a person": (
         "events_and_orders",
