@@ -29,6 +29,8 @@ LastDay = Annotated[date, Field(ge=date(1900, 1, 1), le=date(9998, 12, 31))]
 
 RESULTS_KEPT = 40
 """Results remembered per assister; the least useful are forgotten first."""
+AGENCIES_KEPT = 20
+"""Agencies remembered per assister: those that approved last, then those that spoke last."""
 
 
 class AssisterType(StrEnum):
@@ -211,7 +213,7 @@ class Evidence(BaseModel):
         )
         if standing == known:
             return "a newer roster row is already recorded"
-        self.standings = {**self.standings, row.agency_id: standing}
+        self.standings = _kept_standings({**self.standings, row.agency_id: standing})
         if self.approval == before:
             return "the assister is on another agency's roster"
         return None
@@ -333,6 +335,15 @@ def _known(event_id: str, results: Iterable[Fact]) -> bool:
 
 def _first(results: Iterable[Fact]) -> datetime | None:
     return min((each.occurred_at for each in results), default=None)
+
+
+def _kept_standings(standings: dict[str, Standing]) -> dict[str, Standing]:
+    def use(each: tuple[str, Standing]) -> tuple[bool, datetime, str]:
+        agency_id, standing = each
+        granted_at = standing.granted_at
+        return (granted_at is not None, granted_at or standing.latest.occurred_at, agency_id)
+
+    return dict(sorted(standings.items(), key=use)[-AGENCIES_KEPT:])
 
 
 def _kept(results: list[Result], useful: Callable[[Result], bool]) -> list[Result]:

@@ -124,7 +124,13 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
     assert [e["act"] for e in json.loads(out)].count("account_made") == 1
     assert "staff@" not in out
     assert (await cli("audit", "show", mine))[0] == (await cli("audit", "verify"))[0] == 0
-    assert (await cli("audit", "verify", "--json"))[0] == 0
+    heads = tmp_path / "heads.json"
+    code, out = await cli("audit", "verify", "--json")
+    heads.write_text(out)
+    assert (code, (await cli("audit", "verify", "--heads", heads))[0]) == (0, 0)
+    heads.write_text(out.replace(json.loads(out)["heads"][f"assister-{mine}"], "0" * 64))
+    code, out = await cli("audit", "verify", "--heads", heads)
+    assert (code, "not in the chain" in " ".join(out.split())) == (1, True)
     for words in (("suspend", mine), ("reinstate", mine), ("close", mine)):
         code, out = await cli(*words, *staff, "--json")
         assert code == 0, out

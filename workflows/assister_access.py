@@ -206,7 +206,9 @@ class AssisterAccess:
     def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
         """A signal of a name that is not in the contract changes nothing."""
         del args
-        self._ignore(f"signal {name[:60]}", "no such signal; see the contract")
+        # Shown as Markdown: only what a signal's name may be made of.
+        plain = "".join(each if each.isalnum() or each == "_" else "·" for each in name[:60])
+        self._ignore(f"signal {plain}", "no such signal; see the contract")
 
     @workflow.query(description=dialogs.STATUS)
     def status(self) -> Status:

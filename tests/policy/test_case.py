@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from policy.case import Activation, Case, Due, Mail, Order, Outcome, Stage, waiting_on, who_must_act
 from policy.mails import MailKind, Recipient
 from policy.requirements import (
+    AGENCIES_KEPT,
     AccountActivated,
     AssessmentScored,
     AssisterType,
@@ -552,6 +553,16 @@ def test_what_an_event_did_not_change_stays_visible() -> None:
     case = new_case()
     case.ignored("signal nonsense", "no such signal", NOW)
     assert "nonsense" in case.happenings[-1].what
+
+
+def test_agencies_beyond_number_are_forgotten_but_not_the_one_that_speaks() -> None:
+    case = new_case()
+    case.record_roster(roster(agency="SPEAKS"), NOW)
+    for number in range(60):
+        case.record_roster(roster(number % 9, agency=f"NO{number}", approved=False), NOW)
+    assert len(case.evidence.standings) == AGENCIES_KEPT
+    assert case.evidence.approval is not None
+    assert case.evidence.approval.agency_id == "SPEAKS"
 
 
 def test_who_must_act_at_every_stage() -> None:
