@@ -760,7 +760,8 @@ def waiting_on(case: Case, now: datetime) -> list[str]:
 
 def who_must_act(case: Case, now: datetime) -> list[str]:
     """Who must act for the case to go on, in words, and on what."""
-    acting = [f"staff: {mark.remedy}" for mark in case.attention.values()]
+    remedies = dict.fromkeys(mark.remedy for mark in case.attention.values())
+    acting = [f"staff: {remedy}" for remedy in remedies]
     match case.stage:
         case Stage.COLLECTING_REQUIREMENTS | Stage.SUSPENDED:
             if case.hold is not None:
