@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from aiosmtpd.smtp import SMTP, Envelope, Session
 from playwright.async_api import Locator, Page, expect
 from rich.console import Console
 
@@ -16,22 +17,25 @@ import console
 from docs.palette import with_palette
 from embedded.demo import AGENCY, CONTACT, DATA, NEVER_ACTIVATES, run_demo
 from embedded.stack import Stack
-from policy.requirements import AssisterType
+from mail.transport import MAX_IDLE
+from policy.requirements import AssisterType, RosterRecorded, TrainingCompleted
 from policy.terms import Terms
 from records.database import Database
 from rosters.files import read_roster
 from rosters.submission import submit
 from tests.browser.temporal_ui import PATIENCE, TemporalUi, browser, find_browser
+from tests.faults.mischief import put
 from tests.system import eventually
-from workflows.client import case_status, start_intake
-from workflows.contract import assister_workflow_id
+from workflows.client import act, case_status, start_intake, tell_case
+from workflows.contract import StaffAct, assister_workflow_id
 from workflows.lists import ready_made
 
 DOCS = Path(__file__).parent
 PICTURES = DOCS / "pictures"
 REFUSED_ADDRESS = "NAV1006"
 FAILED_ASSESSMENT = "NAV1004"
-ACTIVE = "NAV1003"
+ACTIVE, DOUBTFUL, MOVED = "NAV1003", "NAV1002", "NAV1001"
+MISREAD = "NAV1O04"
 HELD_AT_ONE = Terms(fuse_count=0)
 """The demo's agency is too small for the fuse."""
 
@@ -101,6 +105,8 @@ async def tour(stack: Stack) -> None:
         await lists(album)
         await expired_and_reissued(album)
         await suspended(album)
+        await in_doubt(album)
+        await elsewhere(album)
         await held_roster(album)
 
 
@@ -133,6 +139,7 @@ async def expired_and_reissued(album: Album) -> None:
     await album.take("refusal", dialog)
     await dialog.get_by_test_id("cancel-modal-button").click()
     await album.act(NEVER_ACTIVATES, "reissue_activation", "The number expired")
+    await album.case("reissued", workflow_id, "registration number 2 issued")
     await album.act(NEVER_ACTIVATES, "resend_activation", "Caller cannot find the mail")
     await album.case("resent", workflow_id, "Activation mail resent by staff")
     await album.take("case", album.main, height=860)
@@ -141,10 +148,63 @@ async def expired_and_reissued(album: Album) -> None:
 
 
 async def suspended(album: Album) -> None:
-    """A case that staff suspended."""
+    """An active case, and how staff suspend it."""
+    ui, workflow_id = album.ui, assister_workflow_id(ACTIVE)
+    await album.case("active", workflow_id, "Reference number")
+    dialog = await ui.open_dialog("Update")
+    await ui.choose(dialog, "suspend_access")
+    await ui.fill(dialog, '{"by": "arc-7", "reason": "The agency asked"}')
+    await album.take("suspend", dialog)
+    await dialog.get_by_test_id("cancel-modal-button").click()
     await album.act(ACTIVE, "suspend_access", "The agency asked for it")
     await album.case("suspended", assister_workflow_id(ACTIVE), "Suspended: suspended by staff")
     await album.act(ACTIVE, "reinstate_access", "Cleared by the agency")
+
+
+async def in_doubt(album: Album) -> None:
+    """A relay that keeps a mail and never says so."""
+    inbox, workflow_id = album.stack.inbox, assister_workflow_id(DOUBTFUL)
+    keep = inbox.handle_DATA
+
+    async def keep_and_hang_up(server: SMTP, session: Session, envelope: Envelope) -> str:
+        await keep(server, session, envelope)
+        assert isinstance(server.transport, asyncio.WriteTransport)
+        server.transport.abort()
+        return "250 never heard"
+
+    # A conversation that is under way keeps its handler; after this the worker begins another.
+    await asyncio.sleep(MAX_IDLE)
+    put(inbox, "handle_DATA", keep_and_hang_up)
+    order = StaffAct(by="arc-7", reason="The agency asked")
+    await act(album.stack.client, workflow_id, "suspend_access", order)
+    client = album.stack.client
+    await eventually(lambda: case_status(client, DOUBTFUL), lambda status: bool(status.attention))
+    await album.case("in-doubt", workflow_id, "it may have arrived")
+    put(inbox, "handle_DATA", keep)
+
+
+async def elsewhere(album: Album) -> None:
+    """A result under a misread Training ID, and somebody who moved to another agency."""
+    stack, now = album.stack, datetime.now(UTC)
+    queue, terms = stack.settings.task_queue, stack.settings.terms
+    result = TrainingCompleted(event_id="lms-4711", occurred_at=now)
+    await tell_case(stack.client, queue, MISREAD, "training_completed", result, terms)
+    named = {each.name: each.query for each in ready_made(now)}
+    waiting = named["Waiting for approval"]
+    await album.list("list-approval", waiting, assister_workflow_id(MISREAD))
+    row = RosterRecorded(
+        event_id="5f0c1d7a2b9e.2",
+        occurred_at=now,
+        agency_id="AG-200",
+        assister_type=AssisterType.NAVIGATOR,
+        approved=True,
+        employed=True,
+    )
+    await tell_case(stack.client, queue, MOVED, "roster_recorded", row, terms)
+    await eventually(
+        lambda: case_status(stack.client, MOVED), lambda status: status.agency_id == "AG-200"
+    )
+    await album.case("moved", assister_workflow_id(MOVED), "Roster of AG-200")
 
 
 async def held_roster(album: Album) -> None:
