@@ -109,7 +109,7 @@ async def test_each_assister_once_though_the_worker_is_killed(
                     col(MailDelivery.state) == "sent",
                 )
             )
-            async with database.transaction() as session:
+            async with database.snapshot() as session:
                 return (await session.exec(sent)).one()
 
         async with dying_workers(system, tmp_path / "worker.log") as killed:
