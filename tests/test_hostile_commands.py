@@ -29,6 +29,8 @@ VALUES = [
     "a@x.org, b@x.org",
     "half \udcff a character",
 ]
+HARMLESS = {"", "-1", "1e999999"}
+"""Nothing, or what an agency may be called."""
 ALL = "HOSTILE_VALUES" in os.environ
 """Otherwise some for each command, others for the next: each takes a connection to the server."""
 STAFF = ("--by", "staff@x.org", "--reason", "a test")
@@ -89,6 +91,6 @@ async def test_no_value_ends_in_a_traceback(
         ]
         code, out = await cli(*words)
         unsaid = any(each in out for each in ("Traceback", "\x1b", "root:x:"))
-        if code not in ((0, 1, 2) if value == "" else (1, 2)) or unsaid or len(out) > 20_000:
+        if code not in ((0, 1, 2) if value in HARMLESS else (1, 2)) or unsaid or len(out) > 20_000:
             wrong.append((value[:50], code, out[:500]))
     assert wrong == []
