@@ -16,6 +16,7 @@ import pytest
 import embedded.demo
 import starter
 from embedded.stack import Stack
+from records import audit
 from tests.system import AGENCY, CONTACT, System, eventually, facts, new_training_id, record_people
 from tests.test_system import HEADER, roster_row, take_in
 from workflows.contract import IntakeProgress, roster_workflow_id
@@ -174,6 +175,11 @@ async def test_a_corrected_contact_hears_of_the_roster(
     assert (code, json.loads(out)["told"]) == (0, [roster_workflow_id(submission_id)])
     assert (await handle.result())["stage"] == "done"
     assert system.mails(to="right@x.org")
+    code, out = await cli(*correct, CONTACT, "--to", "right@x.org", *staff, "--json")
+    assert (code, json.loads(out)["told"]) == (0, []), "once more is harmless"
+    async with system.database.snapshot() as session:
+        trail = await audit.entries_of(session, f"agency-{AGENCY}")
+    assert [each.act for each in trail] == ["contact_corrected"]
 
 
 @pytest.mark.parametrize(
