@@ -16,15 +16,14 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-import console
-from commands import agencies, look, operate, results, rosters, staff
+from commands import agencies, console, look, operate, results, rosters, staff
 from commands.session import Refused, mistakes
 from embedded.stack import PortInUse
+from intake.files import UnreadableFile
 from policy.addresses import has_controls
 from portal.directory import ActivationRefused
 from records.database import UnsupportedDatabase
 from records.people import NotAuthorized
-from rosters.files import UnreadableFile
 
 MAX_WORD = 4096
 """Characters of one value: whatever it is, it may be shown again."""

@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.client import Client
 
+from intake.submission import CHUNK, as_row, taken_mailboxes
 from policy.addresses import mailbox_key
 from policy.requirements import AssisterType, RosterRecorded
 from policy.roster import Collisions, Entry, Reason, Verdict, judge
@@ -21,7 +22,6 @@ from records import audit
 from records.database import Database
 from records.people import holders, with_access
 from records.tables import Assister, AuditEntry, Submission, SubmissionRow
-from rosters.submission import CHUNK, as_row, taken_mailboxes
 from workflows import steps
 from workflows.client import tell_case
 from workflows.contract import assister_workflow_id

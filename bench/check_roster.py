@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from intake.files import read_roster
+from intake.submission import check
 from policy import addresses, roster
 from policy.requirements import AssisterType
-from rosters.files import read_roster
-from rosters.submission import check
 
 ROUNDS = 5
 HEADER = [*roster.REQUIRED.values()]

@@ -10,15 +10,15 @@ from pydantic import TypeAdapter, ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import WorkflowUpdateFailedError
 
-import console
+from commands import console
 from commands.session import STAFF, By, Encoding, Json, Refused, Why, print_json, session
 from commands.staff import signed
+from intake.files import read_table
 from policy.addresses import BadAddress, clean_address, mailbox_key
 from policy.requirements import AgencyId
 from records import audit
 from records.people import NotAuthorized, authorized_contact, record_agency
 from records.schema import migrate as migrate_records
-from rosters.files import read_table
 from workflows.client import act
 from workflows.contract import ROSTER_INTAKE, StaffAct
 from workflows.lists import waiting_for_contact

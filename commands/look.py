@@ -11,13 +11,13 @@ from rich.console import Group
 from rich.live import Live
 from temporalio.client import WorkflowExecution
 
-import console
+from bootstrap import make_portal
+from commands import console
 from commands.session import LOOK, By, Json, Refused, print_json, session, training_id_of
 from policy.case import Stage
 from policy.requirements import AgencyId
 from records import audit
 from records.people import assister_of, authorized_contact
-from worker import make_portal
 from workflows import search_attributes
 from workflows.client import case_status
 from workflows.contract import ASSISTER_ACCESS, assister_workflow_id

@@ -1,14 +1,15 @@
 """Operating the system: agencies, the records' schema, the embedded stack, the demo."""
 
 from cyclopts import App
+from rich.panel import Panel
 
-import console
 from activities.relay import relay_activations
+from bootstrap import make_portal
+from commands import console
+from commands.demo import run_demo
 from commands.session import OPERATE, session
-from embedded.demo import run_demo
-from embedded.stack import run_stack
+from embedded.stack import embedded_stack, until_stopped
 from records.schema import migrate as migrate_records
-from worker import make_portal
 
 app = App()
 
@@ -24,8 +25,18 @@ async def migrate() -> None:
 @app.command(group=OPERATE)
 async def up() -> None:
     """Run the embedded stack until Ctrl-C; its data stays in the data folder."""
-    async with session() as here:
-        await run_stack(here.settings)
+    async with session() as here, embedded_stack(here.settings) as stack:
+        console.out.print(
+            Panel(
+                f"Temporal UI  {stack.environment['ASSISTER_UI_URL']}\n"
+                f"Mails        {stack.inbox.folder / 'index.html'}\n"
+                f"Worker log   {here.settings.data_dir / 'worker.log'}\n"
+                "In another terminal: starter.py agencies import …, starter.py rosters submit …\n"
+                "Ctrl-C stops it; the data stays.",
+                title="Running",
+            )
+        )
+        await until_stopped()
 
 
 @app.command(group=OPERATE)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 
-import console
+from commands import console
 from commands.session import (
     INPUT,
     At,
@@ -19,6 +19,7 @@ from commands.session import (
     session,
     training_id_of,
 )
+from intake.results import BadValue, event_id, judge_results, read_results, read_score
 from policy.requirements import (
     AssessmentScored,
     CertificationRecorded,
@@ -27,7 +28,6 @@ from policy.requirements import (
     TrainingCompleted,
 )
 from policy.terms import PORTAL_COURSE
-from rosters.results import BadValue, event_id, judge_results, read_results, read_score
 from workflows.client import tell_case
 
 certification = App(name="certification", help="Record the state of a certification.", group=INPUT)

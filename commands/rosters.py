@@ -13,7 +13,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-import console
+from bootstrap import arc_holidays
+from commands import console
 from commands.session import (
     INPUT,
     By,
@@ -27,14 +28,13 @@ from commands.session import (
     session,
 )
 from commands.staff import order
+from intake.files import read_roster
+from intake.forecast import forecast_roster
+from intake.submission import check, submit
 from policy.requirements import AssisterType
 from policy.roster import Verdict
 from records.people import holders
 from records.tables import Agency, Submission, SubmissionRow
-from rosters.files import read_roster
-from rosters.forecast import forecast_roster
-from rosters.submission import check, submit
-from worker import arc_holidays
 from workflows.client import open_case, start_intake
 from workflows.contract import IntakeProgress, roster_workflow_id
 

@@ -14,10 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import SettingsError
 from temporalio.client import Client
 
+from bootstrap import connect
 from policy.requirements import TrainingId
 from records.database import Database
 from settings import Settings
-from worker import connect
 
 INPUT, LOOK, STAFF, OPERATE = "Rosters and results", "Looking", "Staff", "Operation"
 """The groups of commands in the help."""

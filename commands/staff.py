@@ -6,7 +6,7 @@ from cyclopts import App
 from pydantic import ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-import console
+from commands import console
 from commands.session import (
     STAFF,
     By,

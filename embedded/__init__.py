@@ -1,1 +1,1 @@
-"""The one-machine stack: Temporal's server, a mail inbox, the portal's secret, one worker."""
+"""The one-machine stack: Temporal's server, a mail inbox, one worker."""

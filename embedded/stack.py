@@ -6,18 +6,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.panel import Panel
 from temporalio.client import Client
 
-import console
 from embedded.inbox import Inbox, mail_inbox
-from embedded.secret import portal_secret
-from embedded.temporal_server import TIME_SKIPPING, temporal_server
+from embedded.temporal_server import temporal_server
+from portal.secret import portal_secret
 from records.schema import migrate
 from settings import Settings
 
@@ -48,9 +46,16 @@ class Stack:
 
 @asynccontextmanager
 async def embedded_stack(
-    settings: Settings, *, temporal_port: int, ui_port: int
+    settings: Settings,
+    *,
+    temporal_port: int = TEMPORAL_PORT,
+    ui_port: int = UI_PORT,
+    dynamic_config: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Stack]:
     """The stack for as long as the context is open; its data stays in the data folder.
+
+    Args:
+        dynamic_config: Settings of the Temporal server, such as ``TIME_SKIPPING``.
 
     Raises:
         PortInUse: If it, or something else, runs there already.
@@ -66,7 +71,7 @@ async def embedded_stack(
             database=data / "temporal.db",
             port=temporal_port,
             ui_port=ui_port,
-            dynamic_config=TIME_SKIPPING,
+            dynamic_config=dynamic_config or {},
         ) as server,
     ):
         environment = {
@@ -83,22 +88,6 @@ async def embedded_stack(
             workers.cancel()
             with suppress(asyncio.CancelledError):
                 await workers
-
-
-async def run_stack(settings: Settings) -> None:
-    """Runs the stack until Ctrl-C or SIGTERM."""
-    async with embedded_stack(settings, temporal_port=TEMPORAL_PORT, ui_port=UI_PORT) as stack:
-        console.out.print(
-            Panel(
-                f"Temporal UI  {stack.environment['ASSISTER_UI_URL']}\n"
-                f"Mails        {stack.inbox.folder / 'index.html'}\n"
-                f"Worker log   {settings.data_dir / 'worker.log'}\n"
-                "In another terminal: starter.py agencies import …, starter.py rosters submit …\n"
-                "Ctrl-C stops it; the data stays.",
-                title="Running",
-            )
-        )
-        await until_stopped()
 
 
 async def until_stopped() -> None:

@@ -79,6 +79,9 @@ class RosterRecorded(Fact):
         approved: "Yes" in the "Assister Portal Access" field.
         employed: Current employment status is active.
         contact_changed: The row brought another certification e-mail than the one on record.
+        order: Counts the agency's submissions, given by the records under the agency's lock: of two
+            rows of one agency the higher is newer, whatever a clock says.
+        mailbox: The records' id of the certification mailbox that the row names, 0 where unknown.
     """
 
     agency_id: AgencyId
@@ -86,6 +89,8 @@ class RosterRecorded(Fact):
     approved: bool
     employed: bool
     contact_changed: bool = False
+    order: Annotated[int, Field(ge=0)] = 0
+    mailbox: Annotated[int, Field(ge=0)] = 0
 
     @property
     def grants(self) -> bool:

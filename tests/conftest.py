@@ -14,13 +14,13 @@ from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-import worker
+import bootstrap
 from embedded.inbox import mail_inbox
 from embedded.temporal_server import TIME_SKIPPING, temporal_server
 from records.database import Database
 from records.schema import migrate
 from settings import Settings
-from tests.system import SECRET, System, record_people
+from tests.support.system import SECRET, System, record_people
 
 MakeSystem = Callable[..., Awaitable[System]]
 
@@ -115,11 +115,11 @@ async def make_system(
             )
             database = Database(url)
             stack.push_async_callback(database.close)
-            portal = worker.make_portal(settings, database)
-            transport = worker.make_transport(settings)
+            portal = bootstrap.make_portal(settings, database)
+            transport = bootstrap.make_transport(settings)
             stack.push_async_callback(transport.close)
             await stack.enter_async_context(
-                worker.make_worker(client, settings, database, portal, transport)
+                bootstrap.make_worker(client, settings, database, portal, transport)
             )
             return System(client, settings, database, portal, transport, inbox)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from records.audit import verify
-from tests.system import (
+from tests.support.system import (
     System,
     facts,
     meet_requirements,

@@ -7,7 +7,7 @@ import pytest
 
 from embedded.temporal_server import clock_of
 from policy.calendar import CENTRAL
-from tests.system import System, facts, new_training_id, record_people
+from tests.support.system import System, facts, new_training_id, record_people
 from workflows.contract import Status
 
 MINUTE = timedelta(minutes=1)

@@ -13,11 +13,19 @@ from typing import Any
 
 import pytest
 
-import embedded.demo
+import commands.demo
 import starter
 from embedded.stack import Stack
 from records import audit
-from tests.system import AGENCY, CONTACT, System, eventually, facts, new_training_id, record_people
+from tests.support.system import (
+    AGENCY,
+    CONTACT,
+    System,
+    eventually,
+    facts,
+    new_training_id,
+    record_people,
+)
 from tests.test_system import HEADER, roster_row, take_in
 from workflows.contract import IntakeProgress, roster_workflow_id
 from workflows.lists import waiting_for_contact
@@ -248,7 +256,7 @@ async def test_the_demo_survives_its_worker_and_tells_nobodys_name(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[int] = []
-    activate = embedded.demo._Demo._activate
+    activate = commands.demo._Demo._activate
 
     async def kill_first(self: Any, training_id: str) -> None:
         if not killed:
@@ -256,7 +264,7 @@ async def test_the_demo_survives_its_worker_and_tells_nobodys_name(
             os.kill(killed[0], signal.SIGKILL)
         await activate(self, training_id)
 
-    monkeypatch.setattr(embedded.demo._Demo, "_activate", kill_first)
+    monkeypatch.setattr(commands.demo._Demo, "_activate", kill_first)
     histories: list[str] = []
 
     async def export(stack: Stack) -> None:
@@ -265,12 +273,12 @@ async def test_the_demo_survives_its_worker_and_tells_nobodys_name(
             histories.append((await handle.fetch_history()).to_json())
         histories.append((stack.settings.data_dir / "worker.log").read_text())
 
-    await embedded.demo.run_demo(keep=False, visit=export)
+    await commands.demo.run_demo(keep=False, visit=export)
     out = capsys.readouterr().out
     assert killed
     for stage in ("active", "activation expired", "awaiting activation"):
         assert stage in out.rsplit("Every accepted assister", 1)[1]
-    people = (embedded.demo.DATA / "navigators.csv").read_text().splitlines()[1:]
+    people = (commands.demo.DATA / "navigators.csv").read_text().splitlines()[1:]
     personal = {cell for line in people for cell in line.split(",")[:3] if len(cell) > 3}
     personal |= {"651-555-0142", "6515550142", "northstar.example.org", "Pat Contact"}
     assert len(histories) > 10

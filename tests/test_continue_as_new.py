@@ -14,8 +14,8 @@ import worker
 from records import audit
 from records.tables import PortalAccount
 from tests.faults.conftest import full
-from tests.slow_handlers import SlowHandlers
-from tests.system import (
+from tests.support.slow_handlers import SlowHandlers
+from tests.support.system import (
     LONG_AGO,
     System,
     activated,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuzz.targets import ROSTER, SEEDS, SEPARATOR, TARGETS
+from tests.fuzz.targets import ROSTER, SEEDS, SEPARATOR, TARGETS
 
 
 def _event(at: str, last: str | None) -> bytes:

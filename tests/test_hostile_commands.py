@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.system import AGENCY, CONTACT
+from tests.support.system import AGENCY, CONTACT
 from tests.test_command_line import cli  # noqa: F401
 from tests.test_system import HEADER, roster_row
 

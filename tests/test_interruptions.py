@@ -12,8 +12,8 @@ from temporalio.worker import Interceptor as WorkerInterceptor
 from portal.directory import ActivationRefused, StaleCommand
 from records.tables import PortalAccount
 from tests.conftest import MakeSystem
-from tests.histories import SCENES, Scene
-from tests.system import (
+from tests.support.histories import SCENES, Scene
+from tests.support.system import (
     LONG_AGO,
     System,
     eventually,

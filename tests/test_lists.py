@@ -7,9 +7,10 @@ from temporalio import activity
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from bootstrap import sandbox
 from policy.calendar import CENTRAL
 from policy.requirements import CertificationRecorded
-from tests.system import (
+from tests.support.system import (
     AGENCY,
     LONG_AGO,
     System,
@@ -19,7 +20,6 @@ from tests.system import (
     new_training_id,
     record_people,
 )
-from worker import sandbox
 from workflows import steps
 from workflows.attention_digest import AttentionDigest
 from workflows.client import schedule_digest

@@ -12,7 +12,7 @@ from records import audit
 from records.database import Database, UnsupportedDatabase, async_url
 from records.schema import config
 from records.tables import Agency, Assister, ClosedCase
-from tests.system import record_people
+from tests.support.system import record_people
 
 
 async def test_migrations_and_tables_agree(records_url: str) -> None:

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlmodel import select
 
-from console import table
+from commands.console import table
 from portal.directory import ActivationRefused
 from portal.embedded import NUMBER_BYTES, EmbeddedPortal
 from records.database import Database
 from records.tables import PortalRegistration
-from tests.system import SECRET
+from tests.support.system import SECRET
 
 LATER = datetime.now(UTC) + timedelta(days=7)
 

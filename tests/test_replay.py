@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from policy.case import Case, Stage
-from tests.commands import changes, recorded, replayer
-from tests.histories import FOLDER, OTHER_SCENES, SCENES
+from tests.support.commands import changes, recorded, replayer
+from tests.support.histories import FOLDER, OTHER_SCENES, SCENES
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)

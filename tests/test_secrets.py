@@ -23,6 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 from temporalio.testing import WorkflowEnvironment
 
+import bootstrap
 import starter
 import worker
 from embedded.inbox import body_of, mail_inbox
@@ -31,7 +32,7 @@ from mail.transport import FailureKind, MailFailure, Transport
 from records.database import Database
 from records.tables import Actor
 from settings import Settings
-from tests.system import System, eventually, new_training_id
+from tests.support.system import System, eventually, new_training_id
 from workflows.contract import DIGEST_SCHEDULE, Status
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,8 +167,8 @@ async def running(
             patch.setenv(name, value)
         settings = Settings(_env_file=None)
         database = Database(url)
-        portal = worker.make_portal(settings, database)
-        transport = worker.make_transport(settings)
+        portal = bootstrap.make_portal(settings, database)
+        transport = bootstrap.make_transport(settings)
         with (folder / "worker.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, str(ROOT / "worker.py"), stdout=log, stderr=log

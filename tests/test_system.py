@@ -14,6 +14,8 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.mail import MOST_DOUBTS
+from intake.files import read_roster
+from intake.submission import submit
 from mail.templates import render
 from policy.mails import MailKind
 from policy.requirements import AssisterType, ResultVoided
@@ -27,10 +29,8 @@ from records.tables import (
     PortalRegistration,
     SubmissionRow,
 )
-from rosters.files import read_roster
-from rosters.submission import submit
 from tests.conftest import MakeSystem
-from tests.system import (
+from tests.support.system import (
     AGENCY,
     CONTACT,
     LONG_AGO,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from policy.clauses import BY_ID, CLAUSES
-from tests.traceability import clause_tests, table
+from tests.support.traceability import clause_tests, table
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,7 @@ import pytest
 
 from embedded.temporal_server import temporal_server
 from embedded.web_ui import BUTTONS_OFF, free_port, web_ui
-from tests.system import eventually
+from tests.support.system import eventually
 
 
 async def fetch(port: int, path: str) -> Any:

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from bootstrap import arc_holidays
 from embedded.temporal_server import TIME_SKIPPING, clock_of, temporal_server
 from policy.calendar import certification_warnings, end_of
 from policy.requirements import AssisterType, CertificationRecorded, RosterRecorded
@@ -14,7 +15,7 @@ from policy.terms import Terms
 from records import audit
 from records.tables import PortalAccount
 from tests.conftest import MakeSystem
-from tests.system import (
+from tests.support.system import (
     System,
     eventually,
     facts,
@@ -22,7 +23,6 @@ from tests.system import (
     new_training_id,
     record_people,
 )
-from worker import arc_holidays
 from workflows.contract import Status
 
 YEARS = 5

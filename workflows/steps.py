@@ -150,12 +150,16 @@ class MailRequest(BaseModel):
     Attributes:
         key: Idempotency key: workflow, chain of runs, and which of its mails; never the attempt.
         subject_id: The Training ID, or the submission's id for a roster's mail.
+        agency_id: The agency whose data and whose contact the mail uses, as the case decided.
+        mailbox: The records' id of the assister's mailbox, as the case decided; 0 where none is.
         facts: What the mail says beyond the records.
     """
 
     key: str
     kind: MailKind
     subject_id: str
+    agency_id: str = ""
+    mailbox: int = 0
     registration: int = 0
     facts: dict[str, str] = {}
     order: Order | None = None

@@ -11,7 +11,7 @@ from embedded.temporal_server import TIME_SKIPPING, temporal_server
 from embedded.web_ui import free_port
 from tests.browser.temporal_ui import BROWSERS, PATIENCE, TemporalUi, browser, find_browser
 from tests.conftest import MakeSystem
-from tests.system import System, record_people
+from tests.support.system import System, record_people
 
 EVENTS_OF_A_RUN = 200
 """Few, so that a case can be seen going on in another run."""

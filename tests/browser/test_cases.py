@@ -10,7 +10,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from policy.requirements import CertificationRecorded
 from tests.browser.temporal_ui import TemporalUi
-from tests.system import (
+from tests.support.system import (
     AGENCY,
     LONG_AGO,
     System,

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from tests.faults.matrix import Matrix
 from tests.faults.trials import PATIENCE, Trial, access, doubts, evidence, without_worker
 from tests.faults.workers import Mischief, WorkerProcess
-from tests.system import System, eventually, new_training_id
+from tests.support.system import System, eventually, new_training_id
 
 ASSISTERS = 4
 

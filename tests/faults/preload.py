@@ -5,11 +5,11 @@ No runtime of Temporal's may be made here: its threads would not survive the for
 
 from temporalio.worker._worker import load_default_build_id
 
+import bootstrap
 import tests.faults.points
 import tests.faults.workers
-import worker
 
-__all__ = ["tests", "worker"]
+__all__ = ["bootstrap", "tests"]
 
 load_default_build_id()
-worker.arc_holidays()
+bootstrap.arc_holidays()

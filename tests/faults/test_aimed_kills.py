@@ -25,7 +25,7 @@ from tests.faults.trials import (
     without_worker,
 )
 from tests.faults.workers import Mischief, WorkerProcess
-from tests.system import System, new_training_id
+from tests.support.system import System, new_training_id
 
 AT_ONCE = 20
 """PostgreSQL takes a hundred connections; and a machine that is too busy finds only itself."""

@@ -17,13 +17,13 @@ from pydantic import SecretStr
 from sqlmodel import col, func, select
 from temporalio.testing import WorkflowEnvironment
 
-import worker
+import bootstrap
 from embedded.inbox import mail_inbox
 from records import audit
 from records.database import Database
 from records.tables import MailDelivery, PortalAccount
 from settings import Settings
-from tests.system import SECRET, System, eventually, facts, new_training_id, record_people
+from tests.support.system import SECRET, System, eventually, facts, new_training_id, record_people
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ASSISTERS = int(os.environ.get("FAULTS_ASSISTERS", "20"))
@@ -85,8 +85,8 @@ async def test_each_assister_once_though_the_worker_is_killed(
             portal_secret=SecretStr(SECRET),
         )
         database = Database(records_url)
-        portal = worker.make_portal(settings, database)
-        transport = worker.make_transport(settings)
+        portal = bootstrap.make_portal(settings, database)
+        transport = bootstrap.make_transport(settings)
         system = System(temporal.client, settings, database, portal, transport, inbox)
         ids = [new_training_id() for _ in range(ASSISTERS)]
         await record_people(database, *ids)

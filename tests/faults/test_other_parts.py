@@ -22,7 +22,7 @@ from records.schema import migrate
 from tests.faults.conftest import full
 from tests.faults.disturbed import disturbed, first_mail, judged, nothing
 from tests.faults.matrix import Matrix
-from tests.system import System, eventually
+from tests.support.system import System, eventually
 from workflows import search_attributes
 
 OUTAGE = 5.0

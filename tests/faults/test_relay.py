@@ -21,7 +21,7 @@ from tests.faults.matrix import Matrix
 from tests.faults.mischief import put
 from tests.faults.trials import SMTP_TIMEOUT, without_worker
 from tests.faults.workers import Mischief, WorkerProcess
-from tests.system import System, eventually, facts, new_training_id, record_people
+from tests.support.system import System, eventually, facts, new_training_id, record_people
 
 OUTAGE = 5.0
 IMPATIENT: Mischief = ("tests.faults.mischief:impatient", ())

@@ -14,7 +14,7 @@ from tests.faults.disturbed import judged
 from tests.faults.matrix import Matrix
 from tests.faults.trials import PATIENCE, Trial, doubts, evidence, onboarding, without_worker
 from tests.faults.workers import WorkerProcess
-from tests.system import System, new_training_id
+from tests.support.system import System, new_training_id
 
 ROWS = 50
 WORKERS = 10

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+from intake.files import read_roster
+from intake.submission import submit
 from policy.requirements import (
     AssessmentScored,
     AssisterType,
@@ -26,9 +28,7 @@ from records import audit
 from records.database import Database
 from records.people import record_agency
 from records.tables import Assister, AuditEntry, PortalAccount, Submission, SubmissionRow
-from rosters.files import read_roster
-from rosters.submission import submit
-from tests.system import (
+from tests.support.system import (
     AGENCY,
     CONTACT,
     LONG_AGO,

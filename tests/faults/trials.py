@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-import worker
+import bootstrap
 from embedded.inbox import mail_inbox
 from policy.requirements import Fact
 from portal.directory import ActivationRefused, StaleCommand
@@ -29,7 +29,7 @@ from records.tables import (
     SubmissionRow,
 )
 from settings import Settings
-from tests.system import (
+from tests.support.system import (
     SECRET,
     System,
     eventually,
@@ -67,8 +67,8 @@ async def without_worker(
             **{"smtp_port": inbox.port, **changes},
         )
         database = Database(records_url)
-        portal = worker.make_portal(settings, database)
-        transport = worker.make_transport(settings)
+        portal = bootstrap.make_portal(settings, database)
+        transport = bootstrap.make_transport(settings)
         try:
             yield System(client, settings, database, portal, transport, inbox)
         finally:

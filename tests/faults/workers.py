@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import worker
-from tests.system import SECRET, System
+from tests.support.system import SECRET, System
 
 Mischief = tuple[str, Sequence[Any]]
 PR_SET_PDEATHSIG = 1

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from intake.files import Table, read_table
 from policy.calendar import CENTRAL
 from policy.requirements import (
     AssessmentScored,
@@ -20,7 +21,6 @@ from policy.requirements import (
 )
 from policy.roster import TRAINING_ID, Reason, Row, as_typed
 from policy.terms import PORTAL_COURSE
-from rosters.files import Table, read_table
 
 REQUIRED = {"training_id": "Training ID", "event": "Event", "date": "Date"}
 COLUMNS = REQUIRED | {

@@ -13,24 +13,24 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from playwright.async_api import Locator, Page, expect
 from rich.console import Console
 
-import console
-from docs.palette import with_palette
-from embedded.demo import AGENCY, CONTACT, DATA, NEVER_ACTIVATES, run_demo
+from commands import console
+from commands.demo import AGENCY, CONTACT, DATA, NEVER_ACTIVATES, run_demo
 from embedded.stack import Stack
+from intake.files import read_roster
+from intake.submission import submit
 from mail.transport import MAX_IDLE
 from policy.requirements import AssisterType, RosterRecorded, TrainingCompleted
 from policy.terms import Terms
 from records.database import Database
-from rosters.files import read_roster
-from rosters.submission import submit
+from tests.browser.palette import with_palette
 from tests.browser.temporal_ui import PATIENCE, TemporalUi, browser, find_browser
 from tests.faults.mischief import put
-from tests.system import eventually
+from tests.support.system import eventually
 from workflows.client import act, case_status, start_intake, tell_case
 from workflows.contract import StaffAct, assister_workflow_id
 from workflows.lists import ready_made
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 PICTURES = DOCS / "pictures"
 REFUSED_ADDRESS = "NAV1006"
 FAILED_ASSESSMENT = "NAV1004"

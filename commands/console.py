@@ -9,8 +9,8 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from intake.forecast import RosterForecast
 from policy.calendar import CENTRAL
-from rosters.forecast import RosterForecast
 from workflows.contract import Status
 
 out = Console()

@@ -7,7 +7,7 @@ import atheris
 INSTRUMENTED = ["policy", "rosters", "mail", "workflows", "email_validator", "openpyxl"]
 
 with atheris.instrument_imports(include=INSTRUMENTED):
-    from fuzz.targets import TARGETS
+    from tests.fuzz.targets import TARGETS
 
 if __name__ == "__main__":
     name, *options = sys.argv[1:]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fuzz.targets import SHEET, write_workbook
-from rosters.files import UnreadableFile, read_roster
-from tests.rosters.test_files import HEADER, ROW, write
+from intake.files import UnreadableFile, read_roster
+from tests.fuzz.targets import SHEET, write_workbook
+from tests.intake.test_files import HEADER, ROW, write
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEAK = 150
@@ -17,7 +17,7 @@ PEAK = 150
 READ = """
 import re, sys
 from pathlib import Path
-from rosters.files import UnreadableFile, read_roster
+from intake.files import UnreadableFile, read_roster
 for name in sys.argv[1:]:
     try:
         print(f"{name}: {sum(1 for row in read_roster(Path(name)))} rows")

@@ -13,9 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from fuzz.targets import SEEDS, TARGETS
+from tests.fuzz.targets import SEEDS, TARGETS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 KEPT = ROOT / ".fuzz"
 SECONDS = 60
 LIMITS = ("-timeout=10", "-rss_limit_mb=1500", "-max_len=4096", "-print_final_stats=1")
@@ -50,9 +50,9 @@ def _fuzz(name: str, seconds: int) -> tuple[int, int]:
     for number, seed in enumerate(SEEDS[name]):
         (corpus / f"seed-{number}").write_bytes(seed)
     before = _kept(name)
-    command = [sys.executable, "-m", "fuzz.one", name, f"-max_total_time={seconds}", *LIMITS]
+    command = [sys.executable, "-m", "tests.fuzz.one", name, f"-max_total_time={seconds}", *LIMITS]
     with log.open("wb") as output:
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [*command, f"-artifact_prefix={KEPT / name}/", str(corpus)],
             cwd=ROOT,
             stdout=output,

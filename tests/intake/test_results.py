@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from intake.results import COLUMNS, judge_result, judge_results, read_results
 from policy.requirements import AssessmentScored, CertificationRecorded
 from policy.roster import Row
-from rosters.results import COLUMNS, judge_result, judge_results, read_results
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -17,15 +17,15 @@ from pydantic import SecretStr
 from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 
-import worker
+import bootstrap
 from embedded.inbox import mail_inbox
 from embedded.temporal_server import temporal_server
 from policy.terms import Terms
 from records.database import Database
 from records.schema import migrate
 from settings import Settings
-from tests.commands import baseline, commands_of
-from tests.system import (
+from tests.support.commands import baseline, commands_of
+from tests.support.system import (
     System,
     eventually,
     facts,
@@ -36,7 +36,7 @@ from tests.system import (
 from workflows.client import act, start_intake
 from workflows.contract import ATTENTION_DIGEST, IntakeProgress, StaffAct
 
-FOLDER = Path(__file__).parent / "histories"
+FOLDER = Path(__file__).resolve().parent.parent / "histories"
 
 
 async def collecting_requirements(system: System, training_id: str) -> None:
@@ -205,9 +205,9 @@ async def main() -> None:
             )
             await migrate(settings.records_url)
             database = Database(settings.records_url)
-            portal = worker.make_portal(settings, database)
-            transport = worker.make_transport(settings)
-            async with worker.make_worker(server.client, settings, database, portal, transport):
+            portal = bootstrap.make_portal(settings, database)
+            transport = bootstrap.make_transport(settings)
+            async with bootstrap.make_worker(server.client, settings, database, portal, transport):
                 system = System(server.client, settings, database, portal, transport, inbox)
                 for number, name in enumerate([*SCENES, *OTHER_SCENES]):
                     path = FOLDER / f"{name}.json"

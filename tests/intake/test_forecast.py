@@ -4,14 +4,21 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from bootstrap import arc_holidays
+from intake.files import read_roster
+from intake.forecast import RosterForecast, forecast_roster
+from intake.submission import check
 from policy.forecast import CaseForecast
 from policy.requirements import AssisterType
-from rosters.files import read_roster
-from rosters.forecast import RosterForecast, forecast_roster
-from rosters.submission import check
-from tests.system import AGENCY, System, facts, meet_requirements, new_training_id, record_people
+from tests.support.system import (
+    AGENCY,
+    System,
+    facts,
+    meet_requirements,
+    new_training_id,
+    record_people,
+)
 from tests.test_system import HEADER, roster_row, take_in
-from worker import arc_holidays
 from workflows.client import open_case
 from workflows.contract import Status
 

@@ -11,22 +11,22 @@ from pydantic import SecretStr
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlmodel import col, select
 
-import console
 from activities.relay import relay_activations
+from commands import console
 from embedded.inbox import body_of
-from embedded.secret import portal_secret
 from embedded.stack import Stack, embedded_stack, until_stopped
-from embedded.temporal_server import skip_time
+from embedded.temporal_server import TIME_SKIPPING, skip_time
 from embedded.web_ui import free_port
+from intake.files import read_roster, read_table
+from intake.results import ResultVerdict, judge_results, read_results
+from intake.submission import submit
 from policy.requirements import AssisterType
 from portal.directory import ActivationRefused
 from portal.embedded import EmbeddedPortal
+from portal.secret import portal_secret
 from records.database import Database
 from records.people import record_agency
 from records.tables import SubmissionRow
-from rosters.files import read_roster, read_table
-from rosters.results import ResultVerdict, judge_results, read_results
-from rosters.submission import submit
 from settings import Settings
 from workflows.client import case_status, start_intake, tell_case
 from workflows.contract import Status, assister_workflow_id
@@ -58,9 +58,13 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
             smtp_port=free_port(),
             portal_secret=SecretStr(""),
         )
-        ports = {"temporal_port": free_port(), "ui_port": free_port()}
         console.out.print("Starting Temporal's server, the inbox and a worker …")
-        async with embedded_stack(settings, **ports) as stack:
+        async with embedded_stack(
+            settings,
+            temporal_port=free_port(),
+            ui_port=free_port(),
+            dynamic_config=TIME_SKIPPING,
+        ) as stack:
             demo = _Demo(stack)
             try:
                 await demo.run()

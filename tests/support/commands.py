@@ -13,7 +13,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-import worker
+import bootstrap
 from workflows.assister_access import AssisterAccess
 from workflows.attention_digest import AttentionDigest
 from workflows.refusals import DATA_CONVERTER
@@ -46,7 +46,7 @@ def replayer(runner: SandboxedWorkflowRunner | None = None) -> Replayer:
     return Replayer(
         workflows=[AssisterAccess, RosterIntake, AttentionDigest],
         data_converter=DATA_CONVERTER,
-        workflow_runner=runner or worker.sandbox(),
+        workflow_runner=runner or bootstrap.sandbox(),
     )
 
 
@@ -62,7 +62,7 @@ def baseline(path: Path) -> Path:
 
 async def commands_of(path: Path) -> list[str]:
     """The commands that today's code gives along a history, as far as it comes."""
-    listening = Listening(worker.sandbox().restrictions)
+    listening = Listening(bootstrap.sandbox().restrictions)
     await replayer(listening).replay_workflow(recorded(path), raise_on_replay_failure=False)
     return listening.commands
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from intake.submission import chunks
 from policy.addresses import mailbox_key
 from policy.case import Case
 from policy.forecast import CaseForecast, foresee
@@ -16,7 +17,6 @@ from policy.roster import Entry, Verdict
 from policy.terms import Terms
 from records.people import with_access
 from records.tables import Assister, ClosedCase
-from rosters.submission import chunks
 
 QUERIES_AT_ONCE = 20
 FORECAST = "forecast"

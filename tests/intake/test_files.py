@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rosters.files import UnreadableFile, read_roster
-from rosters.workbooks import MAX_UNPACKED
+from intake.files import UnreadableFile, read_roster
+from intake.workbooks import MAX_UNPACKED
 
 HEADER = (
     "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"

@@ -26,6 +26,9 @@ from jinja2 import UndefinedError
 from pydantic import TypeAdapter, ValidationError
 
 import starter
+from intake.files import UnreadableFile, read_roster, read_table
+from intake.results import COLUMNS as RESULT_COLUMNS
+from intake.results import judge_result, judge_results, read_results
 from mail.addresses import wire_form
 from mail.message import UnsafeHeader, build, message_id
 from mail.templates import html_of, render
@@ -56,9 +59,6 @@ from policy.requirements import (
     TrainingId,
 )
 from policy.roster import COLUMNS, REQUIRED, Collisions, Row, Verdict, judge, read_phone
-from rosters.files import UnreadableFile, read_roster, read_table
-from rosters.results import COLUMNS as RESULT_COLUMNS
-from rosters.results import judge_result, judge_results, read_results
 from workflows import dialogs, presentation
 from workflows.contract import StaffAct
 from workflows.lists import link, ready_made

@@ -13,6 +13,8 @@ from temporalio.client import Client, WorkflowHandle
 from activities.relay import relay_activations
 from embedded.inbox import Inbox, body_of
 from embedded.temporal_server import clock_of, skip_time
+from intake.files import read_roster
+from intake.submission import submit
 from mail.transport import Transport
 from policy.requirements import (
     AccountActivated,
@@ -27,8 +29,6 @@ from portal.embedded import EmbeddedPortal
 from records.database import Database
 from records.people import record_agency
 from records.tables import Assister, Submission
-from rosters.files import read_roster
-from rosters.submission import submit
 from settings import Settings
 from workflows.client import act, case_status, tell_case
 from workflows.contract import StaffAct, Status, assister_workflow_id

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from policy.clauses import CLAUSES
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @cache

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from intake.workbooks import BadWorkbook, check_workbook, rows_of
 from policy.roster import COLUMNS, MAX_CELL, REQUIRED, Row
-from rosters.workbooks import BadWorkbook, check_workbook, rows_of
 
 MAX_BYTES = 50 * 2**20
 MAX_ROWS = 100_000

@@ -1,0 +1,132 @@
+"""Connects and wires: the Temporal client, the portal, the relay, the worker.
+
+Programs and commands take what they need from here: each dependency is made in one place, from one
+set of settings.
+"""
+
+import hashlib
+from collections.abc import Container
+from datetime import date, timedelta
+from pathlib import Path
+
+import holidays
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.access import AccessActivities
+from activities.digest import DigestActivities
+from activities.intake import IntakeActivities
+from activities.letters import Letterhead
+from activities.mail import MailActivities
+from mail.transport import Transport
+from portal.embedded import EmbeddedPortal
+from portal.secret import portal_secret
+from records.database import Database
+from settings import Settings
+from workflows.assister_access import AssisterAccess
+from workflows.attention_digest import AttentionDigest
+from workflows.refusals import DATA_CONVERTER
+from workflows.roster_intake import RosterIntake
+
+DELIVERY_MARGIN = timedelta(seconds=5)
+
+
+async def connect() -> Client:
+    """A client for the Temporal server that the environment names, or for the local one."""
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "127.0.0.1:7233")
+    return await Client.connect(**config, data_converter=DATA_CONVERTER)
+
+
+def arc_holidays() -> Container[date]:
+    """The days on which the Assister Resource Center is closed, weekends aside."""
+    return holidays.country_holidays("US", subdiv="MN")
+
+
+def make_portal(settings: Settings, database: Database) -> EmbeddedPortal:
+    """The portal that the settings name."""
+    secret = settings.portal_secret.get_secret_value() or portal_secret(settings.data_dir)
+    return EmbeddedPortal(database, secret)
+
+
+def make_transport(settings: Settings) -> Transport:
+    """The relay that the settings name."""
+    return Transport(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        username=settings.smtp_username,
+        password=settings.smtp_password.get_secret_value(),
+        connections=settings.smtp_connections,
+        timeout=settings.smtp_timeout,
+    )
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """Temporal's sandbox; importing these anew for every workflow would cost seconds each."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(
+            "policy", "pydantic", "pydantic_core", "annotated_types"
+        )
+    )
+
+
+def build_id() -> str:
+    """Names the code that decides: what it is replayed by.
+
+    The SDK's own name is a hash of every module there is, which takes two seconds at each start.
+    """
+    here = Path(__file__).parent
+    code = sorted([*here.glob("workflows/*.py"), *here.glob("policy/*.py")])
+    return hashlib.sha256(b"".join(each.read_bytes() for each in code)).hexdigest()[:16]
+
+
+def make_worker(
+    client: Client,
+    settings: Settings,
+    database: Database,
+    portal: EmbeddedPortal,
+    transport: Transport,
+) -> Worker:
+    """A worker for both workflows and every step."""
+    letterhead = Letterhead(
+        sender=settings.mail_from,
+        sender_name="MNsure Assister Resource Center",
+        arc_email=settings.arc_email,
+        arc_phone=settings.arc_phone,
+        portal_url=settings.portal_url,
+        ui_url=settings.ui_url,
+        namespace=client.namespace,
+    )
+    access = AccessActivities(database, portal, arc_holidays())
+    mail = MailActivities(
+        database,
+        portal,
+        transport,
+        letterhead,
+        timedelta(seconds=settings.smtp_timeout) + DELIVERY_MARGIN,
+    )
+    intake = IntakeActivities(database, client, settings.task_queue)
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[AssisterAccess, RosterIntake, AttentionDigest],
+        activities=[
+            access.open_case,
+            access.date_certification,
+            access.enroll,
+            access.expire_activation,
+            access.suspend_access,
+            access.reinstate_access,
+            access.close_case,
+            mail.send_mail,
+            intake.judge_roster,
+            intake.open_cases,
+            DigestActivities(client).list_attention,
+        ],
+        workflow_runner=sandbox(),
+        build_id=build_id(),
+        graceful_shutdown_timeout=timedelta(seconds=settings.smtp_timeout),
+    )

@@ -1,0 +1,1 @@
+"""The HTTP doors, a file for each: parse, call a service, answer."""
