@@ -17,13 +17,14 @@ from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedErro
 from temporalio.service import RPCError, RPCStatusCode
 
 from commands import agencies, console, look, operate, results, rosters, staff
-from commands.session import Refused, mistakes
 from embedded.stack import PortInUse
 from intake.files import UnreadableFile
 from policy.addresses import has_controls
 from portal.directory import ActivationRefused
 from records.database import UnsupportedDatabase
 from records.people import NotAuthorized
+from services import Refused
+from services.orders import mistakes
 
 MAX_WORD = 4096
 """Characters of one value: whatever it is, it may be shown again."""

@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 
 import bootstrap
 from activities.relay import relay_activations
+from activities.results import relay_results
 from records.database import Database
 from records.schema import migrate
 from settings import Settings
@@ -20,7 +21,8 @@ from telemetry import configure_logging
 from workflows.client import schedule_digest
 
 PAUSE = 2.0
-"""Seconds between looks for activations that the cases have not been told of, and after a fault."""
+"""Seconds between looks for activations and results that the cases have not been told of, and
+after a fault."""
 FAULTS = (SQLAlchemyError, RPCError, RuntimeError, OSError)
 """What passes by itself: Temporal or the database is not there, or not yet."""
 
@@ -48,8 +50,9 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             while not stop.is_set():
                 try:
                     await relay_activations(portal, client, settings.task_queue, settings.terms)
+                    await relay_results(database, client, settings.task_queue, settings.terms)
                 except FAULTS as fault:
-                    _log("activations are not relayed, it tries again", fault)
+                    _log("activations or results are not relayed, it tries again", fault)
                 await _pause(stop)
     finally:
         await transport.close()

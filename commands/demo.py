@@ -3,33 +3,33 @@
 import asyncio
 import re
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from sqlmodel import col, select
 
-from activities.relay import relay_activations
 from commands import console
 from embedded.inbox import body_of
 from embedded.stack import Stack, embedded_stack, until_stopped
 from embedded.temporal_server import TIME_SKIPPING, skip_time
 from embedded.web_ui import free_port
 from intake.files import read_roster, read_table
-from intake.results import ResultVerdict, judge_results, read_results
-from intake.submission import submit
+from intake.results import judge_results, read_results
 from policy.requirements import AssisterType
 from portal.directory import ActivationRefused
 from portal.embedded import EmbeddedPortal
 from portal.secret import portal_secret
 from records.database import Database
 from records.people import record_agency
-from records.tables import SubmissionRow
+from services.activation import activate
+from services.connections import Connections
+from services.results import import_results
+from services.rosters import submit_roster, verdicts
 from settings import Settings
-from workflows.client import case_status, start_intake, tell_case
-from workflows.contract import Status, assister_workflow_id
+from workflows.client import case_status
+from workflows.contract import Status, assister_workflow_id, roster_workflow_id
 
 DATA = Path(__file__).parent / "demo_data"
 AGENCY = "AG-100"
@@ -91,6 +91,13 @@ class _Demo:
         self.client = stack.client
         self.database = Database(self.settings.records_url)
         self.portal = EmbeddedPortal(self.database, portal_secret(self.settings.data_dir))
+        self.connections = Connections(
+            self.database,
+            self.client,
+            self.portal,
+            self.settings.task_queue,
+            self.settings.terms,
+        )
         self.accepted: list[str] = []
 
     async def close(self) -> None:
@@ -101,10 +108,10 @@ class _Demo:
         await self._record_agency()
         results = list(judge_results(read_results(DATA / "results.csv"), datetime.now(UTC)))
         console.out.rule("Results of the learning center, half of them before the roster")
-        await self._tell(results[:11])
+        await import_results(self.connections, results[:11])
         console.out.rule("The agency's roster")
         await self._submit_roster()
-        await self._tell(results[11:])
+        await import_results(self.connections, results[11:])
         console.out.print(
             f"{len(results)} result rows, {sum(bool(each.reasons) for each in results)} rejected."
         )
@@ -136,42 +143,23 @@ class _Demo:
                 await record_agency(session, cells["agency_id"], cells["agency_name"], [contact])
 
     async def _submit_roster(self) -> None:
-        done = await submit(
-            self.database,
+        done = await submit_roster(
+            self.connections,
             read_roster(DATA / "navigators.csv"),
             agency_id=AGENCY,
             roster_type=AssisterType.NAVIGATOR,
             by=CONTACT,
             filename="navigators.csv",
         )
-        intake = await start_intake(
-            self.client, self.settings.task_queue, done.submission_id, self.settings.terms
-        )
+        intake = self.client.get_workflow_handle(roster_workflow_id(done.submission_id))
         with console.out.status("Judging rows, opening cases …"):
             await asyncio.wait_for(intake.result(), PATIENCE)
-        async with self.database.transaction() as session:
-            found = select(SubmissionRow).where(SubmissionRow.submission_id == done.submission_id)
-            rows = (await session.exec(found.order_by(col(SubmissionRow.line)))).all()
-        self.accepted = [each.training_id for each in rows if each.verdict == "accepted"]
-        console.out.print(*console.verdicts(each.model_dump() for each in rows), sep="\n")
-
-    async def _tell(self, results: Iterable[ResultVerdict]) -> None:
-        for each in results:
-            if each.fact is not None:
-                await tell_case(
-                    self.client,
-                    self.settings.task_queue,
-                    each.training_id,
-                    each.signal,
-                    each.fact,
-                    self.settings.terms,
-                )
+        rows = await verdicts(self.database, done.submission_id)
+        self.accepted = [each["training_id"] for each in rows if each["verdict"] == "accepted"]
+        console.out.print(*console.verdicts(rows), sep="\n")
 
     async def _activate(self, training_id: str) -> None:
-        await self.portal.activate(self._number(training_id))
-        await relay_activations(
-            self.portal, self.client, self.settings.task_queue, self.settings.terms
-        )
+        await activate(self.connections, self._number(training_id))
 
     async def _refused_activation(self) -> None:
         try:

@@ -13,15 +13,17 @@ from temporalio.client import WorkflowExecution
 
 from bootstrap import make_portal
 from commands import console
-from commands.session import LOOK, By, Json, Refused, print_json, session, training_id_of
+from commands.session import LOOK, By, Json, print_json, session, training_id_of
 from policy.case import Stage
 from policy.requirements import AgencyId
 from records import audit
-from records.people import assister_of, authorized_contact
+from services import Refused
+from services.find import find
+from services.lookup import look_up
 from workflows import search_attributes
 from workflows.client import case_status
 from workflows.contract import ASSISTER_ACCESS, assister_workflow_id
-from workflows.lists import CASES, link, ready_made
+from workflows.lists import CASES, case_link, link, ready_made
 
 
 class Heads(BaseModel):
@@ -119,17 +121,44 @@ async def lookup(training_id: str, *, agency: str, by: By, json: Json = False) -
     """Look up an assister's reference number, as a contact of their agency (policy 3.3)."""
     training_id = training_id_of(training_id)
     async with session() as here:
-        async with here.database.snapshot() as records:
-            await authorized_contact(records, agency, by)
-            await assister_of(records, agency, training_id)
         portal = make_portal(here.settings, here.database)
-        number = await portal.reference_number(training_id)
-    if number is None:
-        raise Refused(f"{training_id} has no account yet")
+        number = await look_up(here.database, portal, training_id, agency_id=agency, by=by)
     if json:
         print_json({"training_id": training_id, "reference_number": number})
         return
     console.out.print(f"Reference number of {training_id}: {number}")
+
+
+@app.command(name="find", group=LOOK)
+async def find_(text: str, *, json: Json = False) -> None:
+    """Find an assister by name, e-mail address or Training ID, and the link to the case.
+
+    Several words must all be found: starter.py find "ann lee".
+    """
+    async with session() as here:
+        found = await find(here.database, text)
+        client = await here.client()
+    shown = [
+        {
+            **each._asdict(),
+            "case": case_link(
+                here.settings.ui_url, client.namespace, assister_workflow_id(each.training_id)
+            ),
+        }
+        for each in found
+    ]
+    if json:
+        print_json(shown)
+        return
+    if not shown:
+        raise Refused(f"Nobody on record is called {text!r}. A part of the name is enough.")
+    rows = [
+        (e["training_id"], e["name"], e["email"], f"{e['agency_name']} ({e['agency_id']})")
+        for e in shown
+    ]
+    console.out.print(console.table("", ("Training ID", "name", "e-mail", "agency"), rows))
+    for each in shown:
+        console.out.print(each["case"], highlight=False, markup=False, soft_wrap=True)
 
 
 @trail.command(name="show")

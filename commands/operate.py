@@ -3,13 +3,12 @@
 from cyclopts import App
 from rich.panel import Panel
 
-from activities.relay import relay_activations
-from bootstrap import make_portal
 from commands import console
 from commands.demo import run_demo
 from commands.session import OPERATE, session
 from embedded.stack import embedded_stack, until_stopped
 from records.schema import migrate as migrate_records
+from services.activation import activate as use_number
 
 app = App()
 
@@ -52,8 +51,5 @@ async def demo(*, keep: bool = False) -> None:
 async def activate(*, registration_number: str) -> None:
     """Use a registration number, as the portal's page does (policy 3.2)."""
     async with session() as here:
-        client = await here.client()
-        portal = make_portal(here.settings, here.database)
-        activated = await portal.activate(registration_number)
-        await relay_activations(portal, client, here.settings.task_queue, here.settings.terms)
+        activated = await use_number(await here.connections(), registration_number)
     console.out.print(f"The account of {activated.training_id} is active.")

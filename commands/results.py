@@ -13,8 +13,6 @@ from commands.session import (
     At,
     Encoding,
     Json,
-    Refused,
-    mistakes,
     print_json,
     session,
     training_id_of,
@@ -28,7 +26,10 @@ from policy.requirements import (
     TrainingCompleted,
 )
 from policy.terms import PORTAL_COURSE
-from workflows.client import tell_case
+from records.inbox import SIGNALS
+from services import Refused
+from services.orders import mistakes
+from services.results import import_results, record_result
 
 certification = App(name="certification", help="Record the state of a certification.", group=INPUT)
 training = App(name="training", help="Record completed trainings.", group=INPUT)
@@ -49,7 +50,7 @@ async def certification_record(
 ) -> None:
     """Record an assister's certification (policy before.2)."""
     facts = {"certified": status == "certified", "valid_through": valid_through}
-    await _record(training_id, "certification_recorded", CertificationRecorded, facts, at, json)
+    await _record(training_id, CertificationRecorded, facts, at, json)
 
 
 @training.command(name="record")
@@ -57,9 +58,7 @@ async def training_record(
     training_id: str, *, course: str = PORTAL_COURSE, at: At = None, json: Json = False
 ) -> None:
     """Record a completed training (policy before.3)."""
-    await _record(
-        training_id, "training_completed", TrainingCompleted, {"course": course}, at, json
-    )
+    await _record(training_id, TrainingCompleted, {"course": course}, at, json)
 
 
 @assessment.command(name="record")
@@ -76,7 +75,7 @@ async def assessment_record(
         facts = {"score": read_score(score), "course": course}
     except BadValue as bad:
         raise Refused(f"--score {bad}") from None
-    await _record(training_id, "assessment_scored", AssessmentScored, facts, at, json)
+    await _record(training_id, AssessmentScored, facts, at, json)
 
 
 @results.command(name="import")
@@ -89,21 +88,12 @@ async def results_import(
     Valid Through as the event needs them.
     """
     table = read_results(file, encoding)
-    shown = []
+    verdicts = list(judge_results(table, datetime.now(UTC)))
     async with session() as here:
-        client = await here.client()
+        to = await here.connections()
         with console.err.status("Importing …"):
-            for verdict in judge_results(table, datetime.now(UTC)):
-                if verdict.fact is not None:
-                    await tell_case(
-                        client,
-                        here.settings.task_queue,
-                        verdict.training_id,
-                        verdict.signal,
-                        verdict.fact,
-                        here.settings.terms,
-                    )
-                shown.append(verdict.public())
+            await import_results(to, verdicts)
+    shown = [each.public() for each in verdicts]
     if json:
         print_json({"rows": shown})
         return
@@ -113,12 +103,11 @@ async def results_import(
 @results.command(name="void")
 async def results_void(training_id: str, *, event: str, at: At = None, json: Json = False) -> None:
     """Take back a result, by its event id: the case's details name it as the source."""
-    await _record(training_id, "result_voided", ResultVoided, {"voids": event}, at, json)
+    await _record(training_id, ResultVoided, {"voids": event}, at, json)
 
 
 async def _record(
     training_id: str,
-    signal_name: str,
     kind: type[Fact],
     facts: dict[str, Any],
     at: datetime | None,
@@ -133,17 +122,14 @@ async def _record(
     occurred_at = at or now
     try:
         fact = kind(
-            event_id=event_id(training_id, signal_name, occurred_at, facts),
+            event_id=event_id(training_id, SIGNALS[kind], occurred_at, facts),
             occurred_at=occurred_at,
             **facts,
         )
     except ValidationError as error:
         raise Refused(mistakes(error)) from None
     async with session() as here:
-        client = await here.client()
-        await tell_case(
-            client, here.settings.task_queue, training_id, signal_name, fact, here.settings.terms
-        )
+        await record_result(await here.connections(), training_id, fact)
     if as_json:
         print_json({"training_id": training_id, "event_id": fact.event_id})
         return

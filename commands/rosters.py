@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from sqlalchemy.exc import OperationalError, ProgrammingError
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bootstrap import arc_holidays
@@ -20,22 +19,23 @@ from commands.session import (
     By,
     Encoding,
     Json,
-    Refused,
     Session,
     Why,
     as_json,
     print_json,
     session,
 )
-from commands.staff import order
+from commands.staff import give
 from intake.files import read_roster
 from intake.forecast import forecast_roster
-from intake.submission import check, submit
+from intake.submission import check
 from policy.requirements import AssisterType
 from policy.roster import Verdict
 from records.people import holders
-from records.tables import Agency, Submission, SubmissionRow
-from workflows.client import open_case, start_intake
+from records.tables import Agency
+from services import Refused
+from services.rosters import submit_roster, verdicts
+from workflows.client import open_case
 from workflows.contract import IntakeProgress, roster_workflow_id
 
 app = App(
@@ -64,15 +64,12 @@ async def rosters_submit(
     """
     roster = read_roster(file, encoding)
     async with session() as here:
-        client = await here.client()
-        done = await submit(
-            here.database, roster, agency_id=agency, roster_type=type, by=by, filename=file.name
-        )
-        await start_intake(
-            client, here.settings.task_queue, done.submission_id, here.settings.terms
+        to = await here.connections()
+        done = await submit_roster(
+            to, roster, agency_id=agency, roster_type=type, by=by, filename=file.name
         )
         if wait:
-            handle = client.get_workflow_handle(roster_workflow_id(done.submission_id))
+            handle = to.client.get_workflow_handle(roster_workflow_id(done.submission_id))
             with console.err.status("Judging rows and opening cases …"):
                 await handle.result()
         if json:
@@ -108,7 +105,7 @@ async def rosters_check(
     roster = read_roster(file, encoding)
     count = 0
     shown: list[dict[str, Any]] = []
-    verdicts: list[Verdict] = []
+    judged: list[Verdict] = []
     with console.err.status("Checking rows …") as progress:
         async with session() as here, _existing_records(here) as records:
             if agency and (records is None or await records.get(Agency, agency) is None):
@@ -125,7 +122,7 @@ async def rosters_check(
                 else:
                     shown.append(verdict.public() if verdict.reasons else ACCEPTED)
                 if agency:
-                    verdicts.append(verdict)
+                    judged.append(verdict)
                 count += 1
                 if count % 1000 == 0:
                     progress.update(f"Checking rows … {count:,}")
@@ -133,7 +130,7 @@ async def rosters_check(
             if client is not None and records is not None:
                 forecast = await forecast_roster(
                     records,
-                    verdicts,
+                    judged,
                     agency_id=agency,
                     roster_type=type,
                     open_case=partial(open_case, client),
@@ -170,32 +167,19 @@ async def rosters_show(submission: str, *, json: Json = False) -> None:
 @app.command(name="release")
 async def rosters_release(submission: str, *, by: By, reason: Why, json: Json = False) -> None:
     """Let a roster that is on hold go on."""
-    await order(roster_workflow_id(submission), "release", by, reason, json)
+    await give(roster_workflow_id(submission), "release", by, reason, json)
 
 
 @app.command(name="discard")
 async def rosters_discard(submission: str, *, by: By, reason: Why, json: Json = False) -> None:
     """Drop a roster that is on hold; it changes nothing."""
-    await order(roster_workflow_id(submission), "discard", by, reason, json)
+    await give(roster_workflow_id(submission), "discard", by, reason, json)
 
 
 async def _roster(here: Session, submission_id: str) -> dict[str, Any]:
-    async with here.database.snapshot() as records:
-        if await records.get(Submission, submission_id) is None:
-            raise Refused(f"there is no submission {submission_id}")
-        found = select(SubmissionRow).where(SubmissionRow.submission_id == submission_id)
-        rows = (await records.exec(found.order_by(col(SubmissionRow.line)))).all()
     return {
         "submission_id": submission_id,
-        "rows": [
-            {
-                "line": each.line,
-                "training_id": each.training_id,
-                "verdict": each.verdict,
-                "reasons": each.reasons,
-            }
-            for each in rows
-        ],
+        "rows": await verdicts(here.database, submission_id),
     }
 
 

@@ -14,9 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import SettingsError
 from temporalio.client import Client
 
-from bootstrap import connect
+from bootstrap import connect, make_portal
 from policy.requirements import TrainingId
 from records.database import Database
+from services import Refused
+from services.connections import Connections
+from services.orders import mistakes
 from settings import Settings
 
 INPUT, LOOK, STAFF, OPERATE = "Rosters and results", "Looking", "Staff", "Operation"
@@ -31,15 +34,25 @@ At = Annotated[
 Encoding = Annotated[str, Parameter(help="The file's encoding, where it is not UTF-8.")]
 
 
-class Refused(Exception):
-    """The command did not do what was asked; the text says why and what to do."""
-
-
 @dataclass
 class Session:
     """What a command works with; nothing is opened before it is needed."""
 
     settings: Settings
+
+    async def connections(self) -> Connections:
+        """What use cases work with.
+
+        Raises:
+            Refused: If Temporal cannot be reached.
+        """
+        return Connections(
+            self.database,
+            await self.client(),
+            make_portal(self.settings, self.database),
+            self.settings.task_queue,
+            self.settings.terms,
+        )
 
     @cached_property
     def database(self) -> Database:
@@ -87,14 +100,6 @@ def training_id_of(text: str) -> str:
         return TypeAdapter(TrainingId).validate_python(text.strip().upper())
     except ValidationError:
         raise Refused(f"{text!r} is not a Training ID: seven letters or digits") from None
-
-
-def mistakes(error: ValidationError) -> str:
-    """What is wrong with a value, without repeating it."""
-    return "; ".join(
-        f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
-        for each in error.errors(include_url=False, include_input=False)
-    )
 
 
 def as_json(value: object, indent: int | None = None) -> str:

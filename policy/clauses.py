@@ -72,7 +72,7 @@ CLAUSES: tuple[Clause, ...] = (
         "1",
         "The authorized agency contact needs to submit the appropriate roster (navigator or CAC)"
         " online in the Agency Management Program (AMP) and approve access to the assister portal.",
-        "intake.submission.submit",
+        "services.rosters.submit_roster",
     ),
     Clause(
         "1.1",

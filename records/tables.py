@@ -105,6 +105,35 @@ class SubmissionRow(SQLModel, table=True):
     """The case has been told of the row."""
 
 
+class ResultEvent(SQLModel, table=True):
+    """A result that somebody sent, kept until its case has been told of it and after.
+
+    Attributes:
+        source: Who sent it.
+        event_id: The source's own id of it.
+        signal: The signal that tells the case.
+        payload: The signal's argument; it names nobody.
+        told_at: When the case took the signal; None while it waits.
+        attempts: How often telling the case has failed.
+        last_error: Why it failed last.
+        next_attempt_at: Not tried again before then.
+    """
+
+    __table_args__ = (UniqueConstraint("source", "event_id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    source: str
+    event_id: str
+    training_id: str = Field(index=True)
+    signal: str
+    payload: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    received_at: datetime = _instant()
+    told_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    attempts: int = 0
+    last_error: str = ""
+    next_attempt_at: datetime = _instant()
+
+
 class MailDelivery(SQLModel, table=True):
     """The outbox: one row per mail, keyed so that a retry finds what was done.
 

@@ -15,7 +15,6 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.mail import MOST_DOUBTS
 from intake.files import read_roster
-from intake.submission import submit
 from mail.templates import render
 from policy.mails import MailKind
 from policy.requirements import AssisterType, ResultVoided
@@ -29,6 +28,7 @@ from records.tables import (
     PortalRegistration,
     SubmissionRow,
 )
+from services.rosters import record_roster
 from tests.conftest import MakeSystem
 from tests.support.system import (
     AGENCY,
@@ -59,7 +59,7 @@ def roster_row(training_id: str, access: str = "Yes", email: str = "") -> str:
 async def take_in(system: System, folder: Path, content: str, *, wait: bool = True) -> str:
     path = folder / "roster.csv"
     path.write_text(HEADER + content)
-    done = await submit(
+    done = await record_roster(
         system.database,
         read_roster(path),
         agency_id=AGENCY,
@@ -136,7 +136,7 @@ async def test_only_an_authorized_contact_may_submit(system: System, tmp_path: P
     path = tmp_path / "roster.csv"
     path.write_text(HEADER)
     with pytest.raises(NotAuthorized, match="policy 1"):
-        await submit(
+        await record_roster(
             system.database,
             read_roster(path),
             agency_id=AGENCY,

@@ -17,11 +17,11 @@ from commands import console
 from commands.demo import AGENCY, CONTACT, DATA, NEVER_ACTIVATES, run_demo
 from embedded.stack import Stack
 from intake.files import read_roster
-from intake.submission import submit
 from mail.transport import MAX_IDLE
 from policy.requirements import AssisterType, RosterRecorded, TrainingCompleted
 from policy.terms import Terms
 from records.database import Database
+from services.rosters import record_roster
 from tests.browser.palette import with_palette
 from tests.browser.temporal_ui import PATIENCE, TemporalUi, browser, find_browser
 from tests.faults.mischief import put
@@ -218,7 +218,7 @@ async def held_roster(album: Album) -> None:
         writer.writeheader()
         writer.writerows({**row, "Assister Portal Access": "No"} for row in rows)
     database = Database(stack.settings.records_url)
-    submission = await submit(
+    submission = await record_roster(
         database,
         read_roster(path),
         agency_id=AGENCY,

@@ -13,7 +13,6 @@ import pytest
 from sqlmodel import select
 
 from intake.files import read_roster
-from intake.submission import submit
 from policy.requirements import (
     AssessmentScored,
     AssisterType,
@@ -28,6 +27,7 @@ from records import audit
 from records.database import Database
 from records.people import record_agency
 from records.tables import Assister, AuditEntry, PortalAccount, Submission, SubmissionRow
+from services.rosters import record_roster
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -141,7 +141,7 @@ async def record_agencies(database: Database) -> None:
 
 async def submitted(system: System, path: Path, agency: str, by: str) -> str:
     """What `rosters submit --wait` does."""
-    done = await submit(
+    done = await record_roster(
         system.database,
         read_roster(path),
         agency_id=agency,
@@ -236,7 +236,7 @@ async def test_an_older_approval_recorded_late_still_speaks(
     for number, (agency, access, by) in enumerate(rosters):
         path = tmp_path / f"{number}.csv"
         path.write_text(HEADER + roster_row(mine, access))
-        done = await submit(
+        done = await record_roster(
             system.database, read_roster(path), agency_id=agency, by=by, filename=path.name,
             roster_type=AssisterType.NAVIGATOR,
         )  # fmt: skip

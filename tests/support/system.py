@@ -14,7 +14,6 @@ from activities.relay import relay_activations
 from embedded.inbox import Inbox, body_of
 from embedded.temporal_server import clock_of, skip_time
 from intake.files import read_roster
-from intake.submission import submit
 from mail.transport import Transport
 from policy.requirements import (
     AccountActivated,
@@ -29,6 +28,7 @@ from portal.embedded import EmbeddedPortal
 from records.database import Database
 from records.people import record_agency
 from records.tables import Assister, Submission
+from services.rosters import record_roster
 from settings import Settings
 from workflows.client import act, case_status, tell_case
 from workflows.contract import StaffAct, Status, assister_workflow_id
@@ -162,7 +162,7 @@ async def submit_roster(system: System, ids: list[str], access: str = "Yes") -> 
     file = system.settings.data_dir / "roster.csv"
     rows = (ROW.format(id=each, mail=each.lower(), access=access) for each in ids)
     file.write_text(HEADER + "".join(rows))
-    submitted = await submit(
+    submitted = await record_roster(
         system.database,
         read_roster(file),
         agency_id=AGENCY,

@@ -80,6 +80,25 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('training_id', name=op.f('pk_portalaccount')),
     sa.UniqueConstraint('reference_number', name=op.f('uq_portalaccount_reference_number'))
     )
+    op.create_table('resultevent',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('source', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('event_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('training_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('signal', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('payload', sa.JSON(), nullable=False),
+    sa.Column('received_at', records.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('told_at', records.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('last_error', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('next_attempt_at', records.database.UtcDateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_resultevent')),
+    sa.UniqueConstraint('source', 'event_id', name=op.f('uq_resultevent_source'))
+    )
+    with op.batch_alter_table('resultevent', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_resultevent_told_at'), ['told_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_resultevent_training_id'), ['training_id'], unique=False)
+
     op.create_table('assister',
     sa.Column('training_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('agency_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),

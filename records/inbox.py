@@ -1,0 +1,134 @@
+"""The inbox of results: each is recorded once, and kept until its case has been told of it.
+
+Whoever brings results (a file, a command, the gateway) records them in a transaction; the relay in
+``activities/results.py`` tells the cases. A sender may repeat what it sent as often as it likes.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from policy.requirements import (
+    AssessmentScored,
+    CertificationRecorded,
+    Fact,
+    ResultVoided,
+    TrainingCompleted,
+)
+from records.tables import ResultEvent
+
+SIGNALS: dict[type[Fact], str] = {
+    CertificationRecorded: "certification_recorded",
+    TrainingCompleted: "training_completed",
+    AssessmentScored: "assessment_scored",
+    ResultVoided: "result_voided",
+}
+FACTS = {signal: kind for kind, signal in SIGNALS.items()}
+KEY = tuple_(col(ResultEvent.source), col(ResultEvent.event_id))
+AT_ONCE = 200
+"""Events in one statement."""
+
+
+class Incoming(NamedTuple):
+    """A result as a sender brings it.
+
+    Attributes:
+        source: Who sends it: events of two sources never collide.
+        event_id: The source's own id; a repetition carries the same.
+    """
+
+    source: str
+    event_id: str
+    training_id: str
+    fact: Fact
+
+
+class Receipt(StrEnum):
+    """What became of a result that was received."""
+
+    NEW = "new"
+    REPEAT = "repeat"
+    CONFLICT = "conflict"
+    """The same source and event id came earlier with other content; this one is not recorded."""
+
+
+async def receive(
+    session: AsyncSession, events: Sequence[Incoming], now: datetime
+) -> list[Receipt]:
+    """Records results in the session's transaction; a receipt for each, in the same order."""
+    receipts: list[Receipt] = []
+    for start in range(0, len(events), AT_ONCE):
+        receipts += await _receive(session, events[start : start + AT_ONCE], now)
+    return receipts
+
+
+async def _receive(
+    session: AsyncSession, events: Sequence[Incoming], now: datetime
+) -> list[Receipt]:
+    values = [
+        {
+            "source": each.source,
+            "event_id": each.event_id,
+            "training_id": each.training_id,
+            "signal": SIGNALS[type(each.fact)],
+            "payload": each.fact.model_dump(mode="json"),
+            "received_at": now,
+            "next_attempt_at": now,
+        }
+        for each in events
+    ]
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    # Two senders may bring one event at the same moment: the unique key lets one of them in.
+    insert = (
+        dialect.insert(ResultEvent)
+        .values(values)
+        .on_conflict_do_nothing()
+        .returning(ResultEvent.source, ResultEvent.event_id)
+    )
+    new = {tuple(each) for each in (await session.exec(insert)).all()}
+    named = [(each.source, each.event_id) for each in events]
+    found = await session.exec(select(ResultEvent).where(KEY.in_(named)))
+    recorded = {(each.source, each.event_id): each for each in found}
+    receipts = []
+    for value in values:
+        known = recorded[str(value["source"]), str(value["event_id"])]
+        same = all(
+            getattr(known, name) == value[name] for name in ("training_id", "signal", "payload")
+        )
+        if not same:
+            receipts.append(Receipt.CONFLICT)
+        elif (known.source, known.event_id) in new:
+            new.discard((known.source, known.event_id))
+            receipts.append(Receipt.NEW)
+        else:
+            receipts.append(Receipt.REPEAT)
+    return receipts
+
+
+async def waiting(session: AsyncSession, now: datetime, limit: int) -> Sequence[ResultEvent]:
+    """The oldest results whose case can be told now."""
+    found = select(ResultEvent).where(
+        col(ResultEvent.told_at).is_(None), ResultEvent.next_attempt_at <= now
+    )
+    return (await session.exec(found.order_by(col(ResultEvent.id)).limit(limit))).all()
+
+
+async def waiting_of(session: AsyncSession, events: Sequence[Incoming]) -> Sequence[ResultEvent]:
+    """Which of these results wait for their case."""
+    named = [(each.source, each.event_id) for each in events]
+    found = select(ResultEvent).where(col(ResultEvent.told_at).is_(None), KEY.in_(named))
+    return (await session.exec(found)).all()
+
+
+async def untold(session: AsyncSession, received_before: datetime) -> Sequence[ResultEvent]:
+    """Results whose case has not been told, oldest first: those that a person should look at."""
+    found = select(ResultEvent).where(
+        col(ResultEvent.told_at).is_(None), ResultEvent.received_at < received_before
+    )
+    return (await session.exec(found.order_by(col(ResultEvent.id)))).all()

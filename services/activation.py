@@ -1,0 +1,16 @@
+"""Using a registration number."""
+
+from activities.relay import relay_activations
+from portal.directory import Activated
+from services.connections import Connections
+
+
+async def activate(to: Connections, registration_number: str) -> Activated:
+    """Activates the account and tells its case (clause 3.2); a worker does, where this dies first.
+
+    Raises:
+        ActivationRefused: If the number is unknown, void, used or expired.
+    """
+    activated = await to.portal.activate(registration_number)
+    await relay_activations(to.portal, to.client, to.task_queue, to.terms)
+    return activated

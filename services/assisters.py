@@ -1,0 +1,54 @@
+"""Correcting what is on record of an assister."""
+
+from datetime import UTC, datetime
+
+from policy.addresses import BadAddress, clean_address, is_generic, mailbox_key
+from records import audit
+from records.people import holders
+from records.tables import Assister
+from services import Refused, Unknown
+from services.connections import Connections
+from services.orders import signed
+from workflows.client import act
+from workflows.contract import assister_workflow_id
+
+
+async def correct_email(
+    to: Connections, training_id: str, email: str, *, by: str, reason: str
+) -> str:
+    """Corrects an assister's certification e-mail and tells the case, whose mails then go out.
+
+    Returns the case's answer.
+
+    Raises:
+        Refused: If the address cannot be used, or is another assister's.
+        Unknown: If no roster has named the assister.
+        WorkflowUpdateFailedError: If the case refuses; the address is corrected all the same.
+    """
+    try:
+        address = clean_address(email)
+    except BadAddress as bad:
+        raise Refused(f"{email} {bad}") from None
+    if is_generic(address):
+        raise Refused(f"{address} is generic; an address of the assister's own is needed (1.2b)")
+    async with to.database.transaction() as session:
+        ordered = await signed(session, by, reason)
+        person = await session.get(Assister, training_id)
+        if person is None:
+            raise Unknown(f"no roster has named {training_id} yet")
+        key = mailbox_key(address)
+        holder = (await holders(session, [key])).get(key, training_id)
+        if holder != training_id:
+            raise Refused(f"{address} belongs to another assister already (policy 1.2a)")
+        person.email, person.mailbox_key = address, key
+        session.add(person)
+        await audit.append(
+            session,
+            assister_workflow_id(training_id),
+            "email_corrected",
+            at=datetime.now(UTC),
+            by=ordered.by,
+            clause="1.2a",
+            reason=ordered.reason,
+        )
+    return await act(to.client, assister_workflow_id(training_id), "email_corrected", ordered)

@@ -1,0 +1,50 @@
+"""What staff order a case or an intake to do."""
+
+from pydantic import ValidationError
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.client import Client
+
+from records.database import Database
+from records.people import staff_id
+from services import Refused
+from workflows.client import act
+from workflows.contract import StaffAct
+
+
+async def order(
+    database: Database, client: Client, workflow_id: str, update: str, by: str, reason: str
+) -> str:
+    """Gives a case or an intake one of its updates, once, and returns its answer.
+
+    Args:
+        by: The e-mail address of the person who orders it.
+
+    Raises:
+        NotAuthorized: If ``by`` is nobody's address.
+        Refused: If the reason names somebody.
+        WorkflowUpdateFailedError: If the case refuses; the cause says why.
+    """
+    async with database.transaction() as session:
+        ordered = await signed(session, by, reason)
+    return await act(client, workflow_id, update, ordered)
+
+
+async def signed(session: AsyncSession, by: str, reason: str) -> StaffAct:
+    """The order as histories keep it: under a staff id instead of an address.
+
+    Raises:
+        NotAuthorized: If ``by`` is nobody's address.
+        Refused: If the reason names somebody.
+    """
+    try:
+        return StaffAct(by=await staff_id(session, by), reason=reason)
+    except ValidationError as error:
+        raise Refused(mistakes(error)) from None
+
+
+def mistakes(error: ValidationError) -> str:
+    """What is wrong with a value, without repeating it."""
+    return "; ".join(
+        f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+        for each in error.errors(include_url=False, include_input=False)
+    )

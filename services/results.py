@@ -1,0 +1,47 @@
+"""Results of certification records and learning centers."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from activities.results import tell_results
+from intake.results import ResultVerdict
+from policy.requirements import Fact
+from records.inbox import AT_ONCE, Incoming, Receipt, receive, waiting_of
+from services.connections import Connections
+
+ENTERED = "entered"
+"""The source of results that a person brings, by a file or a command: their event ids follow from
+their content, so that the same result entered twice is one."""
+
+
+async def import_results(to: Connections, verdicts: Sequence[ResultVerdict]) -> list[Receipt]:
+    """Records the accepted rows of an export, all or none, and tells their cases.
+
+    Where the caller dies in between, a worker tells them. Returns a receipt for each accepted row.
+    """
+    return await record_results(
+        to,
+        [
+            Incoming(ENTERED, each.fact.event_id, each.training_id, each.fact)
+            for each in verdicts
+            if each.fact is not None
+        ],
+    )
+
+
+async def record_result(to: Connections, training_id: str, fact: Fact) -> Receipt:
+    """Records one result and tells its case."""
+    [receipt] = await record_results(to, [Incoming(ENTERED, fact.event_id, training_id, fact)])
+    return receipt
+
+
+async def record_results(to: Connections, events: Sequence[Incoming]) -> list[Receipt]:
+    """Records results, all or none, and tells their cases; a receipt for each."""
+    async with to.database.transaction() as session:
+        receipts = await receive(session, events, datetime.now(UTC))
+    # Repeated results are told as well, if they still wait: the first attempt may have died.
+    for start in range(0, len(events), AT_ONCE):
+        async with to.database.snapshot() as session:
+            untold = await waiting_of(session, events[start : start + AT_ONCE])
+        await tell_results(to.database, to.client, to.task_queue, to.terms, untold)
+    return receipts

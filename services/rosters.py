@@ -1,0 +1,163 @@
+"""Rosters: submitting one, and what became of it."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import IO, Any, NamedTuple
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from intake.submission import chunks
+from policy.requirements import AssisterType
+from policy.roster import Row
+from records import audit
+from records.database import Database
+from records.people import authorized_contact
+from records.tables import Agency, Submission, SubmissionRow
+from services import Unknown
+from services.connections import Connections
+from workflows.client import start_intake
+
+SPOOL = 8_000_000
+"""Bytes of a roster kept in memory while it is read; the rest goes to a file without a name."""
+
+
+class Submitted(NamedTuple):
+    """What became of a roster.
+
+    Attributes:
+        new: False where the agency's last roster of this type was the same.
+    """
+
+    submission_id: str
+    rows: int
+    new: bool
+
+
+async def submit_roster(
+    to: Connections,
+    roster: Iterable[Row],
+    *,
+    agency_id: str,
+    roster_type: AssisterType,
+    by: str,
+    filename: str,
+) -> Submitted:
+    """Records a roster sent by an agency's authorized contact, and starts its intake (clause 1).
+
+    The roster is recorded whole or not at all. Submitting the same one again starts its intake if
+    that was not started.
+
+    Args:
+        by: The sender's e-mail address.
+
+    Raises:
+        NotAuthorized: If the sender is no authorized contact of the agency.
+        UnreadableFile: If the file turns out to be damaged; then nothing is recorded.
+    """
+    done = await record_roster(
+        to.database, roster, agency_id=agency_id, roster_type=roster_type, by=by, filename=filename
+    )
+    await start_intake(to.client, to.task_queue, done.submission_id, to.terms)
+    return done
+
+
+async def record_roster(
+    database: Database,
+    roster: Iterable[Row],
+    *,
+    agency_id: str,
+    roster_type: AssisterType,
+    by: str,
+    filename: str,
+) -> Submitted:
+    """Records a roster; `submit_roster` says the rest."""
+    # The file is parsed before the transaction begins: a large workbook takes half a minute, and
+    # on SQLite no other process could write meanwhile.
+    with tempfile.SpooledTemporaryFile(SPOOL, mode="w+", encoding="utf-8") as spool:
+        digest, rows = hashlib.sha256(), 0
+        for row in roster:
+            line = json.dumps([row.line, row.cells, row.fault], sort_keys=True)
+            digest.update(line.encode())
+            spool.write(line + "\n")
+            rows += 1
+        content = digest.hexdigest()
+        async with database.transaction() as session:
+            contact = await authorized_contact(session, agency_id, by)
+            assert contact.id is not None
+            # Submissions of one agency wait for each other: which came last decides what is new.
+            await session.get(Agency, agency_id, with_for_update=True)
+            last = await _last(session, agency_id, roster_type)
+            if last is not None and last.digest == content:
+                return Submitted(last.id, last.rows, new=False)
+            number = last.number + 1 if last else 1
+            identity = f"{agency_id}|{roster_type}|{content}|{number}"
+            submission = Submission(
+                id=hashlib.sha256(identity.encode()).hexdigest()[:12],
+                agency_id=agency_id,
+                roster_type=roster_type,
+                contact_id=contact.id,
+                filename=filename[:200],
+                digest=content,
+                rows=rows,
+                number=number,
+                submitted_at=datetime.now(UTC),
+            )
+            session.add(submission)
+            await session.flush()
+            for chunk in chunks(_recorded(submission.id, spool)):
+                session.add_all(chunk)
+                await session.flush()
+                session.expunge_all()
+            await audit.append(
+                session,
+                f"roster-{submission.id}",
+                "roster_submitted",
+                at=submission.submitted_at,
+                by=f"contact-{contact.id}",
+                clause="1",
+                agency_id=agency_id,
+                roster_type=roster_type.value,
+                rows=rows,
+                digest=content,
+            )
+            return Submitted(submission.id, rows, new=True)
+
+
+async def verdicts(database: Database, submission_id: str) -> list[dict[str, Any]]:
+    """Every row of a submission with its verdict, which is None while the row waits for it.
+
+    Raises:
+        Unknown: If there is no such submission.
+    """
+    async with database.snapshot() as session:
+        if await session.get(Submission, submission_id) is None:
+            raise Unknown(f"there is no submission {submission_id}")
+        found = select(SubmissionRow).where(SubmissionRow.submission_id == submission_id)
+        rows = await session.exec(found.order_by(col(SubmissionRow.line)))
+        return [
+            each.model_dump(include={"line", "training_id", "verdict", "reasons"}) for each in rows
+        ]
+
+
+def _recorded(submission_id: str, spool: IO[str]) -> Iterator[SubmissionRow]:
+    spool.seek(0)
+    for text in spool:
+        line, read, fault = json.loads(text)
+        # PostgreSQL stores no NUL in JSON text.
+        cells = {name: cell.replace("\0", "\x01") for name, cell in read.items()}
+        yield SubmissionRow(
+            submission_id=submission_id, line=line, cells=cells | {"": fault}, reasons=[]
+        )
+
+
+async def _last(
+    session: AsyncSession, agency_id: str, roster_type: AssisterType
+) -> Submission | None:
+    found = select(Submission).where(
+        Submission.agency_id == agency_id, Submission.roster_type == roster_type
+    )
+    return (await session.exec(found.order_by(col(Submission.number).desc()).limit(1))).first()
