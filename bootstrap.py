@@ -33,11 +33,15 @@ from workflows.roster_intake import RosterIntake
 DELIVERY_MARGIN = timedelta(seconds=5)
 
 
-async def connect() -> Client:
-    """A client for the Temporal server that the environment names, or for the local one."""
+async def connect(*, lazy: bool = False) -> Client:
+    """A client for the Temporal server that the environment names, or for the local one.
+
+    Args:
+        lazy: Connects when it is first used, so that its absence keeps nobody from starting.
+    """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
-    return await Client.connect(**config, data_converter=DATA_CONVERTER)
+    return await Client.connect(**config, data_converter=DATA_CONVERTER, lazy=lazy)
 
 
 def arc_holidays() -> Container[date]:

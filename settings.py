@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from intake.sources import ExportFormat
 from mail.transport import Security
 from policy.terms import Terms
 
@@ -52,6 +53,15 @@ class Settings(BaseSettings):
     portal_url: str = "https://portal.example.org"
     ui_url: str = "http://127.0.0.1:8233"
     """The Temporal Web UI, for links to a case."""
+
+    gateway_host: str = "127.0.0.1"
+    gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8400
+    gateway_url: str = "http://127.0.0.1:8400"
+    """Where people and programs reach the gateway: links in mails lead there."""
+    gateway_proxies: str = "127.0.0.1"
+    """Addresses of the proxies before it, whose word on who calls counts."""
+    exports: dict[str, ExportFormat] = {}
+    """How each training system writes its exports, by the name that its key carries."""
 
     portal_secret: SecretStr = SecretStr("")
     """At least 32 characters. Derives registration numbers; whoever has it can make them.

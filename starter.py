@@ -16,12 +16,13 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from commands import agencies, console, look, operate, results, rosters, staff
+from commands import agencies, console, keys, look, operate, results, rosters, staff
 from embedded.stack import PortInUse
 from intake.files import UnreadableFile
 from policy.addresses import has_controls
 from portal.directory import ActivationRefused
 from records.database import UnsupportedDatabase
+from records.keys import UnknownKey
 from records.people import NotAuthorized
 from services import Refused
 from services.orders import mistakes
@@ -46,6 +47,7 @@ for each in (
     look.trail,
     staff.assister,
     agencies.app,
+    keys.app,
 ):
     app.command(each)
 
@@ -68,6 +70,7 @@ def _reason(error: Exception) -> str | None:
         case (
             Refused()
             | NotAuthorized()
+            | UnknownKey()
             | UnreadableFile()
             | ActivationRefused()
             | UnsupportedDatabase()

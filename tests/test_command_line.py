@@ -145,6 +145,23 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
         assert code == 0, out
 
 
+async def test_keys_are_made_listed_rotated_and_revoked(cli: Any) -> None:
+    code, shown = await cli("keys", "create", "--source", "learning-center", "--json")
+    assert code == 0
+    made = json.loads(shown)
+    code, shown = await cli("keys", "create", "--agency", AGENCY, "--contact", "no@x.org")
+    assert (code, "not an authorized contact" in shown) == (1, True)
+    assert (await cli("keys", "create"))[0] == 1
+    code, shown = await cli("keys", "rotate", made["id"])
+    assert (code, "shown this once" in shown) == (0, True)
+    assert (await cli("keys", "revoke", made["id"]))[0] == 0
+    code, shown = await cli("keys", "rotate", made["id"])
+    assert (code, "has ended" in shown) == (1, True)
+    code, shown = await cli("keys", "list", "--json")
+    assert len(json.loads(shown)) == 2
+    assert made["key"].partition(".")[2] not in shown
+
+
 async def test_a_corrected_address(cli: Any, system: System) -> None:
     mine, other = new_training_id(), new_training_id()
     await record_people(system.database, mine, other)

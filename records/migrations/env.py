@@ -6,6 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
+import records.keys
 import records.tables  # noqa: F401
 from records.database import make_engine
 

@@ -1,0 +1,83 @@
+"""Keys of the programs that call the gateway."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from pydantic import TypeAdapter
+
+from commands import console
+from commands.session import OPERATE, Json, print_json, session
+from policy.requirements import AgencyId
+from records.keys import ApiKey, Kind, all_keys, make_key, revoke_key, rotate_key
+from records.people import authorized_contact
+from services import Refused
+
+app = App(name="keys", help="Keys of programs that call the gateway.", group=OPERATE)
+
+
+@app.command(name="create")
+async def keys_create(
+    *,
+    source: Annotated[str, Parameter(help="A training system's name.")] = "",
+    agency: Annotated[str, Parameter(help="The agency whose program it is for.")] = "",
+    contact: Annotated[str, Parameter(help="Its authorized contact's e-mail address.")] = "",
+    json: Json = False,
+) -> None:
+    """Make a key for a training system, or for an agency's program and its authorized contact.
+
+    Example: starter.py keys create --source learning-center
+    """
+    if bool(source) == bool(agency) or bool(agency) != bool(contact):
+        raise Refused("name a --source, or an --agency and its --contact")
+    async with session() as here, here.database.transaction() as records:
+        kind, holder, contact_id = Kind.TRAINING, source or agency, None
+        TypeAdapter(AgencyId).validate_python(holder)
+        if agency:
+            kind = Kind.AGENCY
+            contact_id = (await authorized_contact(records, agency, contact)).id
+        key, sent = await make_key(records, kind, holder, contact_id, datetime.now(UTC))
+    _show(key, sent, json)
+
+
+@app.command(name="list")
+async def keys_list(*, json: Json = False) -> None:
+    """List every key; none shows its secret."""
+    async with session() as here, here.database.snapshot() as records:
+        keys = await all_keys(records)
+    now = datetime.now(UTC)
+    if json:
+        print_json([each.model_dump(mode="json", exclude={"digest"}) for each in keys])
+        return
+    rows = [
+        (e.id, e.kind, e.holder, e.made_at, "yes" if e.works(now) else "no", e.ends_at)
+        for e in keys
+    ]
+    columns = ("key", "kind", "holder", "made", "works", "ends")
+    console.out.print(console.table(f"{len(rows)} keys", columns, rows))
+
+
+@app.command(name="rotate")
+async def keys_rotate(key: str, *, json: Json = False) -> None:
+    """Make a key that replaces another; the old one works for another day."""
+    async with session() as here, here.database.transaction() as records:
+        new, sent = await rotate_key(records, key, datetime.now(UTC))
+    _show(new, sent, json)
+
+
+@app.command(name="revoke")
+async def keys_revoke(key: str) -> None:
+    """End a key at once."""
+    async with session() as here, here.database.transaction() as records:
+        await revoke_key(records, key, datetime.now(UTC))
+    console.out.print(f"Key {key} no longer works.")
+
+
+def _show(key: ApiKey, sent: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": key.id, "holder": key.holder, "key": sent})
+        return
+    console.out.print(f"Key {key.id} for {key.holder}, shown this once:")
+    # Whole, on a line of its own: it is meant to be copied.
+    console.out.print(sent, soft_wrap=True, highlight=False)
+    console.out.print(f"Send it as: Authorization: Bearer {sent.partition('.')[0]}.…")

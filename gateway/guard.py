@@ -1,0 +1,153 @@
+"""Stands before every door: limits on what comes in, headers on what goes out, a line in the log.
+
+A pure ASGI middleware: it reads nothing of a body by itself. It lets a handler read one only so
+far and only so slowly.
+"""
+
+import asyncio
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.problems import problem
+
+MOST_HEADERS = 16 * 2**10
+"""Bytes."""
+MOST_BODY = 20 * 2**20
+"""Bytes of a file; forms are held to less by whoever reads them."""
+TOO_LARGE = f"more than {MOST_BODY // 2**20} MB; send it in parts"
+PATIENCE = 20.0
+"""Seconds for a small body. A larger one may take longer, but not slower than `SLOWEST`."""
+SLOWEST = 50_000
+"""Bytes a second."""
+
+ALWAYS = {
+    "cache-control": "no-store",
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+        " frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    # Not no-referrer: our own forms would then say `Origin: null`.
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+class Guard:
+    """Wraps the whole app.
+
+    Args:
+        https: Whether people reach it by https, so that browsers may be told to insist on it.
+    """
+
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+        self._app = app
+        self._always = dict(ALWAYS)
+        if https:
+            self._always["strict-transport-security"] = "max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.monotonic()
+        status = 0
+        body = _Body(receive)
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in self._always.items():
+                    headers.setdefault(name, value)
+                if not body.whole and _has_body(scope):
+                    # Otherwise the server would read on, and throw away, as long as it is sent.
+                    headers["connection"] = "close"
+            await send(message)
+
+        refusal = _refusal(scope)
+        try:
+            if refusal is not None:
+                await problem(*refusal)(scope, receive, answer)
+            else:
+                await self._app(scope, body.receive, answer)
+        except Exception:
+            structlog.get_logger().exception("request failed", route=_route(scope))
+            if status:
+                raise
+            await problem(500, "Something went wrong here. Try again later.")(
+                scope, receive, answer
+            )
+        finally:
+            structlog.get_logger().info(
+                "request",
+                method=scope["method"],
+                # The template: a path may hold a token, a query a name.
+                route=_route(scope),
+                status=status,
+                seconds=round(time.monotonic() - began, 3),
+                caller=scope.get("caller", ""),
+            )
+
+
+class _Body:
+    """A request's body: read only so far and only so slowly."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._began = 0.0
+        self._size = 0
+        self.whole = False
+
+    async def receive(self) -> Message:
+        """The next part of it."""
+        if self.whole:
+            # What comes now is that the client has hung up, whenever it does.
+            return await self._receive()
+        self._began = self._began or asyncio.get_running_loop().time()
+        deadline = self._began + PATIENCE + self._size / SLOWEST
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408, "the body came too slowly") from None
+        self._size += len(message.get("body", b""))
+        if self._size > MOST_BODY:
+            raise HTTPException(413, TOO_LARGE)
+        self.whole = not message.get("more_body", False)
+        return message
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _refusal(scope: Scope) -> tuple[int, str] | None:
+    """The status and the reason for which a request is refused whatever it asks."""
+    headers = Headers(scope=scope)
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADERS:
+        return 431, "the headers are too large"
+    lengths = headers.getlist("content-length")
+    # Two statements of one length: a proxy in front may believe the other.
+    if len(lengths) > 1 or (lengths and "transfer-encoding" in headers):
+        return 400, "the length of the body is stated twice"
+    if lengths and not (lengths[0].isascii() and lengths[0].isdigit()):
+        return 400, "the Content-Length is no number"
+    if lengths and int(lengths[0][:20]) > MOST_BODY:
+        return 413, TOO_LARGE
+    return None
+
+
+def _route(scope: MutableMapping[str, Any]) -> str:
+    return getattr(scope.get("route"), "path", "(none)")

@@ -1,0 +1,43 @@
+"""Pages for people: plain HTML that works without scripts, in one layout."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).parent / "templates"
+STYLE = "/style.css"
+
+_environment = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    undefined=StrictUndefined,
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+router = APIRouter(include_in_schema=False)
+
+
+@router.get(STYLE)
+async def style() -> FileResponse:
+    """The style sheet of every page."""
+    return FileResponse(
+        TEMPLATES / "style.css", media_type="text/css", headers={"cache-control": "max-age=3600"}
+    )
+
+
+def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page; everything that is put into it is escaped."""
+    html = _environment.get_template(template).render(
+        arc=request.app.state.settings, style=STYLE, **values
+    )
+    return HTMLResponse(html, status)
+
+
+def error_page(request: Request, status: int, detail: str, headers: dict[str, str]) -> HTMLResponse:
+    """A problem as a person reads it."""
+    shown = page(request, "error.html", status, detail=detail)
+    shown.headers.update(headers)
+    return shown

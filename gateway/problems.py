@@ -1,0 +1,69 @@
+"""Errors: problem details (RFC 9457) for programs, a page for people."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from gateway.pages import error_page
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """Why a request was not answered as asked."""
+
+    type: str = "about:blank"
+    title: str = Field(examples=["Unprocessable Content"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["roster.csv lacks these columns: Training ID"])
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that an operation may answer, for the OpenAPI document."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        each: {"description": HTTPStatus(each).phrase, "content": {MEDIA_TYPE: schema}}
+        for each in statuses
+    }
+
+
+def problem(status: int, detail: str = "", headers: dict[str, str] | None = None) -> Response:
+    """A problem as a program reads it."""
+    phrase = HTTPStatus(status).phrase
+    said = Problem(title=phrase, status=status, detail=detail or HTTPStatus(status).description)
+    return JSONResponse(said.model_dump(), status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Lets every error of the app be answered as a problem or, where a person asks, as a page."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        detail = "" if error.detail == HTTPStatus(error.status_code).phrase else error.detail
+        return _answer(request, error.status_code, detail, dict(error.headers or {}))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        # The place and what is wrong there, never what was sent.
+        mistakes = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return _answer(request, 422, "; ".join(mistakes), {})
+
+    async def gone(_request: Request, _error: Exception) -> Response:
+        # Nobody is there to read it; without a handler it would be logged as a fault of ours.
+        return problem(400, "the request broke off")
+
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(ClientDisconnect, gone)
+
+
+def _answer(request: Request, status: int, detail: str, headers: dict[str, str]) -> Response:
+    if "text/html" in request.headers.get("accept", ""):
+        return error_page(request, status, detail or HTTPStatus(status).description, headers)
+    return problem(status, detail, headers)

@@ -1,0 +1,140 @@
+"""How a training system writes its exports, so that each is read as it was meant.
+
+Nothing is guessed: what a source calls its columns and courses, on which scale it scores and in
+which zone its clock runs is configured. What is not configured is as `intake.results` reads it.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal, localcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+
+from intake.files import read_table
+from intake.results import COLUMNS, REQUIRED, ResultVerdict, judge_result
+from policy.calendar import CENTRAL
+from policy.requirements import CourseId
+from policy.roster import Row
+
+DIGITS = 40
+"""Of a score while it is worked out; further ones are cut."""
+KEPT = Decimal("0.00000001")
+"""What is kept of a score: as many digits as a case takes."""
+Column = Literal[
+    "training_id", "event", "date", "course", "score", "maximum", "status", "valid_through"
+]
+Event = Literal["certification", "training", "assessment"]
+
+
+class Scale(StrEnum):
+    """What a score's number means."""
+
+    PERCENT = "percent"
+    """82.5 is 82.5 %."""
+    FRACTION = "fraction"
+    """0.825 is 82.5 %."""
+    POINTS = "points"
+    """33 of a maximum of 40, in a column of its own, is 82.5 %."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("is not a time zone such as America/Chicago") from None
+    return name
+
+
+class ExportFormat(BaseModel):
+    """How one training system writes its exports.
+
+    Attributes:
+        columns: What it calls the columns that it calls otherwise than we do.
+        event: What every row of its exports is, where no column says it.
+        courses: Which of our courses its names of courses stand for; where any are given, a row of
+            another course is rejected.
+        date_format: As in `strptime`; empty for ISO 8601.
+        zone: Of times without an offset.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: dict[Column, str] = {}
+    event: Event | None = None
+    courses: dict[str, CourseId] = {}
+    scale: Scale = Scale.PERCENT
+    date_format: str = ""
+    zone: Annotated[str, AfterValidator(_known_zone)] = CENTRAL.key
+
+    @model_validator(mode="after")
+    def _points_have_a_maximum(self) -> "ExportFormat":
+        if (self.scale is Scale.POINTS) != ("maximum" in self.columns):
+            raise ValueError("scale points and a column for the maximum belong together")
+        return self
+
+    def judge(
+        self, path: Path, now: datetime, encoding: str = "utf-8-sig"
+    ) -> Iterator[ResultVerdict]:
+        """A verdict for every row of an export.
+
+        Raises:
+            UnreadableFile: If it cannot be read.
+        """
+        columns = COLUMNS | self.columns
+        required = {name: columns[name] for name in REQUIRED if name != "event" or not self.event}
+        for row in read_table(path, columns, required, encoding):
+            yield judge_result(self._in_our_words(row), now)
+
+    def _in_our_words(self, row: Row) -> Row:
+        cells = {name: cell.strip() for name, cell in row.cells.items()}
+        try:
+            if self.event:
+                cells["event"] = self.event
+            if self.courses:
+                cells["course"] = self._course(cells["course"])
+            if cells["score"]:
+                cells["score"] = self._percent(cells)
+            if cells["date"]:
+                cells["date"] = self._moment(cells["date"])
+        except ValueError as bad:
+            return Row(row.line, cells, row.fault or str(bad))
+        return Row(row.line, cells, row.fault)
+
+    def _course(self, name: str) -> str:
+        if name not in self.courses:
+            raise ValueError("names a course that is not configured for this source")
+        return self.courses[name]
+
+    def _percent(self, cells: Mapping[str, str]) -> str:
+        """The score in percent. What does not fit is cut, not rounded: 69.999… never becomes 70."""
+        try:
+            with localcontext(prec=DIGITS, rounding=ROUND_DOWN):
+                score = Decimal(cells["score"].removesuffix("%").strip())
+                match self.scale:
+                    case Scale.FRACTION:
+                        score *= 100
+                    case Scale.POINTS:
+                        maximum = Decimal(cells["maximum"])
+                        if not maximum > 0:
+                            raise ValueError("has a score without a maximum above 0")
+                        score = score * 100 / maximum
+                return f"{score.quantize(KEPT).normalize():f}"
+        except ArithmeticError:
+            raise ValueError("has a score, or its maximum, that is not a number") from None
+
+    def _moment(self, text: str) -> str:
+        try:
+            if self.date_format:
+                moment = datetime.strptime(text, self.date_format)  # noqa: DTZ007
+            else:
+                moment = datetime.fromisoformat(text)
+            return (
+                moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.zone))
+            ).isoformat()
+        except (ValueError, OverflowError):
+            form = self.date_format or "2026-11-02 or 2026-11-02T15:04:00-06:00"
+            raise ValueError(f"has a date that is not written as {form}") from None

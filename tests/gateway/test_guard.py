@@ -1,0 +1,192 @@
+"""Nobody without a key gets in, and nothing that is sent holds up the others."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.guard import MOST_BODY
+from records.keys import all_keys, key_sent, revoke_key, rotate_key
+from tests.gateway.conftest import Gateway
+
+PATH = "/training/results"
+CSV = {"Content-Type": "text/csv"}
+
+
+async def talk(gateway: Gateway, *parts: bytes, pause: float = 0) -> bytes:
+    """Sends bytes on a connection of its own and reads until the server closes it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause)
+        return await asyncio.wait_for(reader.read(), 20)
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", "Bearer", "Bearer x", "Bearer {id}.", "Bearer {id}.wrong", "Basic {key}", "Bearer {key}x"],
+)
+async def test_a_key_that_is_not_one_is_401(gateway: Gateway, sent: str) -> None:
+    key = (await gateway.key())["Authorization"].removeprefix("Bearer ")
+    value = sent.format(id=key.partition(".")[0], key=key)
+    answer = await gateway.client.post(PATH, headers={"Authorization": value, **CSV}, content="x")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_no_byte_of_a_body_is_read_before_the_key(gateway: Gateway) -> None:
+    # Expect: 100-continue is answered by the server when somebody begins to read.
+    head = (
+        b"POST /training/results HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+        b"Content-Length: 1000000\r\nExpect: 100-continue\r\nConnection: close\r\n%s\r\n"
+    )
+    refused = await talk(gateway, head % b"")
+    assert refused.startswith(b"HTTP/1.1 401")
+    key = (await gateway.key())["Authorization"].encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(head % (b"Authorization: " + key + b"\r\n"))
+    assert (await reader.readline()).startswith(b"HTTP/1.1 100")
+    writer.close()
+
+
+async def test_a_key_that_was_revoked_or_replaced_ends(gateway: Gateway) -> None:
+    key = await gateway.key()
+    sent = key["Authorization"].removeprefix("Bearer ")
+    now = datetime.now(UTC)
+    async with gateway.database.transaction() as session:
+        _, new = await rotate_key(session, sent.partition(".")[0], now)
+    async with gateway.database.snapshot() as session:
+        assert await key_sent(session, sent, now + timedelta(hours=23))
+        assert await key_sent(session, sent, now + timedelta(hours=25)) is None
+        assert await key_sent(session, new, now + timedelta(days=999))
+    async with gateway.database.transaction() as session:
+        await revoke_key(session, sent.partition(".")[0], now)
+    answer = await gateway.client.post(PATH, headers={**key, **CSV}, content="x")
+    assert answer.status_code == 401
+    async with gateway.database.snapshot() as session:
+        kept = "".join(each.model_dump_json() for each in await all_keys(session))
+    assert sent.partition(".")[2] not in kept
+    assert new.partition(".")[2] not in kept
+
+
+async def test_an_agencys_key_opens_no_training_door(gateway: Gateway) -> None:
+    key = await gateway.agency_key()
+    answer = await gateway.client.post(PATH, headers={**key, **CSV}, content="x")
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"Content-Length: %d\r\n" % (MOST_BODY + 1), b"413"),
+        (b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", b"400"),
+        (b"Content-Length: 3\r\nContent-Length: 4\r\n", b"400"),
+        (b"Content-Length: 99999999999999999999999999\r\n", b"400"),
+        (b"X: " + b"x" * 17_000 + b"\r\n", b"431"),
+        (b"X: " + b"x" * 10_000_000 + b"\r\n", b"400"),
+    ],
+)
+async def test_what_is_too_large_or_ambiguous_is_refused(
+    gateway: Gateway, head: bytes, status: bytes
+) -> None:
+    key = (await gateway.key())["Authorization"].encode()
+    answer = await talk(
+        gateway,
+        b"POST /training/results HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+        b"Authorization: " + key + b"\r\n" + head + b"Connection: close\r\n\r\nabc",
+    )
+    # Megabytes that nobody reads may be answered by a reset.
+    assert answer[9:12] in (status, b"") if len(head) > 100_000 else answer[9:12] == status
+
+
+async def test_a_chunked_body_is_counted(gateway: Gateway) -> None:
+    key = (await gateway.key())["Authorization"].encode()
+    megabyte = b"100000\r\n" + b"x" * 2**20 + b"\r\n"
+    answer = await talk(
+        gateway,
+        b"POST /training/results HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+        b"Authorization: " + key + b"\r\nTransfer-Encoding: chunked\r\n\r\n",
+        *[megabyte] * 21,
+    )
+    # The server hangs up on who goes on sending: then nothing of its answer may arrive.
+    assert answer[9:12] in (b"413", b"")
+    assert await talk(gateway, b"GET /healthz HTTP/1.0\r\n\r\n")
+
+
+async def test_a_slow_body_is_given_up(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.guard.PATIENCE", 0.3)
+    key = (await gateway.key())["Authorization"].encode()
+    answer = await talk(
+        gateway,
+        b"POST /training/results HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+        b"Authorization: " + key + b"\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n",
+        b"a",
+    )
+    assert answer.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing/here", 404),
+        ("GET", PATH, 405),
+        ("DELETE", "/healthz", 405),
+        ("GET", "/../../etc/passwd", 404),
+        ("GET", "/style.css/../x", 404),
+    ],
+)
+async def test_every_error_is_a_problem_with_the_headers_of_every_answer(
+    gateway: Gateway, method: str, path: str, status: int
+) -> None:
+    answer = await gateway.client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "server" not in answer.headers
+
+
+async def test_a_fault_is_a_problem_that_tells_nothing(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("ann.lee@x.org")
+
+    monkeypatch.setattr("gateway.callers.key_sent", broken)
+    answer = await gateway.client.post(PATH, headers={"Authorization": "Bearer x", **CSV})
+    assert answer.status_code == 500
+    assert "ann" not in answer.text
+
+
+async def test_a_person_is_answered_with_a_page(gateway: Gateway) -> None:
+    answer = await gateway.client.get("/nothing", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "<h1>This did not work</h1>" in answer.text
+
+
+async def test_the_log_has_no_query_no_path_and_no_key(gateway: Gateway) -> None:
+    key = await gateway.key()
+    with capture_logs() as logged:
+        await gateway.client.get("/somebody/secret-token?name=ann")
+        await gateway.client.post(f"{PATH}?name=ann", headers={**key, **CSV}, content="x")
+    told = str(logged)
+    assert "secret-token" not in told
+    assert "ann" not in told
+    assert key["Authorization"].partition(".")[2] not in told
+    assert [each["route"] for each in logged] == ["(none)", PATH]
+    assert logged[1]["caller"]
+
+
+async def test_health(gateway: Gateway) -> None:
+    assert (await gateway.client.get("/healthz")).status_code == 200
+    assert (await gateway.client.get("/readyz")).json() == {"status": "ready"}
