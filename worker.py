@@ -19,6 +19,7 @@ from records.schema import migrate
 from settings import Settings
 from telemetry import configure_logging
 from workflows.client import schedule_digest
+from workflows.readiness import register_search_attributes
 
 PAUSE = 2.0
 """Seconds between looks for activations and results that the cases have not been told of, and
@@ -39,6 +40,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
     client = await bootstrap.connect()
+    await register_search_attributes(client)
     await migrate(settings.records_url)
     database = Database(settings.records_url)
     portal = bootstrap.make_portal(settings, database)

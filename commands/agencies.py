@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from pydantic import TypeAdapter, ValidationError
 
 from commands import console
-from commands.session import STAFF, By, Encoding, Json, Why, print_json, session
+from commands.session import By, Encoding, Json, Why, interrupted_says, print_json, session
 from intake.files import read_table
 from policy.addresses import BadAddress, clean_address
 from policy.requirements import AgencyId
@@ -16,7 +16,7 @@ from records.schema import migrate as migrate_records
 from services import Refused
 from services.contacts import correct_contact
 
-app = App(name="agencies", help="Agencies and their authorized contacts.", group=STAFF)
+app = App(name="agencies", help="Agencies and their authorized contacts.")
 
 AGENCY_COLUMNS = {
     "agency_id": "Agency ID",
@@ -69,9 +69,9 @@ async def agencies_correct_contact(
     Once more is harmless, and goes on where it was interrupted.
     """
     async with session() as here:
-        told = await correct_contact(
-            await here.connections(), agency, email, to, by=by, reason=reason
-        )
+        connected = await here.connections()
+        async with interrupted_says("Interrupted. Do it again: it goes on where it stopped."):
+            told = await correct_contact(connected, agency, email, to, by=by, reason=reason)
     if json:
         print_json({"agency_id": agency, "told": told})
         return

@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from intake.forecast import RosterForecast
-from policy.calendar import CENTRAL
-from workflows.contract import Status
+if TYPE_CHECKING:
+    from intake.forecast import RosterForecast
+    from workflows.contract import IntakeProgress, Status
 
 out = Console()
 err = Console(stderr=True)
@@ -43,7 +43,28 @@ def verdicts(shown: Iterable[dict[str, Any]]) -> list[RenderableType]:
     return [table("Rejected", columns, rows), summary] if rows else [summary]
 
 
-def forecast(shown: RosterForecast) -> list[RenderableType]:
+def intake(at: "IntakeProgress") -> list[RenderableType]:
+    """How far a roster is, and what a person must do where it goes no further by itself."""
+    match at.stage:
+        case "held":
+            return [
+                f"On hold: it ends the access of {at.suspensions} of the agency's {at.with_access}"
+                " assisters who have it. Ask the agency, then decide:"
+                f" starter.py rosters release {at.submission_id} (or discard)"
+            ]
+        case "wants_contact":
+            return [
+                "The mail to the agency's contact was refused. Correct the address:"
+                " starter.py agencies correct-contact"
+            ]
+        case "judging":
+            return ["The rows are being judged."]
+        case "discarded":
+            return ["Discarded: this roster changed nothing."]
+    return [f"{at.opened} of {at.accepted} cases told."]
+
+
+def forecast(shown: "RosterForecast") -> list[RenderableType]:
     """What a roster would lead to."""
     rows = [
         (
@@ -70,7 +91,7 @@ def forecast(shown: RosterForecast) -> list[RenderableType]:
     return lines
 
 
-def status(shown: Status) -> list[Table]:
+def status(shown: "Status") -> list[Table]:
     """A case: where it stands, its requirements and its mails."""
     about = [
         ("stage", words(shown.stage)),
@@ -102,6 +123,9 @@ def _cell(value: object) -> str:
         case None:
             return "—"
         case datetime():
+            # Imported here: the help has no times, and this brings Pydantic.
+            from policy.calendar import CENTRAL
+
             return f"{value.astimezone(CENTRAL):%Y-%m-%d %H:%M %Z}"
     # A terminal would obey what is not printable.
     return escape("".join(e if e.isprintable() or e == "\n" else "·" for e in str(value)))

@@ -10,17 +10,16 @@ from pathlib import Path
 from pydantic import SecretStr
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bootstrap import make_portal
 from commands import console
 from embedded.inbox import body_of
-from embedded.stack import Stack, embedded_stack, until_stopped
+from embedded.stack import Stack, embedded_stack
 from embedded.temporal_server import TIME_SKIPPING, skip_time
 from embedded.web_ui import free_port
 from intake.files import read_roster, read_table
 from intake.results import judge_results, read_results
 from policy.requirements import AssisterType
 from portal.directory import ActivationRefused
-from portal.embedded import EmbeddedPortal
-from portal.secret import portal_secret
 from records.database import Database
 from records.people import record_agency
 from services.activation import activate
@@ -77,7 +76,7 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
                 console.out.print(
                     f"Temporal UI: {ui}  Mails: {stack.inbox.folder}  Ctrl-C ends it."
                 )
-                await until_stopped()
+                await asyncio.Event().wait()
             else:
                 console.out.print(
                     f"Temporal UI: {ui} (closing now; `make demo KEEP=1` leaves it up for a look)"
@@ -90,7 +89,7 @@ class _Demo:
         self.settings = stack.settings
         self.client = stack.client
         self.database = Database(self.settings.records_url)
-        self.portal = EmbeddedPortal(self.database, portal_secret(self.settings.data_dir))
+        self.portal = make_portal(self.settings, self.database)
         self.connections = Connections(
             self.database,
             self.client,

@@ -7,13 +7,13 @@ from cyclopts import App, Parameter
 from pydantic import TypeAdapter
 
 from commands import console
-from commands.session import OPERATE, Json, print_json, session
+from commands.session import Json, print_json, session
 from policy.requirements import AgencyId
 from records.keys import ApiKey, Kind, all_keys, make_key, revoke_key, rotate_key
 from records.people import authorized_contact
 from services import Refused
 
-app = App(name="keys", help="Keys of programs that call the gateway.", group=OPERATE)
+app = App(name="keys", help="Keys of programs that call the gateway.")
 
 
 @app.command(name="create")

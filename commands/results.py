@@ -1,4 +1,4 @@
-"""Results: what certification records and the learning centre say of an assister."""
+"""Results: what certification records and the learning center say of an assister."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from commands import console
 from commands.session import (
-    INPUT,
     At,
     Encoding,
     Json,
+    answered,
+    interrupted_says,
     print_json,
     session,
     training_id_of,
@@ -27,16 +28,16 @@ from policy.requirements import (
 )
 from policy.terms import PORTAL_COURSE
 from records.inbox import SIGNALS
-from services import Refused
-from services.orders import mistakes
+from services import Refused, mistakes
 from services.results import import_results, record_result
+from workflows.client import case_status
 
-certification = App(name="certification", help="Record the state of a certification.", group=INPUT)
-training = App(name="training", help="Record completed trainings.", group=INPUT)
-assessment = App(name="assessment", help="Record assessment attempts.", group=INPUT)
-results = App(
-    name="results", help="Import a learning centre's export, take a result back.", group=INPUT
-)
+certification = App(name="certification", help="Record the state of a certification.")
+training = App(name="training", help="Record completed trainings.")
+assessment = App(name="assessment", help="Record assessment attempts.")
+REPEAT = "Interrupted. All of it was recorded or nothing: do it again to be sure, it counts once."
+
+results = App(name="results", help="Import a learning center's export, take a result back.")
 
 
 @certification.command(name="record")
@@ -82,7 +83,7 @@ async def assessment_record(
 async def results_import(
     file: Path, *, encoding: Encoding = "utf-8-sig", json: Json = False
 ) -> None:
-    """Import a learning centre's export; every row gets a verdict.
+    """Import a learning center's export; every row gets a verdict.
 
     Columns: Training ID, Event (certification, training, assessment), Date; Course, Score, Status,
     Valid Through as the event needs them.
@@ -92,7 +93,11 @@ async def results_import(
     async with session() as here:
         to = await here.connections()
         with console.err.status("Importing …"):
-            await import_results(to, verdicts)
+            async with interrupted_says(REPEAT):
+                await import_results(to, verdicts)
+        told = next((each.training_id for each in verdicts if each.fact is not None), None)
+        if told is not None:
+            await answered(case_status(to.client, told), "The results are recorded. ")
     shown = [each.public() for each in verdicts]
     if json:
         print_json({"rows": shown})
@@ -129,7 +134,10 @@ async def _record(
     except ValidationError as error:
         raise Refused(mistakes(error)) from None
     async with session() as here:
-        await record_result(await here.connections(), training_id, fact)
+        to = await here.connections()
+        async with interrupted_says(REPEAT):
+            await record_result(to, training_id, fact)
+        await answered(case_status(to.client, training_id), "The result is recorded. ")
     if as_json:
         print_json({"training_id": training_id, "event_id": fact.event_id})
         return

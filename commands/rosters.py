@@ -1,10 +1,10 @@
 """Rosters: submit one, check one, look at its verdicts, decide on one that is on hold."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +15,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bootstrap import arc_holidays
 from commands import console
 from commands.session import (
-    INPUT,
     By,
     Encoding,
     Json,
     Session,
     Why,
+    answered,
     as_json,
+    interrupted_says,
     print_json,
     session,
 )
@@ -34,14 +35,15 @@ from policy.roster import Verdict
 from records.people import holders
 from records.tables import Agency
 from services import Refused
-from services.rosters import submit_roster, verdicts
+from services.rosters import progress, submit_roster, verdicts
 from workflows.client import open_case
-from workflows.contract import IntakeProgress, roster_workflow_id
+from workflows.contract import roster_workflow_id
 
-app = App(
-    name="rosters", help="Submit an agency's roster, check one, look at its verdicts.", group=INPUT
-)
+app = App(name="rosters", help="Submit an agency's roster, check one, look at its verdicts.")
 
+SETTLED = ("done", "discarded", "held", "wants_contact")
+"""Stages in which nothing more happens by itself."""
+WAIT_PAUSE = 0.3
 ACCEPTED: dict[str, Any] = {"verdict": "accepted", "reasons": []}
 """What is kept of an accepted row while a roster of any size is checked."""
 
@@ -65,27 +67,34 @@ async def rosters_submit(
     roster = read_roster(file, encoding)
     async with session() as here:
         to = await here.connections()
-        done = await submit_roster(
-            to, roster, agency_id=agency, roster_type=type, by=by, filename=file.name
-        )
-        if wait:
-            handle = to.client.get_workflow_handle(roster_workflow_id(done.submission_id))
-            with console.err.status("Judging rows and opening cases …"):
-                await handle.result()
-        if json:
-            print_json({**done._asdict(), **await _roster(here, done.submission_id)})
-            return
-        if done.new:
-            console.out.print(f"Submission {done.submission_id}: {done.rows} rows.")
-        else:
-            console.out.print(
-                f"This is the same roster as submission {done.submission_id}: nothing changes."
+        async with interrupted_says(
+            "Interrupted. The roster was recorded whole or not at all: submit it again to be sure."
+        ):
+            done = await submit_roster(
+                to, roster, agency_id=agency, roster_type=type, by=by, filename=file.name
             )
-        if wait:
-            shown = await _roster(here, done.submission_id)
-            console.out.print(*console.verdicts(shown["rows"]), sep="\n")
-        else:
-            console.out.print(f"Verdicts: starter.py rosters show {done.submission_id}")
+        said = f"Roster {done.submission_id} is recorded. "
+        at = await answered(progress(to.client, done.submission_id), said)
+        with console.err.status("Judging rows …") as shown:
+            while wait and at.stage not in SETTLED:
+                await asyncio.sleep(WAIT_PAUSE)
+                at = await answered(progress(to.client, done.submission_id), said)
+                if at.accepted:
+                    shown.update(f"Cases told: {at.opened:,} of {at.accepted:,} …")
+        rows = await verdicts(here.database, done.submission_id) if wait or json else []
+    if json:
+        print_json({**done._asdict(), "stage": at.stage, "rows": rows})
+        return
+    if done.new:
+        console.out.print(f"Submission {done.submission_id}: {done.rows} rows.")
+    else:
+        console.out.print(
+            f"This is the same roster as submission {done.submission_id}: nothing changes."
+        )
+    if not wait:
+        console.out.print(f"Verdicts: starter.py rosters show {done.submission_id}")
+        return
+    console.out.print(*console.verdicts(rows), *console.intake(at), sep="\n")
 
 
 @app.command(name="check")
@@ -106,7 +115,7 @@ async def rosters_check(
     count = 0
     shown: list[dict[str, Any]] = []
     judged: list[Verdict] = []
-    with console.err.status("Checking rows …") as progress:
+    with console.err.status("Checking rows …") as shown_count:
         async with session() as here, _existing_records(here) as records:
             if agency and (records is None or await records.get(Agency, agency) is None):
                 raise Refused(
@@ -125,7 +134,7 @@ async def rosters_check(
                     judged.append(verdict)
                 count += 1
                 if count % 1000 == 0:
-                    progress.update(f"Checking rows … {count:,}")
+                    shown_count.update(f"Checking rows … {count:,}")
             forecast = None
             if client is not None and records is not None:
                 forecast = await forecast_roster(
@@ -133,7 +142,7 @@ async def rosters_check(
                     judged,
                     agency_id=agency,
                     roster_type=type,
-                    open_case=partial(open_case, client),
+                    open_case=lambda each: answered(open_case(client, each)),
                     terms=here.settings.terms,
                     holidays=arc_holidays(),
                     now=datetime.now(UTC),
@@ -153,15 +162,12 @@ async def rosters_check(
 async def rosters_show(submission: str, *, json: Json = False) -> None:
     """Show a submission's progress and verdicts."""
     async with session() as here:
-        shown = await _roster(here, submission)
-        client = await here.client()
-        handle = client.get_workflow_handle(roster_workflow_id(submission))
-        progress = await handle.query("progress", result_type=IntakeProgress)
+        rows = await verdicts(here.database, submission)
+        at = await answered(progress(await here.client(), submission))
     if json:
-        print_json({**shown, "stage": progress.stage})
+        print_json({"submission_id": submission, "stage": at.stage, "rows": rows})
         return
-    console.out.print(*console.verdicts(shown["rows"]), sep="\n")
-    console.out.print(f"Stage {progress.stage}: {progress.opened} cases told.")
+    console.out.print(*console.verdicts(rows), *console.intake(at), sep="\n")
 
 
 @app.command(name="release")
@@ -174,13 +180,6 @@ async def rosters_release(submission: str, *, by: By, reason: Why, json: Json = 
 async def rosters_discard(submission: str, *, by: By, reason: Why, json: Json = False) -> None:
     """Drop a roster that is on hold; it changes nothing."""
     await give(roster_workflow_id(submission), "discard", by, reason, json)
-
-
-async def _roster(here: Session, submission_id: str) -> dict[str, Any]:
-    return {
-        "submission_id": submission_id,
-        "rows": await verdicts(here.database, submission_id),
-    }
 
 
 @asynccontextmanager

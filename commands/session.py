@@ -1,29 +1,37 @@
 """What every command works with: settings, connections, and the words it takes and prints."""
 
+import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import SettingsError
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
-from bootstrap import connect, make_portal
+import bootstrap
+from commands import console
 from policy.requirements import TrainingId
-from records.database import Database
-from services import Refused
-from services.connections import Connections
-from services.orders import mistakes
+from services import Refused, mistakes
 from settings import Settings
+from workflows.readiness import NotReady, check_server, has_worker
 
-INPUT, LOOK, STAFF, OPERATE = "Rosters and results", "Looking", "Staff", "Operation"
-"""The groups of commands in the help."""
+if TYPE_CHECKING:
+    from records.database import Database
+    from services.connections import Connections
+
+CONNECT_TIMEOUT = 4.0
+WORKER_PAUSES = (0.5,) * 6
+"""Seconds: a worker that has just been started asks for work in that time."""
+ANSWER_TIMEOUT = 6.0
+"""Seconds in which a worker answers; with the other two a command waits less than ten in vain."""
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
 By = Annotated[str, Parameter(name="--by", help="Your e-mail address.")]
@@ -32,6 +40,7 @@ At = Annotated[
     datetime | None, Parameter(name="--at", help="When it happened; default now. Needs an offset.")
 ]
 Encoding = Annotated[str, Parameter(help="The file's encoding, where it is not UTF-8.")]
+AnswerT = TypeVar("AnswerT")
 
 
 @dataclass
@@ -40,38 +49,52 @@ class Session:
 
     settings: Settings
 
-    async def connections(self) -> Connections:
-        """What use cases work with.
-
-        Raises:
-            Refused: If Temporal cannot be reached.
-        """
-        return Connections(
-            self.database,
-            await self.client(),
-            make_portal(self.settings, self.database),
-            self.settings.task_queue,
-            self.settings.terms,
-        )
-
     @cached_property
-    def database(self) -> Database:
+    def database(self) -> "Database":
         """The records."""
+        from records.database import Database
+
         return Database(self.settings.records_url)
 
     async def client(self) -> Client:
-        """Temporal.
+        """Temporal, with everything there that the system needs but a worker.
 
         Raises:
-            Refused: If it cannot be reached.
+            Refused: If it cannot be reached, or something is missing there.
         """
         try:
-            return await connect()
-        except RuntimeError:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                client = await bootstrap.connect()
+                await check_server(client)
+        except NotReady as missing:
+            raise Refused(str(missing)) from None
+        except (RuntimeError, RPCError, TimeoutError):
             raise Refused(
                 "Temporal cannot be reached. Start the embedded stack with `starter.py up`, or name"
                 " a server in TEMPORAL_ADDRESS."
             ) from None
+        return client
+
+    async def connections(self) -> "Connections":
+        """What use cases work with, where a worker is there to carry out what they begin.
+
+        Raises:
+            Refused: If something is missing; nothing has been done then.
+        """
+        from services.connections import Connections
+
+        client, queue = await self.client(), self.settings.task_queue
+        for pause in WORKER_PAUSES:
+            if await has_worker(client, queue):
+                break
+            await asyncio.sleep(pause)
+        else:
+            raise Refused(
+                f"Nothing was done: no worker waits at the task queue {queue!r}. Start one with"
+                " `python worker.py`, or name the workers' queue in ASSISTER_TASK_QUEUE."
+            )
+        portal = bootstrap.make_portal(self.settings, self.database)
+        return Connections(self.database, client, portal, queue, self.settings.terms)
 
 
 @asynccontextmanager
@@ -88,6 +111,42 @@ async def session() -> AsyncIterator[Session]:
     finally:
         if "database" in vars(opened):
             await opened.database.close()
+
+
+async def answered(asking: Coroutine[Any, Any, AnswerT], so_far: str = "") -> AnswerT:
+    """A worker's answer.
+
+    Args:
+        so_far: What stands although no answer came, such as an order that is on its way.
+
+    Raises:
+        Refused: If no worker answers in time.
+    """
+    # A task of its own: the SDK turns the cancellation of an update into an error.
+    task = asyncio.ensure_future(asking)
+    try:
+        if (await asyncio.wait({task}, timeout=ANSWER_TIMEOUT))[0]:
+            return task.result()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.DEADLINE_EXCEEDED and "poller" not in error.message:
+            raise
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    raise Refused(
+        f"{so_far}No worker answered in {ANSWER_TIMEOUT:.0f} seconds. Start one with"
+        " `python worker.py`, then look with `starter.py status`."
+    )
+
+
+@asynccontextmanager
+async def interrupted_says(text: str) -> AsyncIterator[None]:
+    """Tells whoever presses Ctrl-C what may happen all the same."""
+    try:
+        yield
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        console.err.print(text, style="yellow")
+        raise
 
 
 def training_id_of(text: str) -> str:

@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPORAL_PORT = 7233
 UI_PORT = 8233
 RESTART_PAUSE = 0.5
+WORKER_GRACE = 0.8
+"""Seconds for a worker to finish what it does when the stack ends."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -80,6 +82,9 @@ async def embedded_stack(
             "ASSISTER_DATABASE_URL": settings.database_url,
             "ASSISTER_SMTP_PORT": str(inbox.port),
             "ASSISTER_UI_URL": f"http://127.0.0.1:{ui_port}",
+            "ASSISTER_TASK_QUEUE": settings.task_queue,
+            "ASSISTER_PORTAL_SECRET": settings.portal_secret.get_secret_value(),
+            "TEMPORAL_NAMESPACE": server.client.namespace,
         }
         workers = asyncio.create_task(_keep_worker(environment, data / "worker.log"))
         try:
@@ -88,14 +93,6 @@ async def embedded_stack(
             workers.cancel()
             with suppress(asyncio.CancelledError):
                 await workers
-
-
-async def until_stopped() -> None:
-    """Waits for Ctrl-C or SIGTERM."""
-    stop = asyncio.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    await stop.wait()
 
 
 def _check_free(port: int) -> None:
@@ -125,6 +122,11 @@ async def _keep_worker(environment: dict[str, str], log: Path) -> None:
             finally:
                 if worker.returncode is None:
                     worker.terminate()
+                    # One that waits for a mail relay is killed: another goes on where it was.
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(worker.wait(), WORKER_GRACE)
+                    with suppress(ProcessLookupError):
+                        worker.kill()
                     await worker.wait()
 
 

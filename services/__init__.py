@@ -1,5 +1,7 @@
 """Use cases: one function for each thing that a command, a page or a program may ask for."""
 
+from pydantic import ValidationError
+
 
 class Refused(Exception):
     """The use case did not do what was asked; the text says why and what to do."""
@@ -7,3 +9,11 @@ class Refused(Exception):
 
 class Unknown(Refused):
     """What was asked for is not on record."""
+
+
+def mistakes(error: ValidationError) -> str:
+    """What is wrong with a value, without repeating it."""
+    return "; ".join(
+        f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+        for each in error.errors(include_url=False, include_input=False)
+    )

@@ -6,7 +6,7 @@ from temporalio.client import Client
 
 from records.database import Database
 from records.people import staff_id
-from services import Refused
+from services import Refused, mistakes
 from workflows.client import act
 from workflows.contract import StaffAct
 
@@ -40,11 +40,3 @@ async def signed(session: AsyncSession, by: str, reason: str) -> StaffAct:
         return StaffAct(by=await staff_id(session, by), reason=reason)
     except ValidationError as error:
         raise Refused(mistakes(error)) from None
-
-
-def mistakes(error: ValidationError) -> str:
-    """What is wrong with a value, without repeating it."""
-    return "; ".join(
-        f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
-        for each in error.errors(include_url=False, include_input=False)
-    )

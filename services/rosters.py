@@ -9,6 +9,7 @@ from typing import IO, Any, NamedTuple
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.client import Client
 
 from intake.submission import chunks
 from policy.requirements import AssisterType
@@ -20,6 +21,7 @@ from records.tables import Agency, Submission, SubmissionRow
 from services import Unknown
 from services.connections import Connections
 from workflows.client import start_intake
+from workflows.contract import IntakeProgress, roster_workflow_id
 
 SPOOL = 8_000_000
 """Bytes of a roster kept in memory while it is read; the rest goes to a file without a name."""
@@ -125,6 +127,13 @@ async def record_roster(
                 digest=content,
             )
             return Submitted(submission.id, rows, new=True)
+
+
+async def progress(client: Client, submission_id: str) -> IntakeProgress:
+    """How far a roster is."""
+    handle = client.get_workflow_handle(roster_workflow_id(submission_id))
+    found: IntakeProgress = await handle.query("progress", result_type=IntakeProgress)
+    return found
 
 
 async def verdicts(database: Database, submission_id: str) -> list[dict[str, Any]]:

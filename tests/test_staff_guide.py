@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
-from starter import app
+from commands.line import command_line
 from workflows.assister_access import AssisterAccess
 from workflows.lists import ready_made
 from workflows.roster_intake import RosterIntake
@@ -57,6 +57,7 @@ def test_no_picture_is_left_over_or_large() -> None:
 
 
 def test_every_command_exists() -> None:
+    app = command_line()
     for words in re.findall(r"`starter\.py ([^`]+)`", GUIDE):
         command: App = app
         for word in words.split():

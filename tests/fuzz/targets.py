@@ -25,7 +25,7 @@ from cyclopts import CycloptsError
 from jinja2 import UndefinedError
 from pydantic import TypeAdapter, ValidationError
 
-import starter
+from commands.line import command_line
 from intake.files import UnreadableFile, read_roster, read_table
 from intake.results import COLUMNS as RESULT_COLUMNS
 from intake.results import judge_result, judge_results, read_results
@@ -238,7 +238,7 @@ def replies_and_words(data: bytes) -> None:
         rest = re.sub(r"\b[245]\.\d{1,3}\.\d{1,3}\b|\d+", "", said)
         _silent(failure, rest, said=failure.summary)
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), suppress(CycloptsError):
-        starter.app.parse_args(
+        command_line().parse_args(
             [each for each in words if each and not has_controls(each)], exit_on_error=False
         )
     for kind in (TrainingId, AgencyId):

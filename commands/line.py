@@ -1,0 +1,89 @@
+"""The command line. A command's module is imported when the command is asked for."""
+
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Group
+
+from commands import console
+from policy.addresses import has_controls
+
+MAX_WORD = 4096
+"""Characters of one value; messages repeat values."""
+
+COMMANDS = {
+    "Operation": {
+        "demo": ("operate:demo", "Show the whole policy at work; leaves nothing running."),
+        "up": ("operate:up", "Run the embedded stack until Ctrl-C."),
+        "migrate": ("operate:migrate", "Bring the records' database to the newest schema."),
+        "keys": ("keys:app", "Keys of programs that call the gateway."),
+        "activate": ("people:activate", "Use a registration number, as the portal's page does."),
+    },
+    "Rosters and results": {
+        "rosters": ("rosters:app", "Submit an agency's roster, check one, look at its verdicts."),
+        "certification": ("results:certification", "Record the state of a certification."),
+        "training": ("results:training", "Record completed trainings."),
+        "assessment": ("results:assessment", "Record assessment attempts."),
+        "results": ("results:results", "Import a learning center's export, take a result back."),
+    },
+    "Looking": {
+        "find": ("people:find", "Find an assister by name, e-mail address or Training ID."),
+        "status": ("look:status", "Show what a case waits for, who must act, and by when."),
+        "watch": ("look:watch", "Show one case as it goes on, until it is closed or Ctrl-C."),
+        "list": ("look:list_", "List the open cases, by stage or agency."),
+        "links": ("look:links", "Print links to the ready-made lists of the Temporal UI."),
+        "lookup": ("people:lookup", "Look up an assister's reference number (policy 3.3)."),
+        "audit": ("trail:app", "The audit trail: every act in a case."),
+    },
+    "Staff": {
+        "resend": ("staff:resend", "Repeat the activation mail."),
+        "reissue": ("staff:reissue", "Void the registration number and mail a new one."),
+        "suspend": ("staff:suspend", "End access until it is reinstated."),
+        "reinstate": ("staff:reinstate", "End a suspension that staff ordered."),
+        "close": ("staff:close", "End a case and its access."),
+        "assister": ("people:assister", "Correct what is on record of an assister."),
+        "agencies": ("agencies:app", "Agencies and their authorized contacts."),
+    },
+}
+"""By group: the command's name, where it is, and what the overview says of it."""
+
+
+def command_line(*, overview: bool = False) -> App:
+    """The commands; for the overview with a line on each, which saves importing them all."""
+    app = App(
+        name="starter.py",
+        version_flags=[],
+        suppress_keyboard_interrupt=False,
+        help="Runs MNsure's Assister Portal Access policy: rosters, results, activations, status."
+        " See it with `starter.py demo`, use it with `starter.py up`, and ask any command for"
+        " `--help`. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.",
+    )
+    for title, commands in COMMANDS.items():
+        group = Group.create_ordered(title)
+        for place, (name, (where, summary)) in enumerate(commands.items()):
+            said = summary if overview else None
+            app.command(f"commands.{where}", name=name, group=group, sort_key=place, help=said)
+    return app
+
+
+def run(words: Sequence[str]) -> int:
+    """Runs one command and returns its exit code."""
+    if any(len(each) > MAX_WORD or has_controls(each) for each in words):
+        console.err.print("A value holds control characters, or is far too long.", style="red")
+        return 2
+    app = command_line(overview=not words or words[0] in ("--help", "-h"))
+    try:
+        app(list(words), exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        # Imported here: it knows the errors of libraries that most commands do without.
+        from commands.mistakes import explain
+
+        reason = explain(error)
+        if reason is None:
+            raise
+        console.err.print(reason, style="red", markup=False)
+        return 1
+    return 0

@@ -1,0 +1,73 @@
+"""The audit trail."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from pydantic import BaseModel
+
+from commands import console
+from commands.session import Json, print_json, session, training_id_of
+from records import audit
+from services import Refused
+from workflows.contract import assister_workflow_id
+
+app = App(name="audit", help="The audit trail: every act in a case.")
+
+
+class Heads(BaseModel):
+    """What is read again of what `audit verify --json` printed."""
+
+    heads: dict[str, str]
+
+
+@app.command(name="show")
+async def audit_show(training_id: str, *, json: Json = False) -> None:
+    """Show every act in an assister's case."""
+    async with session() as here, here.database.snapshot() as records:
+        entries = await audit.entries_of(records, assister_workflow_id(training_id_of(training_id)))
+    if json:
+        print_json([each.model_dump(mode="json") for each in entries])
+        return
+    rows = [(e.sequence, e.at, e.act, e.by, e.clause, e.details) for e in entries]
+    columns = ("", "at", "act", "by", "policy", "details")
+    console.out.print(console.table(f"Audit trail of {training_id}", columns, rows))
+
+
+@app.command(name="verify")
+async def audit_verify(
+    *,
+    heads: Annotated[Path | None, Parameter(help="Heads of an earlier check, to compare.")] = None,
+    json: Json = False,
+) -> None:
+    """Check that no entry was altered, removed or inserted.
+
+    Not to be seen in the trail itself: that the newest entries of a case, or all of them, were
+    removed, or that somebody wrote a case anew with hashes that fit. So keep the heads elsewhere,
+    `audit verify --json > heads.json`, and compare later: `audit verify --heads heads.json`.
+    """
+    kept = _read_heads(heads) if heads else None
+    async with session() as here, here.database.snapshot() as records:
+        found = await audit.verify(records, kept)
+    if json:
+        breaks = [each._asdict() for each in found.breaks]
+        print_json({"entries": found.entries, "heads": found.heads, "breaks": breaks})
+    elif found.breaks:
+        rows = [tuple(each) for each in found.breaks]
+        console.out.print(console.table("Breaks", ("case", "entry", "problem"), rows))
+    else:
+        newest = list(found.heads.items())
+        console.out.print(console.table("Heads", ("case", "hash of the newest entry"), newest))
+        console.out.print(f"{found.entries} entries: every chain holds.")
+    if found.breaks:
+        raise Refused(f"The trail is broken in {len(found.breaks)} places.")
+
+
+def _read_heads(path: Path) -> dict[str, str]:
+    """The heads that `audit verify --json` printed."""
+    try:
+        # A device could be read for ever.
+        text = path.read_text() if path.is_file() else ""
+        return Heads.model_validate_json(text).heads
+    except (OSError, ValueError):
+        raise Refused(f"{path} is not what `audit verify --json` printed") from None

@@ -1,0 +1,273 @@
+"""No command waits in silence: without a server, a namespace, search attributes or a worker, each
+answers within ten seconds what is missing; and Ctrl-C ends each within two."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from sqlmodel import select
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest
+from temporalio.testing import WorkflowEnvironment
+
+import bootstrap
+from embedded.temporal_server import find_server
+from embedded.web_ui import free_port
+from intake.files import read_roster
+from policy.requirements import AssisterType
+from policy.terms import Terms
+from records.database import Database
+from records.tables import Actor
+from services.connections import Connections
+from services.rosters import submit_roster
+from settings import Settings
+from tests.support.system import AGENCY, CONTACT, SECRET, eventually, facts, record_people
+from tests.test_system import HEADER, roster_row
+from workflows.client import start_intake, tell_case
+from workflows.contract import assister_workflow_id, roster_workflow_id
+from workflows.readiness import check_server, register_search_attributes
+from workflows.refusals import DATA_CONVERTER
+
+ROOT = Path(__file__).resolve().parents[2]
+ANSWERS, ENDS = 10.0, 2.0
+"""Seconds."""
+AT_ONCE = 5
+"""More would measure how fast the machine starts Python."""
+PERSON = "WAIT001"
+STAFF = ("--by", "staff@arc.example.org", "--reason", "a caller")
+
+
+@dataclass
+class Shell:
+    """Runs commands as processes, as a person would."""
+
+    folder: Path
+    environment: dict[str, str]
+    submission: str = "0123456789ab"
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    @property
+    def asking(self) -> list[tuple[str, ...]]:
+        """Commands that only a worker can answer."""
+        return [
+            ("status", PERSON),
+            ("watch", PERSON),
+            ("rosters", "show", self.submission),
+            *((each, PERSON, *STAFF) for each in ("resend", "reissue", "suspend", "reinstate")),
+            ("close", PERSON, *STAFF),
+            ("rosters", "release", self.submission, *STAFF),
+        ]
+
+    @property
+    def beginning(self) -> list[tuple[str, ...]]:
+        """Commands that begin what a worker carries out."""
+        roster, results = self.folder / "roster.csv", self.folder / "results.csv"
+        roster.write_text(HEADER + roster_row(PERSON))
+        results.write_text(f"Training ID,Event,Date\n{PERSON},training,2026-02-03\n")
+        submit = ("rosters", "submit", str(roster), "--agency", AGENCY, "--type", "navigator")
+        return [
+            (*submit, "--by", CONTACT, "--wait"),
+            ("certification", "record", PERSON, "--status", "certified"),
+            ("training", "record", PERSON),
+            ("assessment", "record", PERSON, "--score", "85"),
+            ("results", "import", str(results)),
+            ("results", "void", PERSON, "--event", "training-1"),
+            ("assister", "correct-email", PERSON, "--email", "ann.lee@x.org", *STAFF),
+        ]
+
+    async def run(self, *words: str) -> tuple[int, str, float]:
+        """The exit code, what was printed, and the seconds it took."""
+        async with self.places:
+            begun = time.monotonic()
+            process = await self.start(*words)
+            said, _ = await asyncio.wait_for(process.communicate(), 60)
+            assert process.returncode is not None
+            return process.returncode, " ".join(said.decode().split()), time.monotonic() - begun
+
+    async def start(self, *words: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "starter.py", *words,
+            cwd=ROOT, env=os.environ | self.environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+
+    async def refuse(self, commands: Sequence[tuple[str, ...]], says: str) -> None:
+        """Expects each command to be refused in time, in one sentence or two."""
+        ran = await asyncio.gather(*(self.run(*each) for each in commands))
+        for words, (code, said, seconds) in zip(commands, ran, strict=True):
+            assert (code, says in said, "Traceback" in said) == (1, True, False), (words, said)
+            assert seconds < ANSWERS, (words, seconds, said)
+
+
+@pytest.fixture
+def shell(temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path) -> Shell:
+    """Commands on a server and a database of the tests, where no worker runs."""
+    return Shell(
+        tmp_path,
+        {
+            "TEMPORAL_ADDRESS": temporal.client.service_client.config.target_host,
+            "ASSISTER_DATABASE_URL": sqlite_url,
+            "ASSISTER_DATA_DIR": str(tmp_path),
+            "ASSISTER_PORTAL_SECRET": SECRET,
+            "ASSISTER_TASK_QUEUE": f"nobody-{tmp_path.name}",
+        },
+    )
+
+
+@pytest.fixture
+def deaf_server() -> Iterator[str]:
+    """The address of a server that takes connections and never answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(50)
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+async def test_without_a_server(shell: Shell, deaf_server: str) -> None:
+    commands = [*shell.asking, *shell.beginning, ("list",)]
+    for address in ("127.0.0.1:1", deaf_server):
+        shell.environment["TEMPORAL_ADDRESS"] = address
+        await shell.refuse(commands, "Temporal cannot be reached")
+
+
+async def test_in_an_unknown_namespace(shell: Shell) -> None:
+    shell.environment["TEMPORAL_NAMESPACE"] = "elsewhere"
+    commands = [*shell.asking, *shell.beginning, ("list",)]
+    await shell.refuse(commands, "no namespace 'elsewhere'. Name one")
+
+
+async def test_without_search_attributes(shell: Shell) -> None:
+    async with await WorkflowEnvironment.start_local(
+        data_converter=DATA_CONVERTER,
+        dev_server_existing_path=find_server(),
+        dev_server_log_level="error",
+    ) as bare:
+        shell.environment["TEMPORAL_ADDRESS"] = bare.client.service_client.config.target_host
+        commands = [*shell.asking, *shell.beginning, ("list",)]
+        await shell.refuse(commands, "lacks the search attributes AssisterStage,")
+        await register_search_attributes(bare.client)
+        await check_server(bare.client)
+        await register_search_attributes(bare.client)
+
+
+async def test_at_a_task_queue_without_workers(shell: Shell) -> None:
+    await shell.refuse(shell.beginning, "Nothing was done: no worker waits at the task queue 'nobo")
+
+
+async def test_with_the_worker_stopped(
+    shell: Shell, temporal: WorkflowEnvironment, sqlite_url: str
+) -> None:
+    settings = Settings(
+        _env_file=None,
+        database_url=sqlite_url,
+        data_dir=shell.folder,
+        task_queue=shell.environment["ASSISTER_TASK_QUEUE"],
+        portal_secret=SECRET,
+    )
+    database = Database(sqlite_url)
+    await record_people(database, PERSON)
+    portal, relay = bootstrap.make_portal(settings, database), bootstrap.make_transport(settings)
+    to = Connections(database, temporal.client, portal, settings.task_queue, settings.terms)
+    file = shell.folder / "earlier.csv"
+    file.write_text(HEADER + roster_row(PERSON))
+    async with bootstrap.make_worker(temporal.client, settings, database, portal, relay):
+        done = await submit_roster(
+            to,
+            read_roster(file),
+            agency_id=AGENCY,
+            roster_type=AssisterType.NAVIGATOR,
+            by=CONTACT,
+            filename=file.name,
+        )
+        shell.submission = done.submission_id
+        code, said, _ = await shell.run("training", "record", PERSON)
+        assert code == 0, said
+    await database.close()
+    await relay.close()
+    await shell.refuse(shell.asking, "No worker answered in 6 seconds. Start one")
+    await shell.refuse(shell.beginning, "No worker answered in 6 seconds. Start one")
+    _, said, _ = await shell.run("suspend", PERSON, *STAFF)
+    assert said.startswith("The order may still be carried out when a worker runs.")
+    _, said, _ = await shell.run("training", "record", PERSON)
+    assert said.startswith("The result is recorded.")
+
+
+@pytest.fixture
+async def silent_worker(shell: Shell, temporal: WorkflowEnvironment) -> AsyncIterator[None]:
+    """Takes work and never does any: commands are still waiting when they are interrupted."""
+    client, queue = temporal.client, shell.environment["ASSISTER_TASK_QUEUE"]
+    for signal_name, fact in facts().items():
+        await tell_case(client, queue, PERSON, signal_name, fact, Terms())
+    await start_intake(client, queue, shell.submission, Terms())
+    poll = PollWorkflowTaskQueueRequest(
+        namespace=client.namespace, task_queue=TaskQueue(name=queue), identity="silent"
+    )
+
+    async def take() -> None:
+        while True:
+            await client.workflow_service.poll_workflow_task_queue(poll)
+
+    taking = asyncio.create_task(take())
+    yield
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    for workflow_id in (assister_workflow_id(PERSON), roster_workflow_id(shell.submission)):
+        await client.get_workflow_handle(workflow_id).terminate()
+
+
+@pytest.mark.usefixtures("silent_worker")
+@pytest.mark.parametrize("attempt", range(int(os.environ.get("INTERRUPTIONS", "1"))))
+async def test_ctrl_c_ends_a_command_at_any_moment(
+    shell: Shell, sqlite_url: str, attempt: int
+) -> None:
+    chance = random.Random(attempt)
+    database = Database(sqlite_url)
+    await record_people(database, PERSON)
+    await database.close()
+    commands = [*shell.asking, *shell.beginning, ("list",), ("up",), ("demo",), ("--help",)]
+    commands.append(("rosters", "check", str(shell.folder / "roster.csv"), "--type", "navigator"))
+    shell.environment["ASSISTER_SMTP_PORT"] = str(free_port())
+
+    async def interrupt(words: tuple[str, ...]) -> bool:
+        async with shell.places:
+            process = await shell.start(*words)
+            # Python itself does not know Ctrl-C before it has started.
+            await asyncio.sleep(chance.uniform(0.2, 4))
+            under_way = process.returncode is None
+            begun = time.monotonic()
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)
+            said, _ = await asyncio.wait_for(process.communicate(), 60)
+            assert time.monotonic() - begun < ENDS, (words, said)
+            assert not under_way or process.returncode == 130, (words, process.returncode, said)
+            assert b"Traceback" not in said, (words, said)
+            return under_way
+
+    under_way = await asyncio.gather(*(interrupt(each) for each in commands))
+    assert sum(under_way) > len(commands) / 2, "too few were interrupted to show anything"
+
+
+@pytest.mark.usefixtures("silent_worker")
+async def test_an_interrupted_order_is_said_to_be_on_its_way(shell: Shell, sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+
+    async def signed() -> bool:
+        async with database.snapshot() as session:
+            return (await session.exec(select(Actor))).first() is not None
+
+    process = await shell.start("suspend", PERSON, *STAFF)
+    await eventually(signed, bool)
+    process.send_signal(signal.SIGINT)
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 130
+    assert "Interrupted. The order may still be carried out" in " ".join(said.decode().split())
+    await database.close()
