@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     exports: dict[str, ExportFormat] = {}
     """How each training system writes its exports, by the name that its key carries."""
 
+    staff: tuple[str, ...] = ()
+    """E-mail addresses of the Assister Resource Center's staff, who may sign in to its page."""
+
     portal_secret: SecretStr = SecretStr("")
     """At least 32 characters. Derives registration numbers; whoever has it can make them.
     Empty: the embedded stack makes one and keeps it in ``data_dir``."""

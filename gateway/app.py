@@ -9,10 +9,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from temporalio.service import RPCError
 
-from gateway import pages, training_results
+from gateway import agency_pages, pages, rosters, sign_in, training_results
 from gateway.callers import To
 from gateway.guard import Guard
+from gateway.post import Post
 from gateway.problems import Problem, described, handle_problems
+from mail.transport import Transport
 from services.connections import Connections
 from settings import Settings
 
@@ -43,7 +45,8 @@ async def readyz(to: To) -> dict[str, str]:
 
 
 def create_app(
-    settings: Settings, connected: Callable[[], AbstractAsyncContextManager[Connections]]
+    settings: Settings,
+    connected: Callable[[], AbstractAsyncContextManager[tuple[Connections, Transport]]],
 ) -> FastAPI:
     """The app.
 
@@ -53,8 +56,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with connected() as app.state.connections:
+        async with connected() as (app.state.connections, transport):
+            app.state.post = Post(transport, settings)
             yield
+            await app.state.post.close()
 
     app = FastAPI(
         title="Assister portal access",
@@ -68,7 +73,14 @@ def create_app(
     app.state.settings = settings
     handle_problems(app)
     app.add_middleware(Guard, https=settings.gateway_url.startswith("https://"))
-    for router in (health, training_results.router, pages.router):
+    for router in (
+        health,
+        training_results.router,
+        rosters.router,
+        sign_in.router,
+        agency_pages.router,
+        pages.router,
+    ):
         app.include_router(router)
     document = app.openapi()
     document["components"]["schemas"]["Problem"] = Problem.model_json_schema()

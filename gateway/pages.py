@@ -1,5 +1,6 @@
 """Pages for people: plain HTML that works without scripts, in one layout."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from policy.calendar import CENTRAL
+
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE = "/style.css"
+MINUTE = timedelta(minutes=1)
 
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES),
@@ -18,6 +22,22 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 router = APIRouter(include_in_schema=False)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _day(moment: datetime | None) -> str:
+    """The day; of midnight the one that ends with it."""
+    return f"{(moment - MINUTE).astimezone(CENTRAL):%b %-d, %Y}" if moment else ""
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(CENTRAL):%b %-d, %Y, %-I:%M %p}"
+
+
+_environment.filters.update(words=_words, day=_day, moment=_moment)
 
 
 @router.get(STYLE)

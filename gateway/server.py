@@ -7,6 +7,7 @@ import uvicorn
 
 import bootstrap
 from gateway.app import create_app
+from mail.transport import Transport
 from records.database import Database
 from records.schema import migrate
 from services.connections import Connections
@@ -22,11 +23,11 @@ def make_server(settings: Settings) -> uvicorn.Server:
     """A server for the address that the settings name; port 0 takes a free one."""
 
     @asynccontextmanager
-    async def connected() -> AsyncIterator[Connections]:
+    async def connected() -> AsyncIterator[tuple[Connections, Transport]]:
         await migrate(settings.records_url)
         database = Database(settings.records_url)
         try:
-            yield Connections(
+            made = Connections(
                 database,
                 # Results are taken while Temporal is away: its cases are told later.
                 await bootstrap.connect(lazy=True),
@@ -34,6 +35,7 @@ def make_server(settings: Settings) -> uvicorn.Server:
                 settings.task_queue,
                 settings.terms,
             )
+            yield made, bootstrap.make_transport(settings)
         finally:
             await database.close()
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from gateway.callers import Source, To
 from gateway.problems import described
 from gateway.uploads import encoding_of, file_body, file_of, parsed
+from gateway.verdicts import Reason
 from intake.results import ResultVerdict
 from intake.sources import ExportFormat
 from records.inbox import Incoming, Receipt, receive
@@ -25,14 +26,6 @@ EXAMPLE = (
     "NAV1001,training,2026-11-02,assister-portal,\n"
     "NAV1001,assessment,2026-11-02T15:04:00-06:00,assister-portal,82.5\n"
 )
-
-
-class Reason(BaseModel):
-    """Why a row is rejected."""
-
-    field: str
-    message: str
-    clause: str
 
 
 class ResultRow(BaseModel):

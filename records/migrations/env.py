@@ -6,8 +6,10 @@ from alembic import context
 from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
+import records.drafts
 import records.keys
-import records.tables  # noqa: F401
+import records.tables
+import records.visits  # noqa: F401
 from records.database import make_engine
 
 

@@ -1,0 +1,108 @@
+"""Who visits: people who have signed in, and what they may see. Asked at every request."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.responses import Response
+from sqlmodel import select
+from starlette.exceptions import HTTPException
+
+from gateway.callers import To
+from policy.addresses import mailbox_key
+from records.tables import Contact
+from records.visits import VISIT_LASTS, visiting
+from settings import Settings
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Somebody who has signed in.
+
+    Attributes:
+        contacts: The agencies for which they are an authorized contact.
+        staff: Their address if they are staff, else empty.
+        token: What every form of this visit carries.
+    """
+
+    contacts: Sequence[Contact]
+    staff: str
+    token: str
+
+    def contact_of(self, agency_id: str) -> Contact:
+        """Themselves, as the agency's contact.
+
+        Raises:
+            HTTPException: 404, for agencies that there are as for others.
+        """
+        for contact in self.contacts:
+            if contact.agency_id == agency_id:
+                return contact
+        raise HTTPException(404, "There is no such page for you.")
+
+
+def cookie_name(settings: Settings, name: str) -> str:
+    """The name under which a browser binds a cookie to this host, where it can."""
+    return f"__Host-{name}" if _https(settings) else name
+
+
+def set_cookie(request: Request, answer: Response, name: str, value: str, seconds: int) -> None:
+    """Gives a browser a cookie that no script reads. Lax: a link in a mail must find it."""
+    settings: Settings = request.app.state.settings
+    answer.set_cookie(
+        cookie_name(settings, name),
+        value,
+        max_age=seconds,
+        secure=_https(settings),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def cookie_of(request: Request, name: str) -> str:
+    """The cookie that a browser sent, or an empty text."""
+    return request.cookies.get(cookie_name(request.app.state.settings, name), "")
+
+
+def set_visit(request: Request, answer: Response, cookie: str) -> None:
+    """Lets the browser keep its visit."""
+    set_cookie(request, answer, "visit", cookie, int(VISIT_LASTS.total_seconds()))
+
+
+def staff_of(settings: Settings, mailbox: str) -> str:
+    """The address under which this mailbox is staff's, or an empty text."""
+    return next((each for each in settings.staff if mailbox_key(each) == mailbox), "")
+
+
+async def _visitor(request: Request, to: To) -> Visitor:
+    cookie = cookie_of(request, "visit")
+    async with to.database.snapshot() as session:
+        mailbox = await visiting(session, cookie, datetime.now(UTC)) if cookie else None
+        found = select(Contact).where(Contact.mailbox_key == mailbox).order_by(Contact.agency_id)
+        contacts = (await session.exec(found)).all() if mailbox else []
+    staff = staff_of(request.app.state.settings, mailbox) if mailbox else ""
+    if not contacts and not staff:
+        # Never signed in, too long ago, or no longer anybody's contact.
+        raise HTTPException(303, "Sign in first.", {"Location": "/sign-in"})
+    token = hmac.digest(cookie.encode(), b"form", hashlib.sha256).hex()
+    return Visitor(contacts, staff, token)
+
+
+def _https(settings: Settings) -> bool:
+    return settings.gateway_url.startswith("https://")
+
+
+SignedIn = Annotated[Visitor, Depends(_visitor)]
+"""Whoever has signed in; others are sent to the sign-in page."""
+
+
+def _contact(agency_id: str, visitor: SignedIn) -> Contact:
+    return visitor.contact_of(agency_id)
+
+
+AgencyContact = Annotated[Contact, Depends(_contact)]
+"""The visitor as the authorized contact of the agency in the path (clauses 1, 3.3)."""

@@ -1,0 +1,62 @@
+"""Rosters that a contact has chosen on the page and not yet submitted; kept for an hour."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from sqlmodel import Field, SQLModel, col, delete
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from records.database import UtcDateTime
+
+KEPT = timedelta(hours=1)
+
+
+class RosterDraft(SQLModel, table=True):
+    """A roster file as it was chosen."""
+
+    id: str = Field(primary_key=True)
+    agency_id: str = Field(foreign_key="agency.id")
+    roster_type: str
+    encoding: str
+    filename: str
+    content: bytes
+    ends_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+async def keep_draft(
+    session: AsyncSession,
+    agency_id: str,
+    roster_type: str,
+    encoding: str,
+    filename: str,
+    content: bytes,
+    now: datetime,
+) -> str:
+    """Keeps a file; returns the draft's id. What was kept too long goes."""
+    await session.exec(delete(RosterDraft).where(col(RosterDraft.ends_at) < now))
+    draft = RosterDraft(
+        id=secrets.token_hex(8),
+        agency_id=agency_id,
+        roster_type=roster_type,
+        encoding=encoding,
+        filename=filename,
+        content=content,
+        ends_at=now + KEPT,
+    )
+    session.add(draft)
+    return draft.id
+
+
+async def draft_of(
+    session: AsyncSession, agency_id: str, draft_id: str, now: datetime
+) -> RosterDraft | None:
+    """The agency's own draft, while it is kept."""
+    draft = await session.get(RosterDraft, draft_id)
+    if draft is None or draft.agency_id != agency_id or now >= draft.ends_at:
+        return None
+    return draft
+
+
+async def drop_draft(session: AsyncSession, draft_id: str) -> None:
+    """Forgets a draft: it was submitted."""
+    await session.exec(delete(RosterDraft).where(col(RosterDraft.id) == draft_id))

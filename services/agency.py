@@ -1,0 +1,87 @@
+"""What an agency's authorized contact sees of its own: its assisters and its rosters."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlmodel import col, select
+
+from records.database import Database
+from records.tables import Assister, Submission
+from services import Unknown
+from services.connections import Connections
+from workflows import search_attributes
+from workflows.contract import (
+    IntakeProgress,
+    assister_workflow_id,
+    roster_workflow_id,
+)
+from workflows.lists import CASES
+
+LATEST = 10
+"""Rosters shown."""
+
+
+class OwnAssister(NamedTuple):
+    """An assister of the agency, and where the case stands; None where no case is open."""
+
+    training_id: str
+    name: str
+    stage: str | None
+    waiting_on: Sequence[str]
+    next_deadline: datetime | None
+
+
+async def own_assisters(to: Connections, agency_id: str) -> list[OwnAssister]:
+    """Every assister of the agency, by name."""
+    found = select(Assister).where(Assister.agency_id == agency_id)
+    async with to.database.snapshot() as session:
+        people = (
+            await session.exec(found.order_by(col(Assister.last_name), col(Assister.first_name)))
+        ).all()
+    query = f"{CASES} AND {search_attributes.AGENCY.name} = '{agency_id}'"
+    cases = {
+        each.id: each.typed_search_attributes async for each in to.client.list_workflows(query)
+    }
+    shown = []
+    for person in people:
+        case = cases.get(assister_workflow_id(person.training_id))
+        shown.append(
+            OwnAssister(
+                person.training_id,
+                f"{person.first_name} {person.last_name}",
+                case.get(search_attributes.STAGE) if case else None,
+                (case.get(search_attributes.WAITING_ON) or ()) if case else (),
+                case.get(search_attributes.NEXT_DEADLINE) if case else None,
+            )
+        )
+    return shown
+
+
+async def own_submissions(database: Database, agency_id: str) -> Sequence[Submission]:
+    """The agency's latest rosters, the newest first."""
+    found = select(Submission).where(Submission.agency_id == agency_id)
+    async with database.snapshot() as session:
+        return (
+            await session.exec(found.order_by(col(Submission.submitted_at).desc()).limit(LATEST))
+        ).all()
+
+
+async def own_submission(database: Database, agency_id: str, submission_id: str) -> Submission:
+    """One of the agency's rosters.
+
+    Raises:
+        Unknown: If there is none, or it is another agency's; which of them is not said.
+    """
+    async with database.snapshot() as session:
+        submission = await session.get(Submission, submission_id)
+    if submission is None or submission.agency_id != agency_id:
+        raise Unknown(f"there is no submission {submission_id}")
+    return submission
+
+
+async def progress(to: Connections, submission_id: str) -> IntakeProgress:
+    """How far the intake of a roster is."""
+    handle = to.client.get_workflow_handle(roster_workflow_id(submission_id))
+    shown: IntakeProgress = await handle.query("progress", result_type=IntakeProgress)
+    return shown

@@ -1,0 +1,44 @@
+"""What a roster would get and lead to, without submitting it."""
+
+from collections.abc import Container, Sequence
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import NamedTuple
+
+from intake.forecast import RosterForecast, forecast_roster
+from intake.submission import check
+from policy.requirements import AssisterType
+from policy.roster import Row, Verdict
+from services.connections import Connections
+from workflows.client import open_case
+
+
+class Checked(NamedTuple):
+    """A roster's verdicts as they would be now, and what would follow."""
+
+    verdicts: Sequence[Verdict]
+    forecast: RosterForecast
+
+
+async def check_roster(
+    to: Connections,
+    roster: Sequence[Row],
+    *,
+    agency_id: str,
+    roster_type: AssisterType,
+    holidays: Container[date],
+) -> Checked:
+    """Judges every row and plays it on a copy of its case; changes nothing."""
+    async with to.database.snapshot() as session:
+        verdicts = [each async for each in check(session, roster, roster_type)]
+        forecast = await forecast_roster(
+            session,
+            verdicts,
+            agency_id=agency_id,
+            roster_type=roster_type,
+            open_case=partial(open_case, to.client),
+            terms=to.terms,
+            holidays=holidays,
+            now=datetime.now(UTC),
+        )
+    return Checked(verdicts, forecast)

@@ -1,0 +1,98 @@
+"""POST /rosters, POST /rosters/check, GET /rosters/{id}: what an agency's program does."""
+
+import httpx2
+import pytest
+from sqlmodel import col, delete
+
+from gateway.uploads import CSV
+from records.people import record_agency
+from records.tables import Contact
+from tests.gateway.conftest import Gateway, Serving
+from tests.support.system import HEADER, ROW, System, eventually, new_training_id
+
+OTHER = ("AG-200", "lou@other.example.org")
+
+
+def roster(*ids: str) -> str:
+    return HEADER + "".join(ROW.format(id=e, mail=e.lower(), access="Yes") for e in ids)
+
+
+async def post(
+    gateway: Gateway, path: str, body: str, key: dict[str, str], kind: str = "navigator"
+) -> httpx2.Response:
+    headers = {"Content-Type": CSV, **key}
+    return await gateway.client.post(f"{path}?type={kind}", content=body, headers=headers)
+
+
+async def other_agency(gateway: Gateway) -> dict[str, str]:
+    async with gateway.database.transaction() as session:
+        await record_agency(session, OTHER[0], "Other", [("Lou", OTHER[1])])
+    return await gateway.agency_key(*OTHER)
+
+
+async def test_a_roster_is_checked_submitted_and_watched(system: System, gateway: Gateway) -> None:
+    one = new_training_id()
+    body = roster(one) + ROW.format(id="bad", mail="bad", access="Yes")
+    key = await gateway.agency_key()
+    checked = (await post(gateway, "/rosters/check", body, key)).json()
+    assert [each["verdict"] for each in checked["rows"]] == ["accepted", "rejected"]
+    assert [each["training_id"] for each in checked["forecast"]["cases"]] == [one]
+    answer = await post(gateway, "/rosters", body, key)
+    assert (answer.status_code, answer.json()["new"]) == (202, True)
+    where = answer.headers["location"]
+
+    async def look() -> httpx2.Response:
+        return await gateway.client.get(where, headers=key)
+
+    done = await eventually(look, lambda answer: answer.json()["stage"] == "done")
+    assert "retry-after" not in done.headers
+    assert [each["verdict"] for each in done.json()["rows"]] == ["accepted", "rejected"]
+    assert (await system.status(one)).requirements["approval"].met
+    again = await post(gateway, "/rosters", body, key)
+    assert (again.json()["new"], again.headers["location"]) == (False, where)
+
+
+async def test_another_agencys_roster_is_not_there(gateway: Gateway) -> None:
+    taken = await post(gateway, "/rosters", roster(new_training_id()), await gateway.agency_key())
+    stranger = await other_agency(gateway)
+    hidden = await gateway.client.get(taken.headers["location"], headers=stranger)
+    missing = await gateway.client.get("/rosters/000000000000", headers=stranger)
+    assert (hidden.status_code, missing.status_code) == (404, 404)
+    assert hidden.json()["title"] == missing.json()["title"]
+
+
+async def test_a_training_systems_key_submits_no_roster(gateway: Gateway) -> None:
+    answer = await post(gateway, "/rosters", roster("NAV1001"), await gateway.key())
+    assert answer.status_code == 403
+
+
+async def test_a_key_ends_with_its_contact(gateway: Gateway) -> None:
+    key = await other_agency(gateway)
+    async with gateway.database.transaction() as session:
+        await session.exec(delete(Contact).where(col(Contact.agency_id) == OTHER[0]))
+    answer = await post(gateway, "/rosters", roster("NAV1001"), key)
+    assert answer.status_code == 403
+    assert "no longer authorized" in answer.json()["detail"]
+
+
+async def test_a_roster_that_cannot_start_is_not_taken(
+    serve: Serving, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training_id = new_training_id()
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    async with serve() as away:
+        refused = await post(away, "/rosters", roster(training_id), await away.agency_key())
+        assert refused.status_code == 503
+        checked = await post(away, "/rosters/check", roster(training_id), await away.agency_key())
+        assert checked.status_code == 503
+    monkeypatch.setenv("TEMPORAL_ADDRESS", system.client.service_client.config.target_host)
+    async with serve() as back:
+        taken = await post(back, "/rosters", roster(training_id), await back.agency_key())
+        assert taken.status_code == 202
+    await system.until(training_id, lambda s: s.requirements["approval"].met)
+
+
+async def test_the_file_and_its_type_are_needed(gateway: Gateway) -> None:
+    key = await gateway.agency_key()
+    assert (await post(gateway, "/rosters", roster("NAV1001"), key, "nurse")).status_code == 422
+    assert (await post(gateway, "/rosters", "", key)).status_code == 422
