@@ -34,6 +34,7 @@ from records.tables import Actor
 from settings import Settings
 from tests.support.system import System, eventually, new_training_id
 from workflows.contract import DIGEST_SCHEDULE, Status
+from workflows.readiness import has_worker
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = (
@@ -175,6 +176,9 @@ async def running(
             )
             try:
                 system = System(server.client, settings, database, portal, transport, inbox)
+                # A worker may start slower than a command waits for one.
+                queue = settings.task_queue
+                await eventually(partial(has_worker, server.client, queue), bool)
                 yield Scenario(folder, system, printed)
             finally:
                 process.terminate()
