@@ -143,7 +143,7 @@ def make_worker(
             mail.send_mail,
             intake.judge_roster,
             intake.open_cases,
-            DigestActivities(client).list_attention,
+            DigestActivities(client, database).list_attention,
         ],
         workflow_runner=sandbox(),
         build_id=build_id(),

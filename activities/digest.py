@@ -1,11 +1,19 @@
 """What needs a person, for the daily digest."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 from temporalio.client import Client
 
+from records.database import Database
+from records.inbox import untold
 from workflows import lists, search_attributes, steps
+from workflows.contract import assister_workflow_id
+
+LATE = timedelta(hours=1)
+LATE_RESULT = "late:result"
+"""How the digest marks a case that could not be told of a result for so long."""
 
 
 @dataclass(frozen=True)
@@ -13,13 +21,16 @@ class DigestActivities:
     """The step of ``AttentionDigest`` that looks."""
 
     client: Client
+    database: Database
 
     @activity.defn(name=steps.LIST_ATTENTION.name)
     async def list_attention(self) -> steps.Waiting:
-        """Every open case and roster that carries an attention mark."""
-        return steps.Waiting(
-            needs={
-                each.id: each.typed_search_attributes[search_attributes.ATTENTION]
-                async for each in self.client.list_workflows(lists.ATTENTION)
-            }
-        )
+        """Every open case and roster that carries an attention mark, or cannot take a result."""
+        async with self.database.snapshot() as session:
+            untaken = await untold(session, datetime.now(UTC) - LATE)
+        late = {assister_workflow_id(each.training_id): LATE_RESULT for each in untaken}
+        marked = {
+            each.id: each.typed_search_attributes[search_attributes.ATTENTION]
+            async for each in self.client.list_workflows(lists.ATTENTION)
+        }
+        return steps.Waiting(needs=late | marked)

@@ -27,7 +27,7 @@ from policy.requirements import (
     TrainingCompleted,
 )
 from policy.terms import PORTAL_COURSE
-from records.inbox import SIGNALS
+from records.inbox import SIGNALS, Receipt, untold
 from services import Refused, mistakes
 from services.results import import_results, record_result
 from workflows.client import case_status
@@ -94,15 +94,33 @@ async def results_import(
         to = await here.connections()
         with console.err.status("Importing …"):
             async with interrupted_says(REPEAT):
-                await import_results(to, verdicts)
+                receipts = await import_results(to, verdicts)
         told = next((each.training_id for each in verdicts if each.fact is not None), None)
         if told is not None:
             await answered(case_status(to.client, told), "The results are recorded. ")
     shown = [each.public() for each in verdicts]
+    new = receipts.count(Receipt.NEW)
     if json:
-        print_json({"rows": shown})
+        print_json({"new": new, "known": len(receipts) - new, "rows": shown})
         return
-    console.out.print(*console.verdicts(shown), sep="\n")
+    known = f", {len(receipts) - new} were known" if len(receipts) > new else ""
+    console.out.print(*console.verdicts(shown), f"{new} results are new{known}.", sep="\n")
+
+
+@results.command(name="waiting")
+async def results_waiting(*, json: Json = False) -> None:
+    """List results whose case could not be told, and why; they are tried again every minute."""
+    async with session() as here, here.database.snapshot() as records:
+        waiting = await untold(records, datetime.now(UTC))
+    if json:
+        print_json([each.model_dump(mode="json", exclude={"payload"}) for each in waiting])
+        return
+    rows = [
+        (e.training_id, e.signal, e.source, e.received_at, e.attempts, e.last_error)
+        for e in waiting
+    ]
+    columns = ("Training ID", "result", "source", "received", "attempts", "error")
+    console.out.print(console.table(f"{len(rows)} results wait", columns, rows))
 
 
 @results.command(name="void")

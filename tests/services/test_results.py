@@ -1,20 +1,29 @@
 """The inbox of results: recorded once, told to the case until the case has taken it."""
 
 import asyncio
+import os
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import col, func, select
 from temporalio.service import RPCError, RPCStatusCode
 
+import activities.digest
 import activities.results
+from activities.digest import DigestActivities
 from activities.results import relay_results
 from policy.requirements import TrainingCompleted
 from records.database import Database
 from records.inbox import Incoming, Receipt, receive, untold
-from tests.support.system import LONG_AGO, System, new_training_id
+from records.tables import ResultEvent
+from tests.support.system import LONG_AGO, SECRET, System, eventually, new_training_id
 from workflows.client import tell_case
+from workflows.contract import assister_workflow_id
 
+ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime.now(UTC)
 
 
@@ -75,6 +84,13 @@ async def test_a_case_that_cannot_be_told_holds_up_no_other(
     assert waits.last_error == "the case is full"
     assert waits.next_attempt_at > datetime.now(UTC), "it is not tried in a tight loop"
 
+    digest = DigestActivities(system.client, system.database)
+    assert assister_workflow_id(wedged) not in (await digest.list_attention()).needs
+    monkeypatch.setattr(activities.digest, "LATE", timedelta())
+    needs = (await digest.list_attention()).needs
+    assert needs[assister_workflow_id(wedged)] == "late:result"
+    assert not {assister_workflow_id(each) for each in healthy} & needs.keys()
+
     monkeypatch.undo()
     async with system.database.transaction() as session:
         waits.next_attempt_at = datetime.now(UTC)
@@ -83,3 +99,44 @@ async def test_a_case_that_cannot_be_told_holds_up_no_other(
     assert (await system.status(wedged)).requirements["training"].met
     async with system.database.snapshot() as session:
         assert await untold(session, datetime.now(UTC)) == []
+
+
+async def test_an_import_that_is_killed_is_whole_or_nothing_and_completes(
+    system: System, tmp_path: Path
+) -> None:
+    ids = [new_training_id() for _ in range(60)]
+    export = tmp_path / "results.csv"
+    rows = "".join(f"{each},training,2026-02-03\n" for each in ids)
+    export.write_text("Training ID,Event,Date\n" + rows)
+    environment = {
+        "TEMPORAL_ADDRESS": system.client.service_client.config.target_host,
+        "ASSISTER_DATABASE_URL": system.settings.database_url,
+        "ASSISTER_DATA_DIR": str(tmp_path),
+        "ASSISTER_TASK_QUEUE": system.settings.task_queue,
+        "ASSISTER_PORTAL_SECRET": SECRET,
+    }
+
+    async def start() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "starter.py", "results", "import", str(export),
+            cwd=ROOT, env=os.environ | environment, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+
+    async def recorded() -> tuple[int, int]:
+        async with system.database.snapshot() as session:
+            count = select(func.count()).select_from(ResultEvent)
+            told = count.where(col(ResultEvent.told_at).is_not(None))
+            return (await session.exec(count)).one(), (await session.exec(told)).one()
+
+    killed = await start()
+    await eventually(recorded, lambda it: it[0] > 0)
+    killed.kill()
+    await killed.wait()
+    assert (await recorded())[0] == len(ids), "half of the rows are recorded"
+    again = await start()
+    said, _ = await again.communicate()
+    assert again.returncode == 0, said
+    assert f"0 results are new, {len(ids)} were known" in said.decode()
+    assert await recorded() == (len(ids), len(ids))
+    for each in ids:
+        assert (await system.status(each)).requirements["training"].met
