@@ -1,14 +1,18 @@
-"""The demo: the policy at work on one roster, from its rows to confirmed and expired accounts."""
+"""The demo: the policy at work on one roster, while its worker is killed in the middle of it."""
 
 import asyncio
+import os
 import re
+import signal
 import tempfile
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import SecretStr
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlmodel import func, select
 
 from bootstrap import make_portal
 from commands import console
@@ -22,23 +26,34 @@ from policy.requirements import AssisterType
 from portal.directory import ActivationRefused
 from records.database import Database
 from records.people import record_agency
+from records.tables import PortalAccount
 from services.activation import activate
 from services.connections import Connections
+from services.orders import order
 from services.results import import_results
-from services.rosters import submit_roster, verdicts
+from services.rosters import progress, submit_roster, verdicts
 from settings import Settings
 from workflows.client import case_status
-from workflows.contract import Status, assister_workflow_id, roster_workflow_id
+from workflows.contract import IntakeProgress, Status, assister_workflow_id
+from workflows.lists import link, ready_made
 
 DATA = Path(__file__).parent / "demo_data"
 AGENCY = "AG-100"
 CONTACT = "pat.contact@northstar.example.org"
-NEVER_ACTIVATES = "NAV1005"
-REFUSED_ADDRESS = "farah.abdi@northstar.example.org"
+STAFF = "sam@arc.example.org"
+BEFORE_ROSTER = 11
+"""Rows of the results file that are imported before the roster is there."""
+ACTIVATE = {"NAV1001": "ann.", "NAV1002": "bao."}
+"""Assisters who activate at once, and how their addresses begin."""
+LATE, NEVER_ACTIVATES = "NAV1003", "NAV1005"
+REFUSED, REFUSED_ADDRESS = "NAV1006", "farah.abdi@northstar.example.org"
+MAILED = (*ACTIVATE, LATE, NEVER_ACTIVATES)
+"""Assisters who meet all requirements and whose address takes mail."""
+NUMBER = re.compile(r"REGISTRATION NUMBER: (\S+)")
 PATIENCE = 90.0
 """Seconds after which a step of the demo counts as failed."""
-NUMBER = re.compile(r"REGISTRATION NUMBER: (\S+)")
 
+AnswerT = TypeVar("AnswerT")
 Visit = Callable[[Stack], Awaitable[None]]
 
 
@@ -49,6 +64,7 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
         keep: Leaves the stack up until Ctrl-C.
         visit: Is shown the stack before it is taken down.
     """
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="assister-demo-", ignore_cleanup_errors=True) as folder:
         settings = Settings(
             _env_file=None,
@@ -57,7 +73,7 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
             smtp_port=free_port(),
             portal_secret=SecretStr(""),
         )
-        console.out.print("Starting Temporal's server, the inbox and a worker …")
+        console.out.print("Starting Temporal's server, a mail inbox and a worker …")
         async with embedded_stack(
             settings,
             temporal_port=free_port(),
@@ -67,152 +83,209 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
             demo = _Demo(stack)
             try:
                 await demo.run()
+                console.out.print(f"\nTook {time.monotonic() - begun:.0f} seconds. Look next at:")
+                demo.show_where_to_look(keep=keep)
                 if visit is not None:
                     await visit(stack)
             finally:
-                await demo.close()
-            ui = stack.environment["ASSISTER_UI_URL"]
+                await demo.to.database.close()
             if keep:
-                console.out.print(
-                    f"Temporal UI: {ui}  Mails: {stack.inbox.folder}  Ctrl-C ends it."
-                )
                 await asyncio.Event().wait()
-            else:
-                console.out.print(
-                    f"Temporal UI: {ui} (closing now; `make demo KEEP=1` leaves it up for a look)"
-                )
 
 
 class _Demo:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.settings = stack.settings
-        self.client = stack.client
-        self.database = Database(self.settings.records_url)
-        self.portal = make_portal(self.settings, self.database)
-        self.connections = Connections(
-            self.database,
-            self.client,
-            self.portal,
-            self.settings.task_queue,
-            self.settings.terms,
+        database = Database(stack.settings.records_url)
+        self.to = Connections(
+            database,
+            stack.client,
+            make_portal(stack.settings, database),
+            stack.settings.task_queue,
+            stack.settings.terms,
         )
-        self.accepted: list[str] = []
-
-    async def close(self) -> None:
-        await self.database.close()
 
     async def run(self) -> None:
+        """The policy's way, from the first results to accounts that are active."""
         self.stack.inbox.refusals[REFUSED_ADDRESS] = "550 5.1.1 no such user"
         await self._record_agency()
         results = list(judge_results(read_results(DATA / "results.csv"), datetime.now(UTC)))
-        console.out.rule("Results of the learning center, half of them before the roster")
-        await import_results(self.connections, results[:11])
-        console.out.rule("The agency's roster")
-        await self._submit_roster()
-        await import_results(self.connections, results[11:])
-        console.out.print(
-            f"{len(results)} result rows, {sum(bool(each.reasons) for each in results)} rejected."
-        )
-        ready = ["NAV1001", "NAV1002", "NAV1003", NEVER_ACTIVATES]
-        await self._progress("Activation mails", ready, _mailed("activation"))
-        await self._until("NAV1006", lambda status: bool(status.attention))
-        console.out.rule("Activation")
-        for each in ready:
-            if each != NEVER_ACTIVATES:
-                await self._activate(each)
-        active = [each for each in ready if each != NEVER_ACTIVATES]
-        await self._progress("Confirmations", active, _mailed("confirmation"))
-        console.out.print(f"{NEVER_ACTIVATES} never activates: twelve days pass for this case …")
-        handle = self.client.get_workflow_handle(assister_workflow_id(NEVER_ACTIVATES))
-        await skip_time(self.client, handle, timedelta(days=12))
-        await self._until(NEVER_ACTIVATES, _mailed("activation_expired_agency"))
-        await self._until("NAV1004", _mailed("assessment_failed"))
-        await self._refused_activation()
-        self._show_mails()
-        await self._show_cases()
+        _step("Results from the learning center, before any roster: cases open and wait")
+        await import_results(self.to, results[:BEFORE_ROSTER])
+        _say(f"{BEFORE_ROSTER} results taken.")
+        accepted = await self._submit_roster()
+        _step("More results: five assisters meet all requirements, and the worker is killed")
+        await import_results(self.to, results[BEFORE_ROSTER:])
+        for each in results:
+            if each.reasons:
+                _reject(each.line, each.reasons[0]._asdict())
+        await self._kill_the_worker()
+        await self._activations()
+        await self._expiry_and_reissue()
+        await self._show_cases(accepted)
 
     async def _record_agency(self) -> None:
         names = ("agency_id", "agency_name", "contact_name", "contact_email")
         columns = {name: name.replace("_", " ") for name in names}
-        async with self.database.transaction() as session:
+        async with self.to.database.transaction() as session:
             for row in read_table(DATA / "agencies.csv", columns, columns):
                 cells = row.cells
                 contact = (cells["contact_name"], cells["contact_email"])
                 await record_agency(session, cells["agency_id"], cells["agency_name"], [contact])
 
-    async def _submit_roster(self) -> None:
+    async def _submit_roster(self) -> list[str]:
+        """Submits the roster; returns the accepted Training IDs."""
+        _step("The agency's roster: a verdict for every row, a case for every accepted one")
         done = await submit_roster(
-            self.connections,
+            self.to,
             read_roster(DATA / "navigators.csv"),
             agency_id=AGENCY,
             roster_type=AssisterType.NAVIGATOR,
             by=CONTACT,
             filename="navigators.csv",
         )
-        intake = self.client.get_workflow_handle(roster_workflow_id(done.submission_id))
-        with console.out.status("Judging rows, opening cases …"):
-            await asyncio.wait_for(intake.result(), PATIENCE)
-        rows = await verdicts(self.database, done.submission_id)
-        self.accepted = [each["training_id"] for each in rows if each["verdict"] == "accepted"]
-        console.out.print(*console.verdicts(rows), sep="\n")
 
-    async def _activate(self, training_id: str) -> None:
-        await activate(self.connections, self._number(training_id))
+        async def asked() -> IntakeProgress:
+            return await progress(self.to.client, done.submission_id)
 
-    async def _refused_activation(self) -> None:
+        at = await _until(asked, lambda it: it.stage == "done")
+        _say(f"{at.accepted} rows accepted, {at.rejected} rejected, each with its reason:")
+        rows = await verdicts(self.to.database, done.submission_id)
+        for row in rows:
+            for reason in row["reasons"][:1]:
+                _reject(row["line"], reason)
+        return [each["training_id"] for each in rows if each["verdict"] == "accepted"]
+
+    async def _kill_the_worker(self) -> None:
+        """Kills it once the first account is made, and waits for what the next one does."""
+        await _until(self._accounts, lambda made: made > 0, pause=0.002)
+        killed = self.stack.workers[-1]
+        os.kill(killed, signal.SIGKILL)
+        made, mails = await self._accounts(), len(self._activation_mails())
+        _say(
+            f"✗ Worker {killed} is dead (SIGKILL): {made} of 5 accounts made, {mails} activation"
+            " mails out.",
+            style="bold red",
+        )
+        begun = time.monotonic()
+        with console.err.status("Another starts; what the dead one held is tried again in 30 s …"):
+            for each in MAILED:
+                await self._until(each, _mailed("activation"))
+            await self._until(REFUSED, lambda status: bool(status.attention))
+        made, mails = await self._accounts(), len(self._activation_mails())
+        _say(
+            f"✓ Worker {self.stack.workers[-1]} went on where it was, and in"
+            f" {time.monotonic() - begun:.0f} s: {made} accounts, {mails} activation mails.",
+            style="bold green",
+        )
+        _say(f"The relay refused {REFUSED}'s address: a person must correct it (see below).")
+
+    async def _activations(self) -> None:
+        _step("Activation: two assisters use the registration number from their mail")
+        for training_id, address in ACTIVATE.items():
+            await activate(self.to, self._number(address))
+            await self._until(training_id, _mailed("confirmation"))
+        _say(f"{' and '.join(ACTIVATE)} are active, and their confirmations are out.")
+
+    async def _expiry_and_reissue(self) -> None:
+        _step(f"Twelve days pass for {LATE} and {NEVER_ACTIVATES}, who did nothing")
+        expired = self._number("carmen.")
+        for each in (LATE, NEVER_ACTIVATES):
+            case = self.to.client.get_workflow_handle(assister_workflow_id(each))
+            await skip_time(self.to.client, case, timedelta(days=12))
+            await self._until(each, _mailed("activation_expired_agency"))
+        _say("Each was reminded twice, then the number expired; assister and agency were told.")
         try:
-            await self.portal.activate(self._number(NEVER_ACTIVATES))
+            await activate(self.to, expired)
         except ActivationRefused as refusal:
-            console.out.print(f"{NEVER_ACTIVATES} tries now. The portal: “{refusal}”")
+            _say(f"{LATE} tries it now: “{refusal}”")
+        await order(
+            self.to.database,
+            self.to.client,
+            assister_workflow_id(LATE),
+            "reissue_activation",
+            STAFF,
+            "The assister called",
+        )
 
-    def _number(self, training_id: str) -> str:
-        """The registration number as the assister reads it in the mail."""
-        for message in self.stack.inbox.messages():
-            text = body_of(message)
-            found = NUMBER.search(text)
-            if found and _NAMES[training_id] in str(message["To"]):
-                return found[1]
-        raise AssertionError(f"no activation mail for {training_id}")
+        async def mailed() -> str:
+            return self._number("carmen.")
 
-    async def _until(self, training_id: str, reached: Callable[[Status], bool]) -> Status:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                status = await case_status(self.client, training_id)
-                if reached(status):
-                    return status
-                await asyncio.sleep(0.1)
+        await activate(self.to, await _until(mailed, lambda number: number != expired))
+        await self._until(LATE, _mailed("confirmation"))
+        _say(f"Staff reissue it (starter.py reissue {LATE} …); the new number works.")
 
-    async def _progress(
-        self, what: str, training_ids: list[str], reached: Callable[[Status], bool]
-    ) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), console=console.out) as progress:
-            task = progress.add_task(what, total=len(training_ids))
-            for each in training_ids:
-                await self._until(each, reached)
-                progress.advance(task)
-
-    def _show_mails(self) -> None:
-        rows = [(each["To"], each["Subject"]) for each in self.stack.inbox.messages()]
-        console.out.print(console.table(f"{len(rows)} mails", ("to", "subject"), rows))
-
-    async def _show_cases(self) -> None:
+    async def _show_cases(self, accepted: list[str]) -> None:
+        await self._until("NAV1004", _mailed("assessment_failed"))
         rows = []
-        for each in sorted(self.accepted):
-            status = await case_status(self.client, each)
+        for each in sorted(accepted):
+            status = await case_status(self.to.client, each)
+            sent = sum(mail.sent_at is not None for mail in status.mails)
             acting = "; ".join(status.who_must_act)
-            rows.append((each, console.words(status.stage), acting, status.next_deadline))
-        columns = ("Training ID", "stage", "who must act", "next deadline")
+            rows.append((each, console.words(status.stage), sent, acting or "nobody"))
+        columns = ("Training ID", "stage", "mails", "who must act, and how")
+        console.out.print()
         console.out.print(console.table("Every accepted assister", columns, rows))
 
+    def show_where_to_look(self, *, keep: bool) -> None:
+        """What is there to see, and how."""
+        ui, namespace = self.stack.environment["ASSISTER_UI_URL"], self.to.client.namespace
+        if keep:
+            [attention, *_] = ready_made(datetime.now(UTC))
+            _say(f"The Temporal UI: {link(ui, namespace, attention.query)}")
+            _say(f"The mails: {self.stack.inbox.folder / 'index.html'}")
+            _say("Ctrl-C ends it.")
+        else:
+            _say("make demo KEEP=1      the same, with the Temporal UI and the mails to look at")
+            _say("starter.py up         the stack, to use; starter.py --help says how")
+            _say("docs/staff-guide.md   what staff see and do, in pictures")
 
-_NAMES = {
-    "NAV1001": "ann.",
-    "NAV1002": "bao.",
-    "NAV1003": "carmen.",
-    NEVER_ACTIVATES: "efua.",
-}
+    async def _accounts(self) -> int:
+        async with self.to.database.snapshot() as session:
+            made = select(func.count()).where(PortalAccount.registration > 0)
+            return (await session.exec(made)).one()
+
+    def _activation_mails(self) -> list[tuple[str, str]]:
+        """Address and registration number of each mail that has one, newest first."""
+        return [
+            (str(message["To"]), found[1])
+            for message in reversed(list(self.stack.inbox.messages()))
+            if (found := NUMBER.search(body_of(message)))
+        ]
+
+    def _number(self, address: str) -> str:
+        """The newest registration number that was mailed there."""
+        return next(number for to, number in self._activation_mails() if f"<{address}" in to)
+
+    async def _until(self, training_id: str, reached: Callable[[Status], bool]) -> Status:
+        return await _until(lambda: case_status(self.to.client, training_id), reached)
+
+
+async def _until(
+    ask: Callable[[], Awaitable[AnswerT]], reached: Callable[[AnswerT], bool], pause: float = 0.1
+) -> AnswerT:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            answer = await ask()
+            if reached(answer):
+                return answer
+            await asyncio.sleep(pause)
+
+
+def _step(title: str) -> None:
+    console.out.print(f"\n[bold]{title}[/bold]", highlight=False)
+
+
+def _say(text: str, style: str = "") -> None:
+    console.out.print(f"  {text}", style=style, markup=False, highlight=False)
+
+
+def _reject(line: int, reason: Mapping[str, str]) -> None:
+    # Cut to one line: the first screen is to show what happens, not every word of it.
+    text = f"  Line {line}: {reason['field']} {reason['message']}"
+    console.out.print(
+        text, style="dim", markup=False, highlight=False, overflow="ellipsis", no_wrap=True
+    )
 
 
 def _mailed(kind: str) -> Callable[[Status], bool]:

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from temporalio.client import Client
@@ -38,12 +38,14 @@ class Stack:
 
     Attributes:
         environment: What another process needs to work with it.
+        workers: The process id of each worker that was started; the last one runs.
     """
 
     client: Client
     inbox: Inbox
     settings: Settings
     environment: dict[str, str]
+    workers: list[int] = field(default_factory=list)
 
 
 @asynccontextmanager
@@ -86,9 +88,10 @@ async def embedded_stack(
             "ASSISTER_PORTAL_SECRET": settings.portal_secret.get_secret_value(),
             "TEMPORAL_NAMESPACE": server.client.namespace,
         }
-        workers = asyncio.create_task(_keep_worker(environment, data / "worker.log"))
+        stack = Stack(server.client, inbox, settings, environment)
+        workers = asyncio.create_task(_keep_worker(stack, data / "worker.log"))
         try:
-            yield Stack(server.client, inbox, settings, environment)
+            yield stack
         finally:
             workers.cancel()
             with suppress(asyncio.CancelledError):
@@ -104,18 +107,19 @@ def _check_free(port: int) -> None:
             raise PortInUse(f"port {port} is in use; does the stack run already?") from None
 
 
-async def _keep_worker(environment: dict[str, str], log: Path) -> None:
+async def _keep_worker(stack: Stack, log: Path) -> None:
     """Runs a worker, and another whenever it dies: the work goes on where it was."""
     with log.open("ab") as output:
         while True:
             worker = await asyncio.create_subprocess_exec(
                 sys.executable,
                 str(ROOT / "worker.py"),
-                env=os.environ | environment,
+                env=os.environ | stack.environment,
                 stdout=output,
                 stderr=output,
                 preexec_fn=_end_with_parent,
             )
+            stack.workers.append(worker.pid)
             try:
                 await worker.wait()
                 await asyncio.sleep(RESTART_PAUSE)

@@ -13,6 +13,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from playwright.async_api import Locator, Page, expect
 from rich.console import Console
 
+from bootstrap import make_portal
 from commands import console
 from commands.demo import AGENCY, CONTACT, DATA, NEVER_ACTIVATES, run_demo
 from embedded.stack import Stack
@@ -21,13 +22,14 @@ from mail.transport import MAX_IDLE
 from policy.requirements import AssisterType, RosterRecorded, TrainingCompleted
 from policy.terms import Terms
 from records.database import Database
-from services.rosters import record_roster
+from services.connections import Connections
+from services.rosters import submit_roster
 from tests.browser.palette import with_palette
 from tests.browser.temporal_ui import PATIENCE, TemporalUi, browser, find_browser
 from tests.faults.mischief import put
 from tests.support.system import eventually
-from workflows.client import act, case_status, start_intake, tell_case
-from workflows.contract import StaffAct, assister_workflow_id
+from workflows.client import act, case_status, tell_case
+from workflows.contract import StaffAct, assister_workflow_id, roster_workflow_id
 from workflows.lists import ready_made
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -218,8 +220,14 @@ async def held_roster(album: Album) -> None:
         writer.writeheader()
         writer.writerows({**row, "Assister Portal Access": "No"} for row in rows)
     database = Database(stack.settings.records_url)
-    submission = await record_roster(
-        database,
+    submission = await submit_roster(
+        Connections(
+            database,
+            stack.client,
+            make_portal(stack.settings, database),
+            stack.settings.task_queue,
+            HELD_AT_ONE,
+        ),
         read_roster(path),
         agency_id=AGENCY,
         roster_type=AssisterType.NAVIGATOR,
@@ -227,14 +235,12 @@ async def held_roster(album: Album) -> None:
         filename=path.name,
     )
     await database.close()
-    queue = stack.settings.task_queue
-    intake = await start_intake(stack.client, queue, submission.submission_id, HELD_AT_ONE)
-    await album.case("held", intake.id, "Roster on hold")
+    await album.case("held", roster_workflow_id(submission.submission_id), "Roster on hold")
 
 
 def main() -> None:
     """Runs the demo, keeps what a terminal would show of it, and looks at it in a browser."""
-    console.out = Console(record=True, width=118, force_terminal=True)
+    console.out = Console(record=True, width=100, force_terminal=True)
     asyncio.run(run_demo(keep=False, visit=tour))
     (DOCS / "demo.svg").write_text(console.out.export_svg(title="make demo"))
 
