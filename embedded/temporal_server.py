@@ -64,7 +64,7 @@ async def temporal_server(
                 search_attributes=search_attributes.ALL,
                 dev_server_existing_path=find_server(),
                 dev_server_database_filename=str(database) if database else None,
-                dev_server_log_level="error",
+                dev_server_log_level="never",
                 dev_server_extra_args=arguments,
                 dev_server_startup_timeout=STARTUP,
             )
