@@ -73,7 +73,11 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
             smtp_port=free_port(),
             portal_secret=SecretStr(""),
         )
-        console.out.print("Starting Temporal's server, a mail inbox and a worker …")
+        console.out.print(
+            "MNsure's Assister Portal Access policy: a durable case for each assister.\n"
+            "Temporal's server, a mail inbox and a worker start …",
+            highlight=False,
+        )
         async with embedded_stack(
             settings,
             temporal_port=free_port(),
@@ -83,7 +87,7 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
             demo = _Demo(stack)
             try:
                 await demo.run()
-                console.out.print(f"\nTook {time.monotonic() - begun:.0f} seconds. Look next at:")
+                _step(f"That took {time.monotonic() - begun:.0f} seconds. Look next at")
                 demo.show_where_to_look(keep=keep)
                 if visit is not None:
                     await visit(stack)
@@ -224,8 +228,7 @@ class _Demo:
             acting = "; ".join(status.who_must_act)
             rows.append((each, console.words(status.stage), sent, acting or "nobody"))
         columns = ("Training ID", "stage", "mails", "who must act, and how")
-        console.out.print()
-        console.out.print(console.table("Every accepted assister", columns, rows))
+        console.out.print(console.table("\nEvery accepted assister", columns, rows))
 
     def show_where_to_look(self, *, keep: bool) -> None:
         """What is there to see, and how."""

@@ -37,9 +37,9 @@ COMMANDS = {
     "Staff": {
         "resend": ("staff:resend", "Repeat the activation mail."),
         "reissue": ("staff:reissue", "Void the registration number and mail a new one."),
-        "suspend": ("staff:suspend", "End access until it is reinstated."),
+        "suspend": ("staff:suspend", "End access at once, until staff reinstate it."),
         "reinstate": ("staff:reinstate", "End a suspension that staff ordered."),
-        "close": ("staff:close", "End a case and its access."),
+        "close": ("staff:close", "End a case and its access for good."),
         "assister": ("people:assister", "Correct what is on record of an assister."),
         "agencies": ("agencies:app", "Agencies and their authorized contacts."),
     },

@@ -10,7 +10,15 @@ from rich.live import Live
 from temporalio.client import WorkflowExecution
 
 from commands import console
-from commands.session import Json, answered, print_json, session, training_id_of
+from commands.session import (
+    Json,
+    ThisAgency,
+    ThisAssister,
+    answered,
+    print_json,
+    session,
+    training_id_of,
+)
 from policy.case import Stage
 from policy.requirements import AgencyId
 from workflows import search_attributes
@@ -22,8 +30,11 @@ WATCH_PAUSE = 1.0
 """Seconds between two looks at a case."""
 
 
-async def status(training_id: str, *, json: Json = False) -> None:
-    """Show what a case waits for, who must act, and by when."""
+async def status(training_id: ThisAssister, *, json: Json = False) -> None:
+    """Show what a case waits for, who must act, and by when; and which mails went out.
+
+    Example: starter.py status NAV1001
+    """
     training_id = training_id_of(training_id)
     async with session() as here:
         shown = await answered(case_status(await here.client(), training_id))
@@ -34,9 +45,12 @@ async def status(training_id: str, *, json: Json = False) -> None:
 
 
 async def list_(
-    *, stage: Stage | None = None, agency: str | None = None, json: Json = False
+    *, stage: Stage | None = None, agency: ThisAgency | None = None, json: Json = False
 ) -> None:
-    """List the open cases, by stage or agency; the closed ones with --stage closed."""
+    """List the open cases, by stage or agency; the closed ones with --stage closed.
+
+    Example: starter.py list --stage awaiting_activation --agency AG-100
+    """
     query = [f"WorkflowType = '{ASSISTER_ACCESS}'" if stage is Stage.CLOSED else CASES]
     if stage is not None:
         query.append(f"{search_attributes.STAGE.name} = '{stage}'")
@@ -64,7 +78,7 @@ async def list_(
     console.out.print(console.table(f"{len(rows)} cases", columns, rows))
 
 
-async def links(*, agency: str = "", json: Json = False) -> None:
+async def links(*, agency: ThisAgency = "", json: Json = False) -> None:
     """Print links to the ready-made lists of the Temporal UI; --agency narrows them to one."""
     agency_id = TypeAdapter(AgencyId).validate_python(agency) if agency else None
     async with session() as here:
@@ -81,7 +95,7 @@ async def links(*, agency: str = "", json: Json = False) -> None:
         console.out.print(address, highlight=False, markup=False, soft_wrap=True)
 
 
-async def watch(training_id: str) -> None:
+async def watch(training_id: ThisAssister) -> None:
     """Show one case as it goes on, until it is closed or Ctrl-C."""
     training_id = training_id_of(training_id)
     async with session() as here:

@@ -1,7 +1,9 @@
 """Operating the system: the records' schema, the embedded stack, the demo."""
 
 import asyncio
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.panel import Panel
 
 from commands import console
@@ -10,16 +12,26 @@ from commands.session import session
 from embedded.stack import embedded_stack
 from records.schema import migrate as migrate_records
 
+Keep = Annotated[
+    bool, Parameter(negative="", show_default=False, help="Leave it running until Ctrl-C.")
+]
+
 
 async def migrate() -> None:
-    """Bring the records' database to the newest schema."""
+    """Bring the records' database to the newest schema; where it is there, nothing changes.
+
+    Workers do it when they start. Run it where only commands or the gateway use a database.
+    """
     async with session() as here:
         await migrate_records(here.settings.records_url)
     console.out.print("The records' schema is up to date.")
 
 
 async def up() -> None:
-    """Run the embedded stack until Ctrl-C; its data stays in the data folder."""
+    """Run the embedded stack until Ctrl-C: Temporal's server, a mail inbox and a worker.
+
+    Its data stays in the data folder, and the next `up` goes on where this one ended.
+    """
     async with session() as here, embedded_stack(here.settings) as stack:
         console.out.print(
             Panel(
@@ -34,9 +46,9 @@ async def up() -> None:
         await asyncio.Event().wait()
 
 
-async def demo(*, keep: bool = False) -> None:
-    """Show the whole policy at work on a roster of its own; leaves nothing running.
+async def demo(*, keep: Keep = False) -> None:
+    """Show the whole policy at work on a roster of its own, and a worker killed in the middle.
 
-    With --keep the stack stays up until Ctrl-C, for a look at the Temporal UI.
+    It takes less than a minute, uses a folder of its own and leaves nothing running.
     """
     await run_demo(keep=keep)

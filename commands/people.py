@@ -1,12 +1,17 @@
 """People: who somebody is, their numbers, and correcting what is on record of them."""
 
-from cyclopts import App
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from temporalio.envconfig import ClientConfig
 
 import bootstrap
 from commands import console
 from commands.session import (
     By,
     Json,
+    ThisAgency,
+    ThisAssister,
     Why,
     answered,
     interrupted_says,
@@ -24,26 +29,32 @@ from workflows.client import case_status
 from workflows.contract import assister_workflow_id
 from workflows.lists import case_link
 
+Right = Annotated[str, Parameter(help="The right address: the assister's own, no desk's.")]
+Number = Annotated[str, Parameter(help="From the activation mail; it works once.")]
+
 assister = App(name="assister", help="Correct what is on record of an assister.")
 
 
-async def find(text: str, *, json: Json = False) -> None:
+async def find(
+    text: Annotated[str, Parameter(help="What the caller says of themselves.")],
+    *,
+    json: Json = False,
+) -> None:
     """Find an assister by name, e-mail address or Training ID, and the link to the case.
 
-    Several words must all be found: starter.py find "ann lee".
+    Parts of words are enough. Of several words each must be found: starter.py find "ann lee"
     """
+    namespace = ClientConfig.load_client_connect_config().get("namespace", "default")
     async with session() as here:
-        found = await find_assisters(here.database, text)
-        client = await here.client()
-    shown = [
-        {
-            **each._asdict(),
-            "case": case_link(
-                here.settings.ui_url, client.namespace, assister_workflow_id(each.training_id)
-            ),
-        }
-        for each in found
-    ]
+        shown = [
+            {
+                **each._asdict(),
+                "case": case_link(
+                    here.settings.ui_url, namespace, assister_workflow_id(each.training_id)
+                ),
+            }
+            for each in await find_assisters(here.database, text)
+        ]
     if json:
         print_json(shown)
         return
@@ -53,13 +64,21 @@ async def find(text: str, *, json: Json = False) -> None:
         (e["training_id"], e["name"], e["email"], f"{e['agency_name']} ({e['agency_id']})")
         for e in shown
     ]
-    console.out.print(console.table("", ("Training ID", "name", "e-mail", "agency"), rows))
+    columns = ("Training ID", "name", "e-mail", "agency")
+    console.out.print(console.table(f"{len(rows)} found", columns, rows))
     for each in shown:
-        console.out.print(each["case"], highlight=False, markup=False, soft_wrap=True)
+        # One line: a link that is broken in two cannot be clicked.
+        line = f"{each['training_id']}  {each['case']}"
+        console.out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-async def lookup(training_id: str, *, agency: str, by: By, json: Json = False) -> None:
-    """Look up an assister's reference number, as a contact of their agency (policy 3.3)."""
+async def lookup(
+    training_id: ThisAssister, *, agency: ThisAgency, by: By, json: Json = False
+) -> None:
+    """Look up an assister's reference number, as a contact of their agency (policy 3.3).
+
+    Example: starter.py lookup NAV1001 --agency AG-100 --by pat@agency.example.org
+    """
     training_id = training_id_of(training_id)
     async with session() as here:
         portal = bootstrap.make_portal(here.settings, here.database)
@@ -72,9 +91,13 @@ async def lookup(training_id: str, *, agency: str, by: By, json: Json = False) -
 
 @assister.command(name="correct-email")
 async def assister_correct_email(
-    training_id: str, *, email: str, by: By, reason: Why, json: Json = False
+    training_id: ThisAssister, *, email: Right, by: By, reason: Why, json: Json = False
 ) -> None:
-    """Correct an assister's certification e-mail; mails that waited for it go out."""
+    """Correct an assister's certification e-mail; mails that waited for it go out.
+
+    Example: starter.py assister correct-email NAV1001 --email ann@agency.example.org
+    --by sam@arc.example.org --reason "typing error"
+    """
     training_id = training_id_of(training_id)
     async with session() as here:
         to = await here.connections()
@@ -84,8 +107,11 @@ async def assister_correct_email(
     print_answer(assister_workflow_id(training_id), answer, json)
 
 
-async def activate(*, registration_number: str) -> None:
-    """Use a registration number, as the portal's page does (policy 3.2)."""
+async def activate(*, registration_number: Number) -> None:
+    """Use a registration number, as the portal's page does (policy 3.2).
+
+    It stands in for that page where the embedded portal is used.
+    """
     async with session() as here:
         to = await here.connections()
         async with interrupted_says("Interrupted. The number may have been used: see `status`."):

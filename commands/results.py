@@ -12,6 +12,7 @@ from commands.session import (
     At,
     Encoding,
     Json,
+    ThisAssister,
     answered,
     interrupted_says,
     print_json,
@@ -35,6 +36,9 @@ from workflows.client import case_status
 certification = App(name="certification", help="Record the state of a certification.")
 training = App(name="training", help="Record completed trainings.")
 assessment = App(name="assessment", help="Record assessment attempts.")
+File = Annotated[Path, Parameter(help="CSV or XLSX, one result a row.")]
+Course = Annotated[str, Parameter(help="The learning center's id of the course.")]
+Event = Annotated[str, Parameter(help="The result's event id: the case's details name it.")]
 REPEAT = "Interrupted. All of it was recorded or nothing: do it again to be sure, it counts once."
 
 results = App(name="results", help="Import a learning center's export, take a result back.")
@@ -42,36 +46,45 @@ results = App(name="results", help="Import a learning center's export, take a re
 
 @certification.command(name="record")
 async def certification_record(
-    training_id: str,
+    training_id: ThisAssister,
     *,
     status: Literal["certified", "not-certified"],
     valid_through: Annotated[date | None, Parameter(help="The last valid day.")] = None,
     at: At = None,
     json: Json = False,
 ) -> None:
-    """Record an assister's certification (policy before.2)."""
+    """Record an assister's certification (policy before.2).
+
+    Example: starter.py certification record NAV1001 --status certified --valid-through 2027-10-15
+    """
     facts = {"certified": status == "certified", "valid_through": valid_through}
     await _record(training_id, CertificationRecorded, facts, at, json)
 
 
 @training.command(name="record")
 async def training_record(
-    training_id: str, *, course: str = PORTAL_COURSE, at: At = None, json: Json = False
+    training_id: ThisAssister, *, course: Course = PORTAL_COURSE, at: At = None, json: Json = False
 ) -> None:
-    """Record a completed training (policy before.3)."""
+    """Record a completed training (policy before.3).
+
+    Example: starter.py training record NAV1001 --at 2026-11-02T15:04-06:00
+    """
     await _record(training_id, TrainingCompleted, {"course": course}, at, json)
 
 
 @assessment.command(name="record")
 async def assessment_record(
-    training_id: str,
+    training_id: ThisAssister,
     *,
-    score: str,
-    course: str = PORTAL_COURSE,
+    score: Annotated[str, Parameter(help="In percent, such as 82.5.")],
+    course: Course = PORTAL_COURSE,
     at: At = None,
     json: Json = False,
 ) -> None:
-    """Record an attempt at the assessment, in percent (policy before.4, 2.2)."""
+    """Record an attempt at the assessment (policy before.4, 2.2); 70 percent pass.
+
+    Example: starter.py assessment record NAV1001 --score 82.5
+    """
     try:
         facts = {"score": read_score(score), "course": course}
     except BadValue as bad:
@@ -81,9 +94,11 @@ async def assessment_record(
 
 @results.command(name="import")
 async def results_import(
-    file: Path, *, encoding: Encoding = "utf-8-sig", json: Json = False
+    file: File, *, encoding: Encoding = "utf-8-sig", json: Json = False
 ) -> None:
-    """Import a learning center's export; every row gets a verdict.
+    """Import a learning center's export; every row gets a verdict, every accepted one counts.
+
+    All accepted rows are recorded or none, and importing the file again is harmless.
 
     Columns: Training ID, Event (certification, training, assessment), Date; Course, Score, Status,
     Valid Through as the event needs them.
@@ -124,8 +139,13 @@ async def results_waiting(*, json: Json = False) -> None:
 
 
 @results.command(name="void")
-async def results_void(training_id: str, *, event: str, at: At = None, json: Json = False) -> None:
-    """Take back a result, by its event id: the case's details name it as the source."""
+async def results_void(
+    training_id: ThisAssister, *, event: Event, at: At = None, json: Json = False
+) -> None:
+    """Take back a result that was recorded by mistake.
+
+    Example: starter.py results void NAV1001 --event 4f0c1d7a2b9e4f0c1d7a2b9e
+    """
     await _record(training_id, ResultVoided, {"voids": event}, at, json)
 
 

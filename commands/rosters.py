@@ -19,6 +19,7 @@ from commands.session import (
     Encoding,
     Json,
     Session,
+    ThisAgency,
     Why,
     answered,
     as_json,
@@ -41,6 +42,14 @@ from workflows.contract import roster_workflow_id
 
 app = App(name="rosters", help="Submit an agency's roster, check one, look at its verdicts.")
 
+File = Annotated[Path, Parameter(help="CSV or XLSX, one assister a row.")]
+Kind = Annotated[
+    AssisterType, Parameter(help="Whom it lists; CAC: certified application counselor.")
+]
+Wait = Annotated[
+    bool, Parameter(negative="", show_default=False, help="Wait for the verdicts and show them.")
+]
+Roster = Annotated[str, Parameter(help="The submission's id, as `rosters submit` printed it.")]
 SETTLED = ("done", "discarded", "held", "wants_contact")
 """Stages in which nothing more happens by itself."""
 WAIT_PAUSE = 0.3
@@ -50,16 +59,18 @@ ACCEPTED: dict[str, Any] = {"verdict": "accepted", "reasons": []}
 
 @app.command(name="submit")
 async def rosters_submit(
-    file: Path,
+    file: File,
     *,
-    agency: str,
-    type: AssisterType,
+    agency: ThisAgency,
+    type: Kind,
     by: By,
     encoding: Encoding = "utf-8-sig",
-    wait: bool = False,
+    wait: Wait = False,
     json: Json = False,
 ) -> None:
     """Submit an agency's roster, as one of its authorized contacts (policy 1).
+
+    It is recorded whole or not at all; every row gets a verdict, every accepted one a case.
 
     Example: starter.py rosters submit roster.csv --agency AG-100 --type navigator
     --by pat@agency.example.org --wait
@@ -99,9 +110,9 @@ async def rosters_submit(
 
 @app.command(name="check")
 async def rosters_check(
-    file: Path,
+    file: File,
     *,
-    type: AssisterType,
+    type: Kind,
     agency: Annotated[str, Parameter(help="Forecast also what would happen to its cases.")] = "",
     encoding: Encoding = "utf-8-sig",
     json: Json = False,
@@ -159,7 +170,7 @@ async def rosters_check(
 
 
 @app.command(name="show")
-async def rosters_show(submission: str, *, json: Json = False) -> None:
+async def rosters_show(submission: Roster, *, json: Json = False) -> None:
     """Show a submission's progress and verdicts."""
     async with session() as here:
         rows = await verdicts(here.database, submission)
@@ -171,13 +182,16 @@ async def rosters_show(submission: str, *, json: Json = False) -> None:
 
 
 @app.command(name="release")
-async def rosters_release(submission: str, *, by: By, reason: Why, json: Json = False) -> None:
-    """Let a roster that is on hold go on."""
+async def rosters_release(submission: Roster, *, by: By, reason: Why, json: Json = False) -> None:
+    """Let a roster that is on hold go on, once the agency has said that it is meant so.
+
+    A roster is put on hold where it would end the access of many of the agency's assisters.
+    """
     await give(roster_workflow_id(submission), "release", by, reason, json)
 
 
 @app.command(name="discard")
-async def rosters_discard(submission: str, *, by: By, reason: Why, json: Json = False) -> None:
+async def rosters_discard(submission: Roster, *, by: By, reason: Why, json: Json = False) -> None:
     """Drop a roster that is on hold; it changes nothing."""
     await give(roster_workflow_id(submission), "discard", by, reason, json)
 

@@ -33,13 +33,22 @@ WORKER_PAUSES = (0.5,) * 6
 ANSWER_TIMEOUT = 6.0
 """Seconds in which a worker answers; with the other two a command waits less than ten in vain."""
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
-By = Annotated[str, Parameter(name="--by", help="Your e-mail address.")]
-Why = Annotated[str, Parameter(name="--reason", help="Why; no names or addresses in it.")]
-At = Annotated[
-    datetime | None, Parameter(name="--at", help="When it happened; default now. Needs an offset.")
+ThisAssister = Annotated[str, Parameter(help="A Training ID: seven letters or digits.")]
+ThisAgency = Annotated[str, Parameter(help="An agency's id, such as AG-100.")]
+Json = Annotated[
+    bool,
+    Parameter(name="--json", negative="", show_default=False, help="Print JSON and nothing else."),
 ]
-Encoding = Annotated[str, Parameter(help="The file's encoding, where it is not UTF-8.")]
+By = Annotated[str, Parameter(name="--by", help="Your e-mail address: it says who acted.")]
+Why = Annotated[str, Parameter(name="--reason", help="Why, for the audit trail; without names.")]
+At = Annotated[
+    datetime | None,
+    Parameter(
+        name="--at",
+        help="When it happened, with an offset, such as 2026-11-02T15:04-06:00; now, if left out.",
+    ),
+]
+Encoding = Annotated[str, Parameter(help="The file's encoding, such as cp1252.")]
 AnswerT = TypeVar("AnswerT")
 
 

@@ -4,6 +4,7 @@ from commands import console
 from commands.session import (
     By,
     Json,
+    ThisAssister,
     Why,
     answered,
     interrupted_says,
@@ -20,28 +21,43 @@ MAY_BE_CARRIED_OUT = (
 )
 
 
-async def resend(training_id: str, *, by: By, reason: Why, json: Json = False) -> None:
-    """Repeat the activation mail."""
+async def resend(training_id: ThisAssister, *, by: By, reason: Why, json: Json = False) -> None:
+    """Repeat the activation mail, with the registration number that still counts.
+
+    Example: starter.py resend NAV1001 --by sam@arc.example.org --reason "cannot find the mail"
+    """
     await _act(training_id, "resend_activation", by, reason, json)
 
 
-async def reissue(training_id: str, *, by: By, reason: Why, json: Json = False) -> None:
-    """Void the registration number and mail a new one."""
+async def reissue(training_id: ThisAssister, *, by: By, reason: Why, json: Json = False) -> None:
+    """Void the registration number and mail a new one: the way on after the number has expired.
+
+    Example: starter.py reissue NAV1001 --by sam@arc.example.org --reason "was on leave"
+    """
     await _act(training_id, "reissue_activation", by, reason, json)
 
 
-async def suspend(training_id: str, *, by: By, reason: Why, json: Json = False) -> None:
-    """End access until it is reinstated."""
+async def suspend(training_id: ThisAssister, *, by: By, reason: Why, json: Json = False) -> None:
+    """End access at once, until staff reinstate it; the assister and the agency are told.
+
+    Example: starter.py suspend NAV1001 --by sam@arc.example.org --reason "the agency asked"
+    """
     await _act(training_id, "suspend_access", by, reason, json)
 
 
-async def reinstate(training_id: str, *, by: By, reason: Why, json: Json = False) -> None:
-    """End a suspension by staff; the four requirements are checked again."""
+async def reinstate(training_id: ThisAssister, *, by: By, reason: Why, json: Json = False) -> None:
+    """End a suspension that staff ordered; the four requirements are checked again first.
+
+    A suspension because a requirement is missing ends by itself when that is met again.
+    """
     await _act(training_id, "reinstate_access", by, reason, json)
 
 
-async def close(training_id: str, *, by: By, reason: Why, json: Json = False) -> None:
-    """End a case and its access."""
+async def close(training_id: ThisAssister, *, by: By, reason: Why, json: Json = False) -> None:
+    """End a case and its access for good: a new approval is needed to begin again.
+
+    Example: starter.py close NAV1001 --by sam@arc.example.org --reason "left the agency"
+    """
     await _act(training_id, "close_case", by, reason, json)
 
 

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from pydantic import BaseModel
 
 from commands import console
-from commands.session import Json, print_json, session, training_id_of
+from commands.session import Json, ThisAssister, print_json, session, training_id_of
 from records import audit
 from services import Refused
 from workflows.contract import assister_workflow_id
@@ -22,8 +22,8 @@ class Heads(BaseModel):
 
 
 @app.command(name="show")
-async def audit_show(training_id: str, *, json: Json = False) -> None:
-    """Show every act in an assister's case."""
+async def audit_show(training_id: ThisAssister, *, json: Json = False) -> None:
+    """Show every act in an assister's case: when, what, by whom, and the clause it rests on."""
     async with session() as here, here.database.snapshot() as records:
         entries = await audit.entries_of(records, assister_workflow_id(training_id_of(training_id)))
     if json:

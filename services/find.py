@@ -30,8 +30,11 @@ async def find(database: Database, text: str) -> list[Found]:
     name = col(Assister.first_name) + " " + col(Assister.last_name)
     query = select(Assister, Agency).join(Agency, col(Agency.id) == col(Assister.agency_id))
     for word in text.split():
+        # SQLite lowers ASCII only, so that É is asked for in each of its forms.
+        forms = {word, word.lower(), word.upper(), word.capitalize()}
         query = query.where(
             or_(
+                *(name.contains(each, autoescape=True) for each in forms),
                 func.lower(name).contains(word.lower(), autoescape=True),
                 func.lower(Assister.email).contains(word.lower(), autoescape=True),
                 col(Assister.mailbox_key) == mailbox_key(word),

@@ -14,8 +14,10 @@ import pytest
 
 import commands.demo
 import starter
+from commands.line import COMMANDS
 from embedded.stack import Stack
 from records import audit
+from records.tables import Assister
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -301,3 +303,56 @@ def test_the_worker_stops_cleanly_when_told(temporal: Any, sqlite_url: str, tmp_
         assert line, "the worker ended before it ran"
     worker.terminate()
     assert worker.wait(30) in (0, 134), worker.stderr.read()
+
+
+async def test_a_caller_is_found(cli: Any, system: System) -> None:
+    one, other = new_training_id(), new_training_id()
+    await record_people(system.database, one, other)
+    async with system.database.transaction() as session:
+        person = await session.get_one(Assister, one)
+        person.first_name, person.last_name = "Élise", "O'Brien_Vang"
+        session.add(person)
+    for words in ("élise", "o'brien", "VANG éli", one.lower(), f"{one}@ASSISTERS.example.org"):
+        code, out = await cli("find", words, "--json")
+        [found] = json.loads(out)
+        assert (code, found["training_id"], found["agency_id"]) == (0, one, AGENCY), words
+        assert found["case"].endswith(f"/workflows/assister-{one}")
+    code, out = await cli("find", "Lee")
+    assert (code, other in out, one in out, f"/workflows/assister-{other}" in out) == (
+        0, True, False, True,
+    )  # fmt: skip
+    for nobody in ("nobody", "%", "élise lee"):
+        code, out = await cli("find", nobody)
+        assert (code, "Nobody on record" in out) == (1, True)
+
+
+def test_every_command_teaches_how_to_use_it(capsys: pytest.CaptureFixture[str]) -> None:
+    overview = " ".join(_help(capsys).split())
+    for commands_ in COMMANDS.values():
+        for name, (_, summary) in commands_.items():
+            assert summary.partition("(")[0].strip() in overview.replace(" │ │ ", " ")
+            said = _help(capsys, name)
+            assert " ".join(summary.split()[:3]) in " ".join(said.split()), name
+            assert "Commands ─" in said or "Parameters ─" in said or name in ("up", "migrate")
+
+
+def _help(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert starter.main([*words, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+def test_help_and_status_import_no_more_than_they_need() -> None:
+    code = (
+        "import sys, starter; starter.main([{words}]);"
+        " print(*sorted({{each.partition('.')[0] for each in sys.modules}}))"
+    )
+    heavy = {"sqlalchemy", "sqlmodel", "alembic", "holidays"}
+    for words, unwanted in (
+        ("'--help'", heavy | {"temporalio", "pydantic"}),
+        ("'status', '--help'", heavy),
+    ):
+        ran = subprocess.run(
+            [sys.executable, "-c", code.format(words=words)],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert not set(ran.stdout.splitlines()[-1].split()) & unwanted
