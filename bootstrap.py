@@ -116,6 +116,7 @@ def make_worker(
         arc_email=settings.arc_email,
         arc_phone=settings.arc_phone,
         portal_url=settings.portal_url,
+        activation_url=f"{settings.gateway_url}/activate",
         ui_url=settings.ui_url,
         namespace=client.namespace,
     )

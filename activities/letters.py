@@ -46,6 +46,7 @@ class Letterhead:
     arc_email: str
     arc_phone: str
     portal_url: str
+    activation_url: str
     ui_url: str
     namespace: str
 
@@ -83,7 +84,7 @@ async def write_letter(
         "arc_phone": head.arc_phone,
         "portal_url": head.portal_url,
         "registration_number": number,
-        "activation_url": f"{head.portal_url}/activate",
+        "activation_url": head.activation_url,
         **_in_words(request.facts),
     }
     if request.kind is MailKind.ATTENTION_DIGEST:

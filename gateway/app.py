@@ -9,10 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from temporalio.service import RPCError
 
-from gateway import agency_pages, pages, rosters, sign_in, training_results
+from gateway import activation_page, agency_pages, pages, rosters, sign_in, training_results
 from gateway.callers import To
+from gateway.errands import Errands
 from gateway.guard import Guard
-from gateway.post import Post
 from gateway.problems import Problem, described, handle_problems
 from mail.transport import Transport
 from services.connections import Connections
@@ -56,10 +56,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with connected() as (app.state.connections, transport):
-            app.state.post = Post(transport, settings)
+        async with connected() as (app.state.connections, app.state.transport):
+            app.state.errands = Errands()
             yield
-            await app.state.post.close()
+            await app.state.errands.close()
 
     app = FastAPI(
         title="Assister portal access",
@@ -77,6 +77,7 @@ def create_app(
         health,
         training_results.router,
         rosters.router,
+        activation_page.router,
         sign_in.router,
         agency_pages.router,
         pages.router,

@@ -12,9 +12,10 @@ from typing import Any
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.problems import problem
+from gateway.problems import answered
 
 MOST_HEADERS = 16 * 2**10
 """Bytes."""
@@ -78,16 +79,15 @@ class Guard:
         refusal = _refusal(scope)
         try:
             if refusal is not None:
-                await problem(*refusal)(scope, receive, answer)
+                await answered(Request(scope), *refusal)(scope, receive, answer)
             else:
                 await self._app(scope, body.receive, answer)
         except Exception:
             structlog.get_logger().exception("request failed", route=_route(scope))
             if status:
                 raise
-            await problem(500, "Something went wrong here. Try again later.")(
-                scope, receive, answer
-            )
+            said = answered(Request(scope), 500, "Something went wrong here. Try again later.")
+            await said(scope, receive, answer)
         finally:
             structlog.get_logger().info(
                 "request",

@@ -37,7 +37,11 @@ def _moment(moment: datetime) -> str:
     return f"{moment.astimezone(CENTRAL):%b %-d, %Y, %-I:%M %p}"
 
 
-_environment.filters.update(words=_words, day=_day, moment=_moment)
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+_environment.filters.update(words=_words, day=_day, moment=_moment, counted=_counted)
 
 
 @router.get(STYLE)

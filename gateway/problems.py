@@ -46,13 +46,13 @@ def handle_problems(app: FastAPI) -> None:
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         detail = "" if error.detail == HTTPStatus(error.status_code).phrase else error.detail
-        return _answer(request, error.status_code, detail, dict(error.headers or {}))
+        return answered(request, error.status_code, detail, dict(error.headers or {}))
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         # The place and what is wrong there, never what was sent.
         mistakes = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        return _answer(request, 422, "; ".join(mistakes), {})
+        return answered(request, 422, "; ".join(mistakes))
 
     async def gone(_request: Request, _error: Exception) -> Response:
         # Nobody is there to read it; without a handler it would be logged as a fault of ours.
@@ -63,7 +63,10 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, gone)
 
 
-def _answer(request: Request, status: int, detail: str, headers: dict[str, str]) -> Response:
+def answered(
+    request: Request, status: int, detail: str, headers: dict[str, str] | None = None
+) -> Response:
+    """An error as whoever asks can read it."""
     if "text/html" in request.headers.get("accept", ""):
-        return error_page(request, status, detail or HTTPStatus(status).description, headers)
+        return error_page(request, status, detail or HTTPStatus(status).description, headers or {})
     return problem(status, detail, headers)

@@ -26,6 +26,7 @@ def make_server(settings: Settings) -> uvicorn.Server:
     async def connected() -> AsyncIterator[tuple[Connections, Transport]]:
         await migrate(settings.records_url)
         database = Database(settings.records_url)
+        transport = bootstrap.make_transport(settings)
         try:
             made = Connections(
                 database,
@@ -35,8 +36,9 @@ def make_server(settings: Settings) -> uvicorn.Server:
                 settings.task_queue,
                 settings.terms,
             )
-            yield made, bootstrap.make_transport(settings)
+            yield made, transport
         finally:
+            await transport.close()
             await database.close()
 
     config = uvicorn.Config(

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from gateway.callers import To, client_address
 from gateway.forms import check_token, form_of, only_from_our_pages
 from gateway.pages import page
+from gateway.post import send_mail
 from gateway.visitors import (
     SignedIn,
     cookie_of,
@@ -72,8 +73,10 @@ async def send_link(request: Request, to: To) -> Response:
         raise HTTPException(429, "Too many links were asked for. Try again in an hour.")
     recipient = contact.email if contact else staff_of(request.app.state.settings, mailbox)
     if recipient and few:
-        link = f"{request.app.state.settings.gateway_url}/sign-in/{token}"
-        request.app.state.post.send(recipient, SUBJECT, TEXT.format(link=link))
+        state = request.app.state
+        text = TEXT.format(link=f"{state.settings.gateway_url}/sign-in/{token}")
+        mail = send_mail(state.transport, state.settings, recipient, SUBJECT, text)
+        state.errands.begin("sign-in mail", mail)
     answer = page(request, "sign_in_sent.html")
     set_cookie(request, answer, "browser", browser, int(LINK_WORKS.total_seconds()))
     return answer

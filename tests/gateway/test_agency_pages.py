@@ -40,7 +40,7 @@ async def test_a_roster_is_shown_before_it_is_submitted(system: System, gateway:
     chosen = await choose(browser, roster(one, "bad"))
     assert chosen.status_code == 303
     draft = await browser.get(chosen.headers["location"])
-    assert "1 rows would be accepted, 1 rejected" in draft.text
+    assert "1 row would be accepted, 1 rejected" in draft.text
     assert "Nothing has been submitted yet" in draft.text
     assert one in draft.text
     assert "is not seven letters or digits" in draft.text

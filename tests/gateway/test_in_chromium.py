@@ -1,0 +1,167 @@
+"""Each page's whole way in a real browser: with and without scripts, narrow and wide, by axe."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.browser.temporal_ui import BROWSERS, FLAGS, find_browser
+from tests.gateway.conftest import LINK, Gateway
+from tests.gateway.test_activation_page import waiting
+from tests.gateway.test_rosters import roster
+from tests.support.system import CONTACT, System, eventually, new_training_id
+
+NARROW, WIDE = 320, 1280
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    path = find_browser()
+    if path is None:
+        pytest.skip(f"no Chromium on PATH under the names {', '.join(BROWSERS)}")
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield launched
+        await launched.close()
+
+
+@asynccontextmanager
+async def window(
+    chromium: Browser, gateway: Gateway, width: int, scripts: bool
+) -> AsyncIterator[Page]:
+    context = await chromium.new_context(
+        base_url=gateway.url,
+        viewport={"width": width, "height": 900},
+        java_script_enabled=scripts,
+        color_scheme="light" if width == NARROW else "dark",
+        # The pages allow no script at all; axe is one.
+        bypass_csp=scripts,
+    )
+    yield await context.new_page()
+    await context.close()
+
+
+async def looked_at(page: Page, scripts: bool) -> None:
+    """No violation of any rule, and nothing to scroll sideways."""
+    if not scripts:
+        return
+    result = await Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
+    assert not result.violations_count, result.generate_report()
+    sideways = await page.evaluate(
+        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    )
+    assert not sideways, page.url
+
+
+BOTH = pytest.mark.parametrize(
+    ("width", "scripts"), [(NARROW, False), (NARROW, True), (WIDE, True)]
+)
+
+
+@BOTH
+async def test_an_assister_sets_up_the_account(
+    system: System, gateway: Gateway, chromium: Browser, width: int, scripts: bool
+) -> None:
+    training_id, number = await waiting(system)
+    async with window(chromium, gateway, width, scripts) as page:
+        await page.goto("/activate")
+        await looked_at(page, scripts)
+        await page.get_by_role("link", name="I cannot find my mail").click()
+        await looked_at(page, scripts)
+        await page.get_by_label("Your Training ID").fill("nobody")
+        await page.get_by_role("button").click()
+        await expect(page.get_by_role("alert")).to_contain_text("seven letters or digits")
+        await looked_at(page, scripts)
+        await page.get_by_label("Your Training ID").fill(training_id)
+        await page.get_by_role("button").click()
+        await expect(page.get_by_role("heading", name="Look in your mail")).to_be_visible()
+        await looked_at(page, scripts)
+        await page.get_by_role("link", name="I have my registration number").click()
+        await page.get_by_label("Your registration number").fill("AAAA-AAAA-AAAA-AAAA")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("is not known")
+        await looked_at(page, scripts)
+        await page.get_by_label("Your registration number").fill(number.lower())
+        await page.get_by_role("button", name="Set up my account").click()
+        await expect(page.get_by_role("heading", name="Your account is active")).to_be_visible()
+        await looked_at(page, scripts)
+        await page.goto("/nothing")
+        await looked_at(page, scripts)
+
+
+@BOTH
+async def test_a_contact_submits_a_roster(
+    system: System,
+    gateway: Gateway,
+    chromium: Browser,
+    tmp_path: Path,
+    width: int,
+    scripts: bool,
+) -> None:
+    training_id, _ = await waiting(system)
+    file = tmp_path / "navigators.csv"
+    file.write_text(roster(training_id, new_training_id(), "bad"))
+    async with window(chromium, gateway, width, scripts) as page:
+        await page.goto("/home")
+        await looked_at(page, scripts)
+        await page.get_by_label("Your e-mail address").fill(CONTACT)
+        await page.get_by_role("button", name="Send me a link").click()
+        await expect(page.get_by_role("heading", name="Look in your mail")).to_be_visible()
+        await looked_at(page, scripts)
+        await page.goto(await _link(system))
+        await looked_at(page, scripts)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("heading", name="Agency AG-100")).to_be_visible()
+        await looked_at(page, scripts)
+        await page.get_by_label("The roster: a CSV file").set_input_files(file)
+        await page.get_by_label("Navigators").check()
+        await page.get_by_role("button", name="Check the roster").click()
+        await expect(page.get_by_role("status")).to_contain_text("2 rows would be accepted")
+        await looked_at(page, scripts)
+        await page.get_by_role("button", name="Submit this roster").click()
+        while await page.get_by_role("link", name="Look again").count():
+            await page.get_by_role("link", name="Look again").click()
+        await expect(page.get_by_role("status")).to_contain_text("Done.")
+        await looked_at(page, scripts)
+        await page.get_by_role("link", name="Back to your agency").click()
+        await page.get_by_label("The assister's Training ID").fill(training_id)
+        await page.get_by_role("button", name="Look up").click()
+        await expect(page.get_by_text("Reference number")).to_be_visible()
+        await looked_at(page, scripts)
+        await page.get_by_role("button", name="Send the activation mail again").click()
+        await expect(page.get_by_role("status")).to_contain_text("being sent again")
+        await looked_at(page, scripts)
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def _link(system: System) -> str:
+    async def mails() -> list[tuple[str, str]]:
+        return [each for each in system.mails(to=CONTACT) if LINK.search(each[1])]
+
+    found = LINK.search((await eventually(mails, bool))[-1][1])
+    assert found is not None
+    return found[0]
+
+
+async def test_another_sites_page_can_send_nothing(
+    system: System, gateway: Gateway, chromium: Browser, tmp_path: Path
+) -> None:
+    _, number = await waiting(system)
+    evil = tmp_path / "evil.html"
+    evil.write_text(
+        f"<form method=post action={gateway.url}/activate>"
+        f"<input name=registration_number value={number}><button>Win</button></form>"
+    )
+    async with window(chromium, gateway, WIDE, True) as page:
+        await page.goto(evil.as_uri())
+        await page.get_by_role("button").click()
+        await expect(page.get_by_role("alert")).to_contain_text("from its own page")
+        await page.goto("/activate")
+        await page.get_by_label("Your registration number").fill(number)
+        await page.get_by_role("button").click()
+        await expect(page.get_by_role("heading", name="Your account is active")).to_be_visible()
