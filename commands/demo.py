@@ -66,11 +66,14 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
     """
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="assister-demo-", ignore_cleanup_errors=True) as folder:
+        gateway_port = free_port()
         settings = Settings(
             _env_file=None,
             data_dir=Path(folder),
             database_url="",
             smtp_port=free_port(),
+            gateway_port=gateway_port,
+            gateway_url=f"http://127.0.0.1:{gateway_port}",
             portal_secret=SecretStr(""),
         )
         console.out.print(

@@ -36,8 +36,9 @@ async def up() -> None:
         console.out.print(
             Panel(
                 f"Temporal UI  {stack.environment['ASSISTER_UI_URL']}\n"
+                f"Gateway      {here.settings.gateway_url}\n"
                 f"Mails        {stack.inbox.folder / 'index.html'}\n"
-                f"Worker log   {here.settings.data_dir / 'worker.log'}\n"
+                f"Logs         {here.settings.data_dir / 'worker.log'}, gateway.log\n"
                 "In another terminal: starter.py agencies import …, starter.py rosters submit …\n"
                 "Ctrl-C stops it; the data stays.",
                 title="Running",

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPORAL_PORT = 7233
 UI_PORT = 8233
 RESTART_PAUSE = 0.5
-WORKER_GRACE = 0.8
+GRACE = 0.8
 """Seconds for a worker to finish what it does when the stack ends."""
 PR_SET_PDEATHSIG = 1
 
@@ -39,6 +39,7 @@ class Stack:
     Attributes:
         environment: What another process needs to work with it.
         workers: The process id of each worker that was started; the last one runs.
+        gateways: The same of each gateway.
     """
 
     client: Client
@@ -46,6 +47,7 @@ class Stack:
     settings: Settings
     environment: dict[str, str]
     workers: list[int] = field(default_factory=list)
+    gateways: list[int] = field(default_factory=list)
 
 
 @asynccontextmanager
@@ -64,7 +66,7 @@ async def embedded_stack(
     Raises:
         PortInUse: If it, or something else, runs there already.
     """
-    for port in (temporal_port, ui_port, settings.smtp_port):
+    for port in (temporal_port, ui_port, settings.smtp_port, settings.gateway_port):
         _check_free(port)
     data = settings.data_dir.resolve()
     await asyncio.to_thread(portal_secret, data)
@@ -84,18 +86,27 @@ async def embedded_stack(
             "ASSISTER_DATABASE_URL": settings.database_url,
             "ASSISTER_SMTP_PORT": str(inbox.port),
             "ASSISTER_UI_URL": f"http://127.0.0.1:{ui_port}",
+            "ASSISTER_GATEWAY_PORT": str(settings.gateway_port),
+            "ASSISTER_GATEWAY_URL": settings.gateway_url,
             "ASSISTER_TASK_QUEUE": settings.task_queue,
             "ASSISTER_PORTAL_SECRET": settings.portal_secret.get_secret_value(),
             "TEMPORAL_NAMESPACE": server.client.namespace,
         }
         stack = Stack(server.client, inbox, settings, environment)
-        workers = asyncio.create_task(_keep_worker(stack, data / "worker.log"))
+        kept = [
+            asyncio.create_task(
+                _keep([str(ROOT / "worker.py")], environment, data / "worker.log", stack.workers)
+            ),
+            asyncio.create_task(
+                _keep(["-m", "gateway"], environment, data / "gateway.log", stack.gateways)
+            ),
+        ]
         try:
             yield stack
         finally:
-            workers.cancel()
-            with suppress(asyncio.CancelledError):
-                await workers
+            for each in kept:
+                each.cancel()
+            await asyncio.gather(*kept, return_exceptions=True)
 
 
 def _check_free(port: int) -> None:
@@ -107,31 +118,33 @@ def _check_free(port: int) -> None:
             raise PortInUse(f"port {port} is in use; does the stack run already?") from None
 
 
-async def _keep_worker(stack: Stack, log: Path) -> None:
-    """Runs a worker, and another whenever it dies: the work goes on where it was."""
+async def _keep(
+    program: Sequence[str], environment: Mapping[str, str], log: Path, started: list[int]
+) -> None:
+    """Runs a program, and again whenever it dies: the work goes on where it was."""
     with log.open("ab") as output:
         while True:
-            worker = await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                str(ROOT / "worker.py"),
-                env=os.environ | stack.environment,
+                *program,
+                env=os.environ | environment | {"PYTHONPATH": str(ROOT)},
                 stdout=output,
                 stderr=output,
                 preexec_fn=_end_with_parent,
             )
-            stack.workers.append(worker.pid)
+            started.append(process.pid)
             try:
-                await worker.wait()
+                await process.wait()
                 await asyncio.sleep(RESTART_PAUSE)
             finally:
-                if worker.returncode is None:
-                    worker.terminate()
-                    # One that waits for a mail relay is killed: another goes on where it was.
+                if process.returncode is None:
+                    process.terminate()
+                    # A worker that waits for a mail relay is killed: another goes on where it was.
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(worker.wait(), WORKER_GRACE)
+                        await asyncio.wait_for(process.wait(), GRACE)
                     with suppress(ProcessLookupError):
-                        worker.kill()
-                    await worker.wait()
+                        process.kill()
+                    await process.wait()
 
 
 def _end_with_parent() -> None:
