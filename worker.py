@@ -5,6 +5,7 @@ SIGTERM and SIGINT stop it cleanly: what is in flight finishes or is handed back
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
@@ -49,16 +50,28 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         await schedule_digest(client, settings.task_queue)
         async with bootstrap.make_worker(client, settings, database, portal, transport):
             structlog.get_logger().info("worker running", task_queue=settings.task_queue)
-            while not stop.is_set():
-                try:
-                    await relay_activations(portal, client, settings.task_queue, settings.terms)
-                    await relay_results(database, client, settings.task_queue, settings.terms)
-                except FAULTS as fault:
-                    _log("activations or results are not relayed, it tries again", fault)
-                await _pause(stop)
+            queue, terms = settings.task_queue, settings.terms
+            await asyncio.gather(
+                _keep_on(
+                    "activations", lambda: relay_activations(portal, client, queue, terms), stop
+                ),
+                _keep_on("results", lambda: relay_results(database, client, queue, terms), stop),
+            )
     finally:
         await transport.close()
         await database.close()
+
+
+async def _keep_on(what: str, relay: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
+    """Relays until ``stop`` is set; a relay that fails holds up no other."""
+    while not stop.is_set():
+        more = None
+        try:
+            more = await relay()
+        except FAULTS as fault:
+            _log(f"{what} are not relayed, it tries again", fault)
+        if not more:
+            await _pause(stop)
 
 
 async def _pause(stop: asyncio.Event) -> None:

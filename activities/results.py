@@ -23,17 +23,15 @@ TELL_TIMEOUT = 10.0
 """Seconds for one case."""
 
 
-async def relay_results(database: Database, client: Client, task_queue: str, terms: Terms) -> None:
-    """Tells the cases of the results that wait, oldest first.
+async def relay_results(database: Database, client: Client, task_queue: str, terms: Terms) -> int:
+    """Tells the cases of the oldest results that wait; returns how many were told.
 
     A case that cannot be told keeps its result, with the error, for a later attempt; the others are
     told all the same.
     """
-    told = BATCH
-    while told:
-        async with database.snapshot() as session:
-            events = await waiting(session, datetime.now(UTC), BATCH)
-        told = await tell_results(database, client, task_queue, terms, events)
+    async with database.snapshot() as session:
+        events = await waiting(session, datetime.now(UTC), BATCH)
+    return await tell_results(database, client, task_queue, terms, events)
 
 
 async def tell_results(
@@ -58,6 +56,8 @@ async def tell_results(
                 told.append(event.id)
 
     await asyncio.gather(*(tell(each) for each in events))
+    if not events:
+        return 0
     now = datetime.now(UTC)
     async with database.transaction() as session:
         rows = update(ResultEvent)

@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 import activities.digest
 import activities.results
+import worker
 from activities.digest import DigestActivities
 from activities.results import relay_results
 from policy.requirements import TrainingCompleted
@@ -140,3 +141,23 @@ async def test_an_import_that_is_killed_is_whole_or_nothing_and_completes(
     assert await recorded() == (len(ids), len(ids))
     for each in ids:
         assert (await system.status(each)).requirements["training"].met
+
+
+async def test_a_worker_tells_what_a_dead_import_left(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training_id = new_training_id()
+    async with system.database.transaction() as session:
+        await receive(session, [training(training_id, f"left-{training_id}")], datetime.now(UTC))
+    monkeypatch.setenv("TEMPORAL_ADDRESS", system.client.service_client.config.target_host)
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run(system.settings, stop))
+
+    async def left() -> bool:
+        async with system.database.snapshot() as session:
+            return bool(await untold(session, datetime.now(UTC)))
+
+    await eventually(left, lambda it: not it)
+    assert (await system.status(training_id)).requirements["training"].met
+    stop.set()
+    await running
