@@ -9,7 +9,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from temporalio.service import RPCError
 
-from gateway import activation_page, agency_pages, pages, rosters, sign_in, training_results
+from gateway import (
+    activation_page,
+    agency_pages,
+    pages,
+    rosters,
+    sign_in,
+    staff_pages,
+    training_results,
+)
 from gateway.callers import To
 from gateway.errands import Errands
 from gateway.guard import Guard
@@ -80,6 +88,7 @@ def create_app(
         activation_page.router,
         sign_in.router,
         agency_pages.router,
+        staff_pages.router,
         pages.router,
     ):
         app.include_router(router)

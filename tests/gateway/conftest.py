@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from playwright.async_api import Browser, async_playwright
 
 from embedded.web_ui import free_port
 from gateway.server import make_server
@@ -18,6 +19,7 @@ from records.database import Database
 from records.keys import Kind, make_key
 from records.people import authorized_contact
 from settings import Settings
+from tests.browser.temporal_ui import BROWSERS, FLAGS, find_browser
 from tests.support.system import AGENCY, CONTACT, System, eventually
 
 
@@ -130,3 +132,14 @@ async def gateway_document(gateway: Gateway) -> dict[str, Any]:
     """The OpenAPI document as it is served."""
     document: dict[str, Any] = (await gateway.client.get("/openapi.json")).json()
     return document
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    path = find_browser()
+    if path is None:
+        pytest.skip(f"no Chromium on PATH under the names {', '.join(BROWSERS)}")
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield launched
+        await launched.close()

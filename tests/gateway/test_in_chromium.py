@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.browser.temporal_ui import BROWSERS, FLAGS, find_browser
 from tests.gateway.conftest import LINK, Gateway
 from tests.gateway.test_activation_page import waiting
 from tests.gateway.test_rosters import roster
@@ -16,17 +15,6 @@ from tests.support.system import CONTACT, System, eventually, new_training_id
 
 NARROW, WIDE = 320, 1280
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    path = find_browser()
-    if path is None:
-        pytest.skip(f"no Chromium on PATH under the names {', '.join(BROWSERS)}")
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield launched
-        await launched.close()
 
 
 @asynccontextmanager
@@ -112,7 +100,7 @@ async def test_a_contact_submits_a_roster(
         await page.get_by_role("button", name="Send me a link").click()
         await expect(page.get_by_role("heading", name="Look in your mail")).to_be_visible()
         await looked_at(page, scripts)
-        await page.goto(await _link(system))
+        await page.goto(await link_to(system, CONTACT))
         await looked_at(page, scripts)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("heading", name="Agency AG-100")).to_be_visible()
@@ -139,9 +127,11 @@ async def test_a_contact_submits_a_roster(
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-async def _link(system: System) -> str:
+async def link_to(system: System, address: str) -> str:
+    """The link in somebody's newest mail."""
+
     async def mails() -> list[tuple[str, str]]:
-        return [each for each in system.mails(to=CONTACT) if LINK.search(each[1])]
+        return [each for each in system.mails(to=address) if LINK.search(each[1])]
 
     found = LINK.search((await eventually(mails, bool))[-1][1])
     assert found is not None
