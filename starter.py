@@ -31,6 +31,13 @@ def _end_in_time(interrupted: socket.socket) -> None:
     _leave(130)
 
 
+def _end_now(lost: "sys.UnraisableHookArgs") -> None:
+    """Ends the program where Python has dropped a Ctrl-C, as it does in an import's callback."""
+    if lost.exc_type is KeyboardInterrupt:
+        _leave(130)
+    sys.__unraisablehook__(lost)
+
+
 def _leave(code: int) -> NoReturn:
     # The SDK may abort in the interpreter's own exit (sdk-python 300); all is closed by now.
     sys.stdout.flush()
@@ -44,6 +51,7 @@ if __name__ == "__main__":
     interrupted, interrupts = socket.socketpair()
     interrupts.setblocking(False)
     signal.set_wakeup_fd(interrupts.fileno())
+    sys.unraisablehook = _end_now
     threading.Thread(target=_end_in_time, args=(interrupted,), daemon=True).start()
     try:
         code = main()

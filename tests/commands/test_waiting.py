@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,7 +31,15 @@ from records.tables import Actor
 from services.connections import Connections
 from services.rosters import submit_roster
 from settings import Settings
-from tests.support.system import AGENCY, CONTACT, SECRET, eventually, facts, record_people
+from tests.support.system import (
+    AGENCY,
+    CONTACT,
+    SECRET,
+    eventually,
+    facts,
+    new_training_id,
+    record_people,
+)
 from tests.test_system import HEADER, roster_row
 from workflows.client import start_intake, tell_case
 from workflows.contract import assister_workflow_id, roster_workflow_id
@@ -42,7 +51,6 @@ ANSWERS, ENDS = 10.0, 2.0
 """Seconds."""
 AT_ONCE = 5
 """More would measure how fast the machine starts Python."""
-PERSON = "WAIT001"
 STAFF = ("--by", "staff@arc.example.org", "--reason", "a caller")
 
 
@@ -52,18 +60,22 @@ class Shell:
 
     folder: Path
     environment: dict[str, str]
-    submission: str = "0123456789ab"
+    person: str = field(default_factory=new_training_id)
+    submission: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     @property
     def asking(self) -> list[tuple[str, ...]]:
         """Commands that only a worker can answer."""
         return [
-            ("status", PERSON),
-            ("watch", PERSON),
+            ("status", self.person),
+            ("watch", self.person),
             ("rosters", "show", self.submission),
-            *((each, PERSON, *STAFF) for each in ("resend", "reissue", "suspend", "reinstate")),
-            ("close", PERSON, *STAFF),
+            *(
+                (each, self.person, *STAFF)
+                for each in ("resend", "reissue", "suspend", "reinstate")
+            ),
+            ("close", self.person, *STAFF),
             ("rosters", "release", self.submission, *STAFF),
         ]
 
@@ -71,17 +83,17 @@ class Shell:
     def beginning(self) -> list[tuple[str, ...]]:
         """Commands that begin what a worker carries out."""
         roster, results = self.folder / "roster.csv", self.folder / "results.csv"
-        roster.write_text(HEADER + roster_row(PERSON))
-        results.write_text(f"Training ID,Event,Date\n{PERSON},training,2026-02-03\n")
+        roster.write_text(HEADER + roster_row(self.person))
+        results.write_text(f"Training ID,Event,Date\n{self.person},training,2026-02-03\n")
         submit = ("rosters", "submit", str(roster), "--agency", AGENCY, "--type", "navigator")
         return [
             (*submit, "--by", CONTACT, "--wait"),
-            ("certification", "record", PERSON, "--status", "certified"),
-            ("training", "record", PERSON),
-            ("assessment", "record", PERSON, "--score", "85"),
+            ("certification", "record", self.person, "--status", "certified"),
+            ("training", "record", self.person),
+            ("assessment", "record", self.person, "--score", "85"),
             ("results", "import", str(results)),
-            ("results", "void", PERSON, "--event", "training-1"),
-            ("assister", "correct-email", PERSON, "--email", "ann.lee@x.org", *STAFF),
+            ("results", "void", self.person, "--event", "training-1"),
+            ("assister", "correct-email", self.person, "--email", "ann.lee@x.org", *STAFF),
         ]
 
     async def run(self, *words: str) -> tuple[int, str, float]:
@@ -174,11 +186,11 @@ async def test_with_the_worker_stopped(
         portal_secret=SECRET,
     )
     database = Database(sqlite_url)
-    await record_people(database, PERSON)
+    await record_people(database, shell.person)
     portal, relay = bootstrap.make_portal(settings, database), bootstrap.make_transport(settings)
     to = Connections(database, temporal.client, portal, settings.task_queue, settings.terms)
     file = shell.folder / "earlier.csv"
-    file.write_text(HEADER + roster_row(PERSON))
+    file.write_text(HEADER + roster_row(shell.person))
     async with bootstrap.make_worker(temporal.client, settings, database, portal, relay):
         done = await submit_roster(
             to,
@@ -189,15 +201,15 @@ async def test_with_the_worker_stopped(
             filename=file.name,
         )
         shell.submission = done.submission_id
-        code, said, _ = await shell.run("training", "record", PERSON)
+        code, said, _ = await shell.run("training", "record", shell.person)
         assert code == 0, said
     await database.close()
     await relay.close()
     await shell.refuse(shell.asking, "No worker answered in 6 seconds. Start one")
     await shell.refuse(shell.beginning, "No worker answered in 6 seconds. Start one")
-    _, said, _ = await shell.run("suspend", PERSON, *STAFF)
+    _, said, _ = await shell.run("suspend", shell.person, *STAFF)
     assert said.startswith("The order may still be carried out when a worker runs.")
-    _, said, _ = await shell.run("training", "record", PERSON)
+    _, said, _ = await shell.run("training", "record", shell.person)
     assert said.startswith("The result is recorded.")
 
 
@@ -206,7 +218,7 @@ async def silent_worker(shell: Shell, temporal: WorkflowEnvironment) -> AsyncIte
     """Takes work and never does any: commands are still waiting when they are interrupted."""
     client, queue = temporal.client, shell.environment["ASSISTER_TASK_QUEUE"]
     for signal_name, fact in facts().items():
-        await tell_case(client, queue, PERSON, signal_name, fact, Terms())
+        await tell_case(client, queue, shell.person, signal_name, fact, Terms())
     await start_intake(client, queue, shell.submission, Terms())
     poll = PollWorkflowTaskQueueRequest(
         namespace=client.namespace, task_queue=TaskQueue(name=queue), identity="silent"
@@ -220,7 +232,7 @@ async def silent_worker(shell: Shell, temporal: WorkflowEnvironment) -> AsyncIte
     yield
     taking.cancel()
     await asyncio.gather(taking, return_exceptions=True)
-    for workflow_id in (assister_workflow_id(PERSON), roster_workflow_id(shell.submission)):
+    for workflow_id in (assister_workflow_id(shell.person), roster_workflow_id(shell.submission)):
         await client.get_workflow_handle(workflow_id).terminate()
 
 
@@ -231,10 +243,19 @@ async def test_ctrl_c_ends_a_command_at_any_moment(
 ) -> None:
     chance = random.Random(attempt)
     database = Database(sqlite_url)
-    await record_people(database, PERSON)
+    await record_people(database, shell.person)
     await database.close()
-    commands = [*shell.asking, *shell.beginning, ("list",), ("up",), ("demo",), ("--help",)]
-    commands.append(("rosters", "check", str(shell.folder / "roster.csv"), "--type", "navigator"))
+    commands = [
+        *shell.asking,
+        *shell.beginning,
+        ("rosters", "check", str(shell.folder / "roster.csv"), "--type", "navigator"),
+        ("activate", "--registration-number", "AAAA-BBBB"),
+        ("lookup", shell.person, "--agency", AGENCY, "--by", CONTACT),
+        ("agencies", "correct-contact", AGENCY, "--email", CONTACT, "--to", "p@x.org", *STAFF),
+        ("audit", "show", shell.person),
+        ("find", "lee"),
+        *((each,) for each in ("list", "links", "migrate", "up", "demo", "--help")),
+    ]
     shell.environment["ASSISTER_SMTP_PORT"] = str(free_port())
 
     async def interrupt(words: tuple[str, ...]) -> bool:
@@ -264,7 +285,7 @@ async def test_an_interrupted_order_is_said_to_be_on_its_way(shell: Shell, sqlit
         async with database.snapshot() as session:
             return (await session.exec(select(Actor))).first() is not None
 
-    process = await shell.start("suspend", PERSON, *STAFF)
+    process = await shell.start("suspend", shell.person, *STAFF)
     await eventually(signed, bool)
     process.send_signal(signal.SIGINT)
     said, _ = await asyncio.wait_for(process.communicate(), 60)
