@@ -46,13 +46,18 @@ def arc_holidays() -> Container[date]:
     return holidays.country_holidays("US", subdiv="MN")
 
 
+def system_secret(settings: Settings) -> str:
+    """What registration numbers and secrets of events are derived from."""
+    from portal.secret import portal_secret
+
+    return settings.portal_secret.get_secret_value() or portal_secret(settings.data_dir)
+
+
 def make_portal(settings: Settings, database: "Database") -> "EmbeddedPortal":
     """The portal that the settings name."""
     from portal.embedded import EmbeddedPortal
-    from portal.secret import portal_secret
 
-    secret = settings.portal_secret.get_secret_value() or portal_secret(settings.data_dir)
-    return EmbeddedPortal(database, secret)
+    return EmbeddedPortal(database, system_secret(settings))
 
 
 def make_transport(settings: Settings) -> "Transport":

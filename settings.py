@@ -9,14 +9,24 @@ under Temporal's own names (``TEMPORAL_ADDRESS``, ``TEMPORAL_NAMESPACE``, ``TEMP
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from intake.sources import ExportFormat
+from intake.webhooks import secret_bytes
 from mail.transport import Security
+from policy.requirements import AgencyId
 from policy.terms import Terms
 
 MIN_SECRET = 32
+
+
+def _signing(secret: SecretStr) -> SecretStr:
+    secret_bytes(secret.get_secret_value())
+    return secret
+
+
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing)]
 
 
 class Settings(BaseSettings):
@@ -60,9 +70,12 @@ class Settings(BaseSettings):
     """Where people and programs reach the gateway: links in mails lead there."""
     gateway_proxies: str = "127.0.0.1"
     """Addresses of the proxies before it, whose word on who calls counts."""
-    exports: dict[str, ExportFormat] = {}
+    exports: dict[AgencyId, ExportFormat] = {}
     """How each training system writes its exports, by the name that its key carries."""
 
+    event_secrets: dict[AgencyId, tuple[SigningSecret, ...]] = {}
+    """By training system the secrets, ``whsec_…``, with which it signs events, where it makes them
+    itself; those that `starter.py keys create --events` makes need no configuration."""
     staff: tuple[str, ...] = ()
     """E-mail addresses of the Assister Resource Center's staff, who may sign in to its page."""
 

@@ -6,12 +6,14 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from pydantic import TypeAdapter
 
+from bootstrap import system_secret
 from commands import console
 from commands.session import Json, print_json, session
 from policy.requirements import AgencyId
-from records.keys import ApiKey, Kind, all_keys, make_key, revoke_key, rotate_key
+from records.keys import ApiKey, Kind, all_keys, make_key, revoke_key, rotate_key, signing_secret
 from records.people import authorized_contact
 from services import Refused
+from settings import Settings
 
 app = App(name="keys", help="Keys of programs that call the gateway.")
 
@@ -20,6 +22,7 @@ app = App(name="keys", help="Keys of programs that call the gateway.")
 async def keys_create(
     *,
     source: Annotated[str, Parameter(help="A training system's name.")] = "",
+    events: Annotated[bool, Parameter(negative="", help="It signs events instead.")] = False,
     agency: Annotated[str, Parameter(help="The agency whose program it is for.")] = "",
     contact: Annotated[str, Parameter(help="Its authorized contact's e-mail address.")] = "",
     json: Json = False,
@@ -28,16 +31,17 @@ async def keys_create(
 
     Example: starter.py keys create --source learning-center
     """
-    if bool(source) == bool(agency) or bool(agency) != bool(contact):
+    if bool(source) == bool(agency) or bool(agency) != bool(contact) or (events and agency):
         raise Refused("name a --source, or an --agency and its --contact")
     async with session() as here, here.database.transaction() as records:
-        kind, holder, contact_id = Kind.TRAINING, source or agency, None
+        kind, holder = Kind.EVENTS if events else Kind.TRAINING, source or agency
+        contact_id = None
         TypeAdapter(AgencyId).validate_python(holder)
         if agency:
             kind = Kind.AGENCY
             contact_id = (await authorized_contact(records, agency, contact)).id
         key, sent = await make_key(records, kind, holder, contact_id, datetime.now(UTC))
-    _show(key, sent, json)
+    _show(here.settings, key, sent, json)
 
 
 @app.command(name="list")
@@ -62,7 +66,7 @@ async def keys_rotate(key: str, *, json: Json = False) -> None:
     """Make a key that replaces another; the old one works for another day."""
     async with session() as here, here.database.transaction() as records:
         new, sent = await rotate_key(records, key, datetime.now(UTC))
-    _show(new, sent, json)
+    _show(here.settings, new, sent, json)
 
 
 @app.command(name="revoke")
@@ -73,11 +77,15 @@ async def keys_revoke(key: str) -> None:
     console.out.print(f"Key {key} no longer works.")
 
 
-def _show(key: ApiKey, sent: str, as_json: bool) -> None:
+def _show(settings: Settings, key: ApiKey, sent: str, as_json: bool) -> None:
+    how = f"Send it as: Authorization: Bearer {key.id}.…"
+    if key.kind == Kind.EVENTS:
+        sent = signing_secret(system_secret(settings), key.id)
+        how = "Sign with it as Standard Webhooks says."
     if as_json:
         print_json({"id": key.id, "holder": key.holder, "key": sent})
         return
     console.out.print(f"Key {key.id} for {key.holder}, shown this once:")
     # Whole, on a line of its own: it is meant to be copied.
-    console.out.print(sent, soft_wrap=True, highlight=False)
-    console.out.print(f"Send it as: Authorization: Bearer {sent.partition('.')[0]}.…")
+    console.out.print(sent, soft_wrap=True, highlight=False, markup=False)
+    console.out.print(how, markup=False)

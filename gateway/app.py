@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from temporalio.service import RPCError
 
+from bootstrap import system_secret
 from gateway import (
     activation_page,
     agency_pages,
@@ -16,6 +17,7 @@ from gateway import (
     rosters,
     sign_in,
     staff_pages,
+    training_events,
     training_results,
 )
 from gateway.callers import To
@@ -79,11 +81,13 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.secret = system_secret(settings)
     handle_problems(app)
     app.add_middleware(Guard, https=settings.gateway_url.startswith("https://"))
     for router in (
         health,
         training_results.router,
+        training_events.router,
         rosters.router,
         activation_page.router,
         sign_in.router,

@@ -6,7 +6,7 @@ which zone its clock runs is configured. What is not configured is as `intake.re
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from decimal import ROUND_DOWN, Decimal, localcontext
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,14 +16,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from intake.files import read_table
 from intake.results import COLUMNS, REQUIRED, ResultVerdict, judge_result
+from intake.scores import percent
 from policy.calendar import CENTRAL
 from policy.requirements import CourseId
 from policy.roster import Row
 
-DIGITS = 40
-"""Of a score while it is worked out; further ones are cut."""
-KEPT = Decimal("0.00000001")
-"""What is kept of a score: as many digits as a case takes."""
 Column = Literal[
     "training_id", "event", "date", "course", "score", "maximum", "status", "valid_through"
 ]
@@ -110,19 +107,18 @@ class ExportFormat(BaseModel):
         return self.courses[name]
 
     def _percent(self, cells: Mapping[str, str]) -> str:
-        """The score in percent. What does not fit is cut, not rounded: 69.999… never becomes 70."""
         try:
-            with localcontext(prec=DIGITS, rounding=ROUND_DOWN):
-                score = Decimal(cells["score"].removesuffix("%").strip())
-                match self.scale:
-                    case Scale.FRACTION:
-                        score *= 100
-                    case Scale.POINTS:
-                        maximum = Decimal(cells["maximum"])
-                        if not maximum > 0:
-                            raise ValueError("has a score without a maximum above 0")
-                        score = score * 100 / maximum
-                return f"{score.quantize(KEPT).normalize():f}"
+            score = Decimal(cells["score"].removesuffix("%").strip())
+            match self.scale:
+                case Scale.PERCENT:
+                    whole = Decimal(100)
+                case Scale.FRACTION:
+                    whole = Decimal(1)
+                case Scale.POINTS:
+                    whole = Decimal(cells["maximum"])
+            if not whole > 0:
+                raise ValueError("has a score without a maximum above 0")
+            return f"{percent(score, whole):f}"
         except ArithmeticError:
             raise ValueError("has a score, or its maximum, that is not a number") from None
 

@@ -4,6 +4,7 @@ A key stands for one training system, or for one agency and the authorized conta
 what is sent with it.
 """
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -28,6 +29,8 @@ class Kind(StrEnum):
 
     TRAINING = "training"
     AGENCY = "agency"
+    EVENTS = "events"
+    """A training system's secret, with which it signs events instead of sending it."""
 
 
 class UnknownKey(Exception):
@@ -60,7 +63,10 @@ class ApiKey(SQLModel, table=True):
 async def make_key(
     session: AsyncSession, kind: Kind, holder: str, contact_id: int | None, now: datetime
 ) -> tuple[ApiKey, str]:
-    """A new key, and what its holder sends: shown now and never again."""
+    """A new key, and what its holder sends: shown now and never again.
+
+    A key for events sends nothing: `signing_secret` says with what it signs.
+    """
     secret = secrets.token_urlsafe(SECRET_BYTES)
     key = ApiKey(
         id=secrets.token_hex(6),
@@ -82,6 +88,21 @@ async def key_sent(session: AsyncSession, sent: str, now: datetime) -> ApiKey | 
     # An unknown id is compared too: the time taken does not tell which ids there are.
     same = hmac.compare_digest(key.digest if key else NOBODY, _digest(secret))
     return key if key is not None and same and key.works(now) else None
+
+
+def signing_secret(system_secret: str, key_id: str) -> str:
+    """The secret of a key for events, as Standard Webhooks writes one.
+
+    A signature can be checked only with the secret itself, so it is derived, not kept.
+    """
+    derived = hmac.digest(system_secret.encode(), f"events|{key_id}".encode(), hashlib.sha256)
+    return f"whsec_{base64.b64encode(derived).decode()}"
+
+
+async def working_keys(session: AsyncSession, kind: Kind, now: datetime) -> Sequence[ApiKey]:
+    """The keys of a kind that work."""
+    found = await session.exec(select(ApiKey).where(ApiKey.kind == kind))
+    return [each for each in found if each.works(now)]
 
 
 async def rotate_key(session: AsyncSession, key_id: str, now: datetime) -> tuple[ApiKey, str]:

@@ -153,13 +153,15 @@ async def test_keys_are_made_listed_rotated_and_revoked(cli: Any) -> None:
     code, shown = await cli("keys", "create", "--agency", AGENCY, "--contact", "no@x.org")
     assert (code, "not an authorized contact" in shown) == (1, True)
     assert (await cli("keys", "create"))[0] == 1
+    code, shown = await cli("keys", "create", "--source", "lms", "--events", "--json")
+    assert (code, json.loads(shown)["key"][:6]) == (0, "whsec_")
     code, shown = await cli("keys", "rotate", made["id"])
     assert (code, "shown this once" in shown) == (0, True)
     assert (await cli("keys", "revoke", made["id"]))[0] == 0
     code, shown = await cli("keys", "rotate", made["id"])
     assert (code, "has ended" in shown) == (1, True)
     code, shown = await cli("keys", "list", "--json")
-    assert len(json.loads(shown)) == 2
+    assert len(json.loads(shown)) == 3
     assert made["key"].partition(".")[2] not in shown
 
 

@@ -1,0 +1,272 @@
+"""POST /training/events: results one by one, as signed events (Standard Webhooks 1.0.0).
+
+What is answered 202 is in the records, under the source and the event's id: a repetition changes
+nothing. Only the source of an event can void it.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import structlog
+from fastapi import APIRouter, Request
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
+from starlette.exceptions import HTTPException
+
+from gateway.callers import To
+from gateway.problems import described
+from gateway.strict_json import BadJson, loads
+from intake.scores import percent
+from intake.webhooks import Unsigned, open_envelope, secret_bytes
+from policy.requirements import (
+    AssessmentScored,
+    CertificationRecorded,
+    CourseId,
+    Fact,
+    LastDay,
+    ResultVoided,
+    TrainingCompleted,
+    TrainingId,
+)
+from policy.terms import PORTAL_COURSE
+from records.inbox import Incoming, Receipt, receive
+from records.keys import Kind, signing_secret, working_keys
+from services import mistakes
+from services.connections import Connections
+from settings import Settings
+
+router = APIRouter(tags=["training systems"])
+
+MOST = 64 * 2**10
+"""Bytes of an event."""
+CLOCKS = timedelta(minutes=5)
+"""How far the sender's clock may be ahead."""
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError("must be a number")
+    return percent(Decimal(value), Decimal(100)) if 0 <= value <= 100 else value
+
+
+def _text(value: object) -> object:
+    if value is not None and not isinstance(value, str):
+        raise ValueError("must be a text")
+    return value
+
+
+Score = Annotated[
+    Decimal,
+    Field(ge=0, le=100),
+    BeforeValidator(_number),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}),
+]
+"""In percent; a JSON number."""
+When = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1900, 1, 1, tzinfo=UTC)),
+    BeforeValidator(_text),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Day = Annotated[LastDay | None, BeforeValidator(_text)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Training(_Strict):
+    """A course completed."""
+
+    training_id: TrainingId
+    course: CourseId = PORTAL_COURSE
+
+
+class Assessment(_Strict):
+    """An attempt at a course's assessment."""
+
+    training_id: TrainingId
+    score: Score
+    course: CourseId = PORTAL_COURSE
+
+
+class Certification(_Strict):
+    """The state of a certification; the day is the last valid one."""
+
+    training_id: TrainingId
+    certified: StrictBool
+    valid_through: Day = None
+
+
+class Void(_Strict):
+    """A result taken back: the id of the event that brought it."""
+
+    training_id: TrainingId
+    voids: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,59}$")]
+
+
+class _Event(_Strict):
+    timestamp: When
+    """When it happened."""
+
+
+class TrainingCompletedEvent(_Event):
+    """`training.completed`"""
+
+    type: Literal["training.completed"]
+    data: Training
+
+
+class AssessmentScoredEvent(_Event):
+    """`assessment.scored`"""
+
+    type: Literal["assessment.scored"]
+    data: Assessment
+
+
+class CertificationRecordedEvent(_Event):
+    """`certification.recorded`"""
+
+    type: Literal["certification.recorded"]
+    data: Certification
+
+
+class ResultVoidedEvent(_Event):
+    """`result.voided`"""
+
+    type: Literal["result.voided"]
+    data: Void
+
+
+Event = Annotated[
+    TrainingCompletedEvent | AssessmentScoredEvent | CertificationRecordedEvent | ResultVoidedEvent,
+    Field(discriminator="type"),
+]
+FACTS: dict[str, type[Fact]] = {
+    "training.completed": TrainingCompleted,
+    "assessment.scored": AssessmentScored,
+    "certification.recorded": CertificationRecorded,
+    "result.voided": ResultVoided,
+}
+_events: TypeAdapter[Event] = TypeAdapter(Event)
+
+EXAMPLE = {
+    "type": "assessment.scored",
+    "timestamp": "2026-11-02T15:04:00-06:00",
+    "data": {"training_id": "NAV1001", "score": 82.5},
+}
+
+
+class Received(BaseModel):
+    """What became of an event; of a type that is not ours, nothing."""
+
+    status: Literal["recorded", "repeated", "ignored"]
+
+
+def _body() -> dict[str, Any]:
+    content = {"application/json": {"schema": _events.json_schema(), "example": EXAMPLE}}
+    header = {"in": "header", "required": True, "schema": {"type": "string"}}
+    return {
+        "requestBody": {"required": True, "content": content},
+        "parameters": [
+            header | {"name": f"webhook-{each}"} for each in ("id", "timestamp", "signature")
+        ],
+    }
+
+
+@router.post(
+    "/training/events",
+    status_code=202,
+    summary="Send one result as a signed event",
+    responses=described(400, 401, 408, 409, 413, 415, 422),
+    openapi_extra=_body(),
+)
+async def training_events(request: Request, to: To) -> Received:
+    """Signed as Standard Webhooks 1.0.0 says. Send it again until it is answered: a repetition
+    changes nothing. An event of a type that is not listed is answered 202 and ignored.
+    """
+    now = datetime.now(UTC)
+    try:
+        envelope = open_envelope(request.headers, now)
+        body = await _read(request)
+        source = envelope.signer(body, await _secrets(request, to, now))
+    except Unsigned as unsigned:
+        structlog.get_logger().warning("event refused", reason=str(unsigned))
+        raise HTTPException(401, str(unsigned)) from None
+    request.scope["caller"] = source
+    event = _event(body)
+    if event is None:
+        return Received(status="ignored")
+    incoming = Incoming(
+        source, envelope.id, event.data.training_id, _fact(source, envelope.id, event, now)
+    )
+    async with to.database.transaction() as session:
+        [receipt] = await receive(session, [incoming], now)
+    if receipt is Receipt.CONFLICT:
+        structlog.get_logger().warning("event id used twice", source=source, event_id=envelope.id)
+        raise HTTPException(409, "this webhook-id came before, with other content")
+    return Received(status="recorded" if receipt is Receipt.NEW else "repeated")
+
+
+async def _read(request: Request) -> bytes:
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise HTTPException(415, "send application/json")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST:
+            raise HTTPException(413, "an event has at most 64 KB")
+    return body
+
+
+async def _secrets(request: Request, to: Connections, now: datetime) -> list[tuple[str, bytes]]:
+    """Every secret that works, with the source that signs with it."""
+    settings: Settings = request.app.state.settings
+    async with to.database.snapshot() as session:
+        keys = await working_keys(session, Kind.EVENTS, now)
+    made = [(e.holder, signing_secret(request.app.state.secret, e.id)) for e in keys]
+    given = [
+        (source, each.get_secret_value())
+        for source, secrets in settings.event_secrets.items()
+        for each in secrets
+    ]
+    return [(source, secret_bytes(each)) for source, each in made + given]
+
+
+def _event(body: bytes) -> Event | None:
+    """The event; None if its type is not one of ours."""
+    try:
+        sent = loads(body)
+        if not isinstance(sent, Mapping) or not isinstance(sent.get("type"), str):
+            raise HTTPException(422, "an event is an object with a type")
+        if sent["type"] not in FACTS:
+            return None
+        return _events.validate_python(sent)
+    except BadJson as bad:
+        raise HTTPException(400, str(bad)) from None
+    except ValidationError as error:
+        raise HTTPException(422, mistakes(error)) from None
+
+
+def _fact(source: str, identity: str, event: Event, now: datetime) -> Fact:
+    if event.timestamp > now + CLOCKS:
+        raise HTTPException(422, "timestamp: lies in the future")
+    said = event.data.model_dump(exclude={"training_id"})
+    if "voids" in said:
+        # Its own events only: another source's begin with another name.
+        said["voids"] = f"{source}:{said['voids']}"
+    return FACTS[event.type](
+        event_id=f"{source}:{identity}", occurred_at=min(event.timestamp, now), **said
+    )
