@@ -107,9 +107,11 @@ async def results_import(
     verdicts = list(judge_results(table, datetime.now(UTC)))
     async with session() as here:
         to = await here.connections()
-        with console.err.status("Importing …"):
+        with console.err.status("Recording …") as shown_count:
             async with interrupted_says(REPEAT):
-                receipts = await import_results(to, verdicts)
+                receipts = await import_results(
+                    to, verdicts, lambda told: shown_count.update(f"Cases told: {told:,} …")
+                )
         told = next((each.training_id for each in verdicts if each.fact is not None), None)
         if told is not None:
             await answered(case_status(to.client, told), "The results are recorded. ")

@@ -1,6 +1,6 @@
 """Results of certification records and learning centers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from activities.results import tell_results
@@ -9,15 +9,22 @@ from policy.requirements import Fact
 from records.inbox import AT_ONCE, Incoming, Receipt, receive, waiting_of
 from services.connections import Connections
 
+Progress = Callable[[int], None]
 ENTERED = "entered"
 """The source of results that a person brings, by a file or a command: their event ids follow from
 their content, so that the same result entered twice is one."""
 
 
-async def import_results(to: Connections, verdicts: Sequence[ResultVerdict]) -> list[Receipt]:
+def nothing(told: int) -> None:
+    """Tells nobody how many cases have been told."""
+
+
+async def import_results(
+    to: Connections, verdicts: Sequence[ResultVerdict], progress: Progress = nothing
+) -> list[Receipt]:
     """Records the accepted rows of an export, all or none, and tells their cases.
 
-    Where the caller dies in between, a worker tells them. Returns a receipt for each accepted row.
+    Returns a receipt for each accepted row.
     """
     return await record_results(
         to,
@@ -26,6 +33,7 @@ async def import_results(to: Connections, verdicts: Sequence[ResultVerdict]) -> 
             for each in verdicts
             if each.fact is not None
         ],
+        progress,
     )
 
 
@@ -35,13 +43,26 @@ async def record_result(to: Connections, training_id: str, fact: Fact) -> Receip
     return receipt
 
 
-async def record_results(to: Connections, events: Sequence[Incoming]) -> list[Receipt]:
-    """Records results, all or none, and tells their cases; a receipt for each."""
+async def record_results(
+    to: Connections, events: Sequence[Incoming], progress: Progress = nothing
+) -> list[Receipt]:
+    """Records results, all or none, and tells their cases; a receipt for each.
+
+    Where the caller dies in between, or Temporal does not answer, a worker tells them later.
+
+    Args:
+        progress: Is given the number of results whose cases have been told so far.
+    """
     async with to.database.transaction() as session:
         receipts = await receive(session, events, datetime.now(UTC))
+    done = 0
     # Repeated results are told as well, if they still wait: the first attempt may have died.
     for start in range(0, len(events), AT_ONCE):
         async with to.database.snapshot() as session:
             untold = await waiting_of(session, events[start : start + AT_ONCE])
-        await tell_results(to.database, to.client, to.task_queue, to.terms, untold)
+        told = await tell_results(to.database, to.client, to.task_queue, to.terms, untold)
+        if untold and not told:
+            break
+        done += told
+        progress(done)
     return receipts

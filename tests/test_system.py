@@ -28,7 +28,7 @@ from records.tables import (
     PortalRegistration,
     SubmissionRow,
 )
-from services.rosters import record_roster
+from services.rosters import record_roster, submit_roster
 from tests.conftest import MakeSystem
 from tests.support.system import (
     AGENCY,
@@ -42,7 +42,6 @@ from tests.support.system import (
     record_people,
 )
 from tests.test_interruptions import Gate
-from workflows.client import start_intake
 from workflows.contract import IntakeProgress, roster_workflow_id
 
 HEADER = (
@@ -59,19 +58,16 @@ def roster_row(training_id: str, access: str = "Yes", email: str = "") -> str:
 async def take_in(system: System, folder: Path, content: str, *, wait: bool = True) -> str:
     path = folder / "roster.csv"
     path.write_text(HEADER + content)
-    done = await record_roster(
-        system.database,
+    done = await submit_roster(
+        system.connections,
         read_roster(path),
         agency_id=AGENCY,
         roster_type=AssisterType.NAVIGATOR,
         by=CONTACT,
         filename=path.name,
     )
-    handle = await start_intake(
-        system.client, system.settings.task_queue, done.submission_id, system.settings.terms
-    )
     if wait:
-        await handle.result()
+        await system.client.get_workflow_handle(roster_workflow_id(done.submission_id)).result()
     return done.submission_id
 
 

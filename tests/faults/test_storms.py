@@ -27,7 +27,7 @@ from records import audit
 from records.database import Database
 from records.people import record_agency
 from records.tables import Assister, AuditEntry, PortalAccount, Submission, SubmissionRow
-from services.rosters import record_roster
+from services.rosters import record_roster, submit_roster
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -39,6 +39,7 @@ from tests.support.system import (
 )
 from tests.test_system import HEADER, roster_row
 from workflows.client import start_intake
+from workflows.contract import roster_workflow_id
 
 EVENTS = 1000
 CLIENTS = 20
@@ -141,19 +142,15 @@ async def record_agencies(database: Database) -> None:
 
 async def submitted(system: System, path: Path, agency: str, by: str) -> str:
     """What `rosters submit --wait` does."""
-    done = await record_roster(
-        system.database,
+    done = await submit_roster(
+        system.connections,
         read_roster(path),
         agency_id=agency,
         roster_type=AssisterType.NAVIGATOR,
         by=by,
         filename=path.name,
     )
-    terms = system.settings.terms
-    handle = await start_intake(
-        system.client, system.settings.task_queue, done.submission_id, terms
-    )
-    await handle.result()
+    await system.client.get_workflow_handle(roster_workflow_id(done.submission_id)).result()
     return done.submission_id
 
 

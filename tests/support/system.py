@@ -10,7 +10,6 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 
-from activities.relay import relay_activations
 from embedded.inbox import Inbox, body_of
 from embedded.temporal_server import clock_of, skip_time
 from intake.files import read_roster
@@ -28,6 +27,8 @@ from portal.embedded import EmbeddedPortal
 from records.database import Database
 from records.people import record_agency
 from records.tables import Assister, Submission
+from services.activation import activate
+from services.connections import Connections
 from services.rosters import record_roster
 from settings import Settings
 from workflows.client import act, case_status, tell_case
@@ -49,6 +50,13 @@ class System:
     portal: EmbeddedPortal
     transport: Transport
     inbox: Inbox
+
+    @property
+    def connections(self) -> Connections:
+        """What use cases work with."""
+        return Connections(
+            self.database, self.client, self.portal, self.settings.task_queue, self.settings.terms
+        )
 
     async def tell(self, training_id: str, signal: str, fact: Fact) -> None:
         await tell_case(
@@ -90,10 +98,7 @@ class System:
     async def activate(self, training_id: str, registration: int = 1) -> None:
         """What the portal's page does."""
         number = await self.portal.registration_number(training_id, registration)
-        await self.portal.activate(number)
-        await relay_activations(
-            self.portal, self.client, self.settings.task_queue, self.settings.terms
-        )
+        await activate(self.connections, number)
 
 
 async def eventually(
