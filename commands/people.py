@@ -14,6 +14,7 @@ from commands.session import (
     ThisAssister,
     Why,
     answered,
+    answered_unless_busy,
     interrupted_says,
     print_json,
     session,
@@ -117,5 +118,5 @@ async def activate(*, registration_number: Number) -> None:
         async with interrupted_says("Interrupted. The number may have been used: see `status`."):
             activated = await use_number(to, registration_number)
         said = f"The account of {activated.training_id} is active. "
-        await answered(case_status(to.client, activated.training_id), said)
+        await answered_unless_busy(to, case_status(to.client, activated.training_id), said)
     console.out.print(said)

@@ -13,7 +13,7 @@ from commands.session import (
     Encoding,
     Json,
     ThisAssister,
-    answered,
+    answered_unless_busy,
     interrupted_says,
     print_json,
     session,
@@ -114,7 +114,9 @@ async def results_import(
                 )
         told = next((each.training_id for each in verdicts if each.fact is not None), None)
         if told is not None:
-            await answered(case_status(to.client, told), "The results are recorded. ")
+            await answered_unless_busy(
+                to, case_status(to.client, told), "The results are recorded. "
+            )
     shown = [each.public() for each in verdicts]
     new = receipts.count(Receipt.NEW)
     if json:
@@ -177,7 +179,9 @@ async def _record(
         to = await here.connections()
         async with interrupted_says(REPEAT):
             await record_result(to, training_id, fact)
-        await answered(case_status(to.client, training_id), "The result is recorded. ")
+        await answered_unless_busy(
+            to, case_status(to.client, training_id), "The result is recorded. "
+        )
     if as_json:
         print_json({"training_id": training_id, "event_id": fact.event_id})
         return

@@ -22,6 +22,7 @@ from commands.session import (
     ThisAgency,
     Why,
     answered,
+    answered_unless_busy,
     as_json,
     interrupted_says,
     print_json,
@@ -85,16 +86,17 @@ async def rosters_submit(
                 to, roster, agency_id=agency, roster_type=type, by=by, filename=file.name
             )
         said = f"Roster {done.submission_id} is recorded. "
-        at = await answered(progress(to.client, done.submission_id), said)
+        at = await answered_unless_busy(to, progress(to.client, done.submission_id), said)
         with console.err.status("Judging rows …") as shown:
-            while wait and at.stage not in SETTLED:
+            while wait and (at is None or at.stage not in SETTLED):
                 await asyncio.sleep(WAIT_PAUSE)
-                at = await answered(progress(to.client, done.submission_id), said)
-                if at.accepted:
+                asking = progress(to.client, done.submission_id)
+                at = await answered_unless_busy(to, asking, said)
+                if at is not None and at.accepted:
                     shown.update(f"Cases told: {at.opened:,} of {at.accepted:,} …")
         rows = await verdicts(here.database, done.submission_id) if wait or json else []
     if json:
-        print_json({**done._asdict(), "stage": at.stage, "rows": rows})
+        print_json({**done._asdict(), "stage": at and at.stage, "rows": rows})
         return
     if done.new:
         console.out.print(f"Submission {done.submission_id}: {done.rows} rows.")
@@ -102,7 +104,7 @@ async def rosters_submit(
         console.out.print(
             f"This is the same roster as submission {done.submission_id}: nothing changes."
         )
-    if not wait:
+    if at is None or not wait:
         console.out.print(f"Verdicts: starter.py rosters show {done.submission_id}")
         return
     console.out.print(*console.verdicts(rows), *console.intake(at), sep="\n")

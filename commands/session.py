@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -32,6 +32,8 @@ WORKER_PAUSES = (0.5,) * 6
 """Seconds: a worker that has just been started asks for work in that time."""
 ANSWER_TIMEOUT = 6.0
 """Seconds in which a worker answers; with the other two a command waits less than ten in vain."""
+BUSY = timedelta(seconds=3)
+"""A worker that does not answer and has asked for work so lately is busy."""
 
 ThisAssister = Annotated[str, Parameter(help="A Training ID: seven letters or digits.")]
 ThisAgency = Annotated[str, Parameter(help="An agency's id, such as AG-100.")]
@@ -146,6 +148,22 @@ async def answered(asking: Coroutine[Any, Any, AnswerT], so_far: str = "") -> An
         f"{so_far}No worker answered in {ANSWER_TIMEOUT:.0f} seconds. Start one with"
         " `python worker.py`, then look with `starter.py status`."
     )
+
+
+async def answered_unless_busy(
+    to: "Connections", asking: Coroutine[Any, Any, AnswerT], so_far: str
+) -> AnswerT | None:
+    """A worker's answer; None where the workers are at it, and have too much to do to answer.
+
+    Raises:
+        Refused: If no worker answers, and none asks for work.
+    """
+    try:
+        return await answered(asking, so_far)
+    except Refused:
+        if await has_worker(to.client, to.task_queue, BUSY):
+            return None
+        raise
 
 
 @asynccontextmanager

@@ -3,6 +3,8 @@
 Without them Temporal answers nothing for minutes, or accepts what nobody will ever carry out.
 """
 
+from datetime import UTC, datetime, timedelta
+
 from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
@@ -76,8 +78,15 @@ async def register_search_attributes(client: Client) -> None:
         ) from None
 
 
-async def has_worker(client: Client, task_queue: str) -> bool:
-    """Whether a worker has asked this task queue for work in the last minutes."""
+async def has_worker(
+    client: Client, task_queue: str, within: timedelta = timedelta(minutes=5)
+) -> bool:
+    """Whether a worker has asked this task queue for work lately.
+
+    Args:
+        within: Temporal remembers five minutes. A worker that is busy asks several times a second,
+            an idle one once a minute.
+    """
     described = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace,
@@ -85,7 +94,8 @@ async def has_worker(client: Client, task_queue: str) -> bool:
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
     )
-    return bool(described.pollers)
+    since = datetime.now(UTC) - within
+    return any(each.last_access_time.ToDatetime(UTC) > since for each in described.pollers)
 
 
 async def _missing_search_attributes(client: Client) -> list[SearchAttributeKey]:  # type: ignore[type-arg]

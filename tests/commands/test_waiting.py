@@ -12,12 +12,14 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlmodel import select
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 import bootstrap
@@ -60,6 +62,8 @@ class Shell:
 
     folder: Path
     environment: dict[str, str]
+    poll: timedelta
+    """How long the silent worker waits for work before it asks again."""
     person: str = field(default_factory=new_training_id)
     submission: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -121,7 +125,12 @@ class Shell:
 
 
 @pytest.fixture
-def shell(temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path) -> Shell:
+def shell(
+    temporal: WorkflowEnvironment,
+    sqlite_url: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Shell:
     """Commands on a server and a database of the tests, where no worker runs."""
     return Shell(
         tmp_path,
@@ -132,6 +141,7 @@ def shell(temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path) -> She
             "ASSISTER_PORTAL_SECRET": SECRET,
             "ASSISTER_TASK_QUEUE": f"nobody-{tmp_path.name}",
         },
+        poll=getattr(request, "param", timedelta(minutes=1)),
     )
 
 
@@ -226,7 +236,8 @@ async def silent_worker(shell: Shell, temporal: WorkflowEnvironment) -> AsyncIte
 
     async def take() -> None:
         while True:
-            await client.workflow_service.poll_workflow_task_queue(poll)
+            with suppress(RPCError):
+                await client.workflow_service.poll_workflow_task_queue(poll, timeout=shell.poll)
 
     taking = asyncio.create_task(take())
     yield
@@ -292,3 +303,13 @@ async def test_an_interrupted_order_is_said_to_be_on_its_way(shell: Shell, sqlit
     assert process.returncode == 130
     assert "Interrupted. The order may still be carried out" in " ".join(said.decode().split())
     await database.close()
+
+
+@pytest.mark.parametrize("shell", [timedelta(seconds=2.1)], indirect=True)
+@pytest.mark.usefixtures("silent_worker")
+async def test_a_busy_worker_is_not_taken_for_a_dead_one(shell: Shell, sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    await record_people(database, shell.person)
+    await database.close()
+    code, said, _ = await shell.run("training", "record", shell.person)
+    assert (code, said.startswith("Recorded for")) == (0, True), said
