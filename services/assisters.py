@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from temporalio.service import RPCError, RPCStatusCode
+
 from policy.addresses import BadAddress, clean_address, is_generic, mailbox_key
 from records import audit
 from records.people import holders
@@ -51,4 +53,9 @@ async def correct_email(
             clause="1.2a",
             reason=ordered.reason,
         )
-    return await act(to.client, assister_workflow_id(training_id), "email_corrected", ordered)
+    try:
+        return await act(to.client, assister_workflow_id(training_id), "email_corrected", ordered)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return "The address is corrected. No case is open, so no mail waited for it."
+        raise

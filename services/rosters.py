@@ -10,6 +10,7 @@ from typing import IO, Any, NamedTuple
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from intake.submission import chunks
 from policy.requirements import AssisterType
@@ -130,9 +131,21 @@ async def record_roster(
 
 
 async def progress(client: Client, submission_id: str) -> IntakeProgress:
-    """How far a roster is."""
+    """How far a roster is.
+
+    Raises:
+        Unknown: If its intake was never started.
+    """
     handle = client.get_workflow_handle(roster_workflow_id(submission_id))
-    found: IntakeProgress = await handle.query("progress", result_type=IntakeProgress)
+    try:
+        found: IntakeProgress = await handle.query("progress", result_type=IntakeProgress)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise Unknown(
+                f"The intake of roster {submission_id} has not begun. Submit the same file again:"
+                " that starts it."
+            ) from None
+        raise
     return found
 
 

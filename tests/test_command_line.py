@@ -16,7 +16,10 @@ import commands.demo
 import starter
 from commands.line import COMMANDS
 from embedded.stack import Stack
+from intake.files import read_roster
+from policy.requirements import AssisterType
 from records import audit
+from services.rosters import record_roster
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -175,6 +178,8 @@ async def test_a_corrected_address(cli: Any, system: System) -> None:
     correct = ("assister", "correct-email", mine, "--email")
     for bad in ("nonsense", "info@x.org", f"{other.lower()}@assisters.example.org"):
         assert (await cli(*correct, bad, *staff))[0] == 1
+    code, out = await cli("assister", "correct-email", other, "--email", "new@x.org", *staff)
+    assert (code, "No case is open" in out) == (0, True)
     assert (await cli(*correct, "right@x.org", *staff))[0] == 0
     await system.until(mine, lambda s: any(e.sent_at for e in s.mails))
     assert system.mails(to="right@x.org")
@@ -350,3 +355,23 @@ def test_help_and_status_import_no_more_than_they_need() -> None:
             cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert not set(ran.stdout.splitlines()[-1].split()) & unwanted
+
+
+async def test_a_roster_whose_intake_never_began_says_so(
+    cli: Any, system: System, tmp_path: Path
+) -> None:
+    path = tmp_path / "roster.csv"
+    path.write_text(HEADER + roster_row(new_training_id()))
+    done = await record_roster(
+        system.database,
+        read_roster(path),
+        agency_id=AGENCY,
+        roster_type=AssisterType.NAVIGATOR,
+        by=CONTACT,
+        filename=path.name,
+    )
+    code, out = await cli("rosters", "show", done.submission_id)
+    assert (code, "Submit the same file again" in " ".join(out.split())) == (1, True)
+    submit = ("rosters", "submit", path, "--agency", AGENCY, "--type", "navigator", "--wait")
+    code, out = await cli(*submit, "--by", CONTACT, "--json")
+    assert (code, json.loads(out)["stage"]) == (0, "done"), out
