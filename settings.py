@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from intake.sources import ExportFormat
 from intake.webhooks import secret_bytes
+from intake.xapi import StatementFormat
 from mail.transport import Security
 from policy.requirements import AgencyId
 from policy.terms import Terms
@@ -73,6 +74,8 @@ class Settings(BaseSettings):
     exports: dict[AgencyId, ExportFormat] = {}
     """How each training system writes its exports, by the name that its key carries."""
 
+    statements: dict[AgencyId, StatementFormat] = {}
+    """How each learning system writes its xAPI statements."""
     event_secrets: dict[AgencyId, tuple[SigningSecret, ...]] = {}
     """By training system the secrets, ``whsec_…``, with which it signs events, where it makes them
     itself; those that `starter.py keys create --events` makes need no configuration."""

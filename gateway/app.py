@@ -19,11 +19,13 @@ from gateway import (
     staff_pages,
     training_events,
     training_results,
+    xapi,
 )
 from gateway.callers import To
 from gateway.errands import Errands
 from gateway.guard import Guard
 from gateway.problems import Problem, described, handle_problems
+from gateway.xapi import XapiHeaders
 from mail.transport import Transport
 from services.connections import Connections
 from settings import Settings
@@ -83,11 +85,13 @@ def create_app(
     app.state.settings = settings
     app.state.secret = system_secret(settings)
     handle_problems(app)
+    app.add_middleware(XapiHeaders)
     app.add_middleware(Guard, https=settings.gateway_url.startswith("https://"))
     for router in (
         health,
         training_results.router,
         training_events.router,
+        xapi.router,
         rosters.router,
         activation_page.router,
         sign_in.router,

@@ -1,5 +1,6 @@
 """Who calls: programs by their key. Asked before a byte of the body is read."""
 
+import base64
 import ipaddress
 from datetime import UTC, datetime
 from typing import Annotated
@@ -30,10 +31,12 @@ To = Annotated[Connections, Depends(connections)]
 
 
 async def _key(request: Request, to: To, sent: Sent) -> ApiKey:
-    key = None
-    if sent is not None:
-        async with to.database.snapshot() as session:
-            key = await key_sent(session, sent.credentials, datetime.now(UTC))
+    return await _known(request, to, sent.credentials if sent else "")
+
+
+async def _known(request: Request, to: Connections, sent: str) -> ApiKey:
+    async with to.database.snapshot() as session:
+        key = await key_sent(session, sent, datetime.now(UTC))
     if key is None:
         raise HTTPException(401, "a key is needed that works", {"WWW-Authenticate": "Bearer"})
     request.scope["caller"] = key.id
@@ -48,6 +51,23 @@ async def _source(key: Annotated[ApiKey, Depends(_key)]) -> str:
 
 Source = Annotated[str, Depends(_source)]
 """The training system that calls."""
+
+
+async def _source_or_basic(request: Request, to: To) -> str:
+    """As xAPI clients say it: Basic, with what stands before the key's dot as the user's name."""
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            sent = base64.b64decode(sent, validate=True).decode().replace(":", ".", 1)
+        except ValueError:
+            sent = ""
+    elif scheme.lower() != "bearer":
+        sent = ""
+    return await _source(await _known(request, to, sent))
+
+
+SourceOrBasic = Annotated[str, Depends(_source_or_basic)]
+"""The training system that calls, by a key sent as Bearer or Basic."""
 
 
 async def _agency(key: Annotated[ApiKey, Depends(_key)], to: To) -> Contact:

@@ -4,6 +4,9 @@ import json
 from decimal import Decimal
 from typing import Any, NoReturn
 
+MOST_DIGITS = 300
+"""Before the point: larger ones are infinite elsewhere."""
+
 
 class BadJson(ValueError):
     """Not JSON that can be read in one way only."""
@@ -16,14 +19,39 @@ def loads(body: bytes) -> Any:
         BadJson: Also for a repeated name, NaN and Infinity, and nesting without end.
     """
     try:
-        return json.loads(
+        value = json.loads(
             body.decode(),
-            parse_float=Decimal,
+            parse_float=_decimal,
             parse_constant=_refuse,
             object_pairs_hook=_once,
         )
+        _check_texts(value)
     except (ValueError, RecursionError, ArithmeticError):
-        raise BadJson("the body is not JSON, or repeats a name") from None
+        raise BadJson("the body is not JSON, or not one that can be read in one way") from None
+    return value
+
+
+def _decimal(text: str) -> Decimal:
+    number = Decimal(text)
+    if number.adjusted() > MOST_DIGITS:
+        raise BadJson("a number is too large")
+    return number
+
+
+def _check_texts(value: Any) -> None:
+    """Half a character, and NUL, are in no text that a database stores."""
+    match value:
+        case str():
+            value.encode()
+            if "\0" in value:
+                raise BadJson("a text holds NUL")
+        case list():
+            for each in value:
+                _check_texts(each)
+        case dict():
+            for name, each in value.items():
+                _check_texts(name)
+                _check_texts(each)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,4 +15,6 @@ def percent(part: Decimal, whole: Decimal) -> Decimal:
         ArithmeticError: If it is no number, or no share of anything.
     """
     with localcontext(prec=DIGITS, rounding=ROUND_DOWN):
-        return (part * 100 / whole).quantize(KEPT).normalize()
+        share = (part * 100 / whole).quantize(KEPT)
+        # 70 is written 70, not 7E+1: events are known by what they say.
+        return share.to_integral() if share == share.to_integral() else share.normalize()

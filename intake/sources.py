@@ -118,7 +118,7 @@ class ExportFormat(BaseModel):
                     whole = Decimal(cells["maximum"])
             if not whole > 0:
                 raise ValueError("has a score without a maximum above 0")
-            return f"{percent(score, whole):f}"
+            return str(percent(score, whole))
         except ArithmeticError:
             raise ValueError("has a score, or its maximum, that is not a number") from None
 

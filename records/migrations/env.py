@@ -8,6 +8,7 @@ from sqlmodel import SQLModel
 
 import records.drafts
 import records.keys
+import records.statements
 import records.tables
 import records.visits  # noqa: F401
 from records.database import make_engine

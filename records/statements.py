@@ -1,0 +1,91 @@
+"""xAPI statements as learning systems sent them; none is ever changed, only voided."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, Column, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Field, SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from records.database import UtcDateTime
+
+
+class XapiStatement(SQLModel, table=True):
+    """A statement.
+
+    Attributes:
+        digest: Of what makes two statements the same.
+        content: As it is given back.
+        training_id: Of whom it brought a result; empty where it brought none.
+        voids: The statement that it takes back; empty where it is no void.
+        voided: It was taken back by its own source.
+    """
+
+    source: str = Field(primary_key=True)
+    id: str = Field(primary_key=True, index=True)
+    digest: str
+    content: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    training_id: str = ""
+    voids: str = Field(default="", index=True)
+    voided: bool = False
+    stored_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Kept(StrEnum):
+    """What became of a statement."""
+
+    NEW = "new"
+    KNOWN = "known"
+    CONFLICT = "conflict"
+    """Another statement has its id already."""
+
+
+async def take_turn(session: AsyncSession, source: str) -> None:
+    """Waits until no other transaction takes statements of this source.
+
+    A void and its target that come at the same moment would otherwise both miss the other.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+        await (await session.connection()).execute(lock, {"name": f"xapi {source}"})
+
+
+async def keep(session: AsyncSession, statement: XapiStatement) -> Kept:
+    """Keeps a statement, once."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    insert = (
+        dialect.insert(XapiStatement)
+        .values(statement.model_dump())
+        .on_conflict_do_nothing()
+        .returning(col(XapiStatement.id))
+    )
+    # Two may bring one statement at the same moment: the key lets one of them in.
+    connection = await session.connection()
+    if (await connection.execute(insert)).first() is not None:
+        return Kept.NEW
+    known = await session.get_one(XapiStatement, (statement.source, statement.id))
+    return Kept.KNOWN if known.digest == statement.digest else Kept.CONFLICT
+
+
+async def kept(session: AsyncSession, source: str, statement_id: str) -> XapiStatement | None:
+    """One of a source's statements."""
+    return await session.get(XapiStatement, (source, statement_id))
+
+
+async def of_others(session: AsyncSession, source: str, statement_id: str) -> bool:
+    """Whether another source has sent a statement with this id."""
+    found = select(XapiStatement.id).where(
+        XapiStatement.id == statement_id, XapiStatement.source != source
+    )
+    return (await session.exec(found)).first() is not None
+
+
+async def voids_of(session: AsyncSession, source: str, statement_id: str) -> Sequence[str]:
+    """The source's statements that take this one back, whether or not it has come."""
+    found = select(XapiStatement.id).where(
+        XapiStatement.source == source, XapiStatement.voids == statement_id
+    )
+    return (await session.exec(found)).all()
