@@ -1,9 +1,12 @@
 """The gateway as a server: its connections, and how HTTP is spoken."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import bootstrap
 from gateway.app import create_app
@@ -15,8 +18,42 @@ from settings import Settings
 
 MOST_HEADER = 32 * 2**10
 """Bytes of a request's head, beyond which the connection is closed."""
+HEAD_WITHIN = 15.0
+"""Seconds for the head of a request."""
 SHUTDOWN = 20
 """Seconds in which what is in flight may finish."""
+
+
+class PatientProtocol(H11Protocol):
+    """Speaks HTTP, and hangs up on who does not send the head of a request in time.
+
+    Uvicorn itself waits for a head that has begun for as long as it takes.
+    """
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The time runs from the first moment."""
+        super().connection_made(transport)
+        self._waiting = self.loop.call_later(HEAD_WITHIN, self.transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """It runs anew for the next request of a connection that is kept."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._waiting is None:
+            self._waiting = self.loop.call_later(HEAD_WITHIN, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is waited for any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
 
 def make_server(settings: Settings) -> uvicorn.Server:
@@ -46,8 +83,8 @@ def make_server(settings: Settings) -> uvicorn.Server:
         host=settings.gateway_host,
         port=settings.gateway_port,
         forwarded_allow_ips=settings.gateway_proxies,
-        # httptools would take a header of any size.
-        http="h11",
+        # Over h11: httptools would take a header of any size.
+        http=PatientProtocol,
         h11_max_incomplete_event_size=MOST_HEADER,
         # Paths and queries hold tokens; the guard logs each request without them.
         access_log=False,

@@ -206,11 +206,11 @@ async def training_events(request: Request, to: To) -> Received:
         structlog.get_logger().warning("event refused", reason=str(unsigned))
         raise HTTPException(401, str(unsigned)) from None
     request.scope["caller"] = source
-    event = _event(body)
+    event = read_event(body)
     if event is None:
         return Received(status="ignored")
     incoming = Incoming(
-        source, envelope.id, event.data.training_id, _fact(source, envelope.id, event, now)
+        source, envelope.id, event.data.training_id, fact_of(source, envelope.id, event, now)
     )
     async with to.database.transaction() as session:
         [receipt] = await receive(session, [incoming], now)
@@ -245,7 +245,7 @@ async def _secrets(request: Request, to: Connections, now: datetime) -> list[tup
     return [(source, secret_bytes(each)) for source, each in made + given]
 
 
-def _event(body: bytes) -> Event | None:
+def read_event(body: bytes) -> Event | None:
     """The event; None if its type is not one of ours."""
     try:
         sent = loads(body)
@@ -260,7 +260,7 @@ def _event(body: bytes) -> Event | None:
         raise HTTPException(422, mistakes(error)) from None
 
 
-def _fact(source: str, identity: str, event: Event, now: datetime) -> Fact:
+def fact_of(source: str, identity: str, event: Event, now: datetime) -> Fact:
     if event.timestamp > now + CLOCKS:
         raise HTTPException(422, "timestamp: lies in the future")
     said = event.data.model_dump(exclude={"training_id"})

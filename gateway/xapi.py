@@ -147,7 +147,7 @@ async def _take(
             row = XapiStatement(
                 source=source,
                 id=identity,
-                digest=_digest(value),
+                digest=digest_of(value),
                 content=_content(request, source, version, identity, value, now),
                 stored_at=now,
             )
@@ -165,7 +165,7 @@ async def _keep(
 ) -> list[Incoming]:
     """Keeps a statement; returns what its case has to be told."""
     source = row.source
-    occurred_at = _occurred_at(statement, now)
+    moment = occurred_at(statement, now)
     told = []
     if statement.verb.id == VOIDED and isinstance(statement.object, StatementRef):
         row.voids = statement.object.id.lower()
@@ -181,7 +181,7 @@ async def _keep(
         if target is not None and target.training_id:
             void = ResultVoided(
                 event_id=f"{source}:{row.id}",
-                occurred_at=occurred_at,
+                occurred_at=moment,
                 voids=f"{source}:{target.id}",
             )
             told.append(Incoming(source, row.id, target.training_id, void))
@@ -191,7 +191,7 @@ async def _keep(
         facts: dict[str, Any] = {"course": reading.course}
         if reading.score is not None:
             facts["score"] = reading.score
-        fact = kind(event_id=f"{source}:{row.id}", occurred_at=occurred_at, **facts)
+        fact = kind(event_id=f"{source}:{row.id}", occurred_at=moment, **facts)
         told.append(Incoming(source, row.id, reading.training_id, fact))
     # Its void came first: it is kept, and its case hears nothing of it.
     if await voids_of(session, source, row.id):
@@ -204,7 +204,7 @@ async def _keep(
     return told
 
 
-def _occurred_at(statement: Statement, now: datetime) -> datetime:
+def occurred_at(statement: Statement, now: datetime) -> datetime:
     """By the statement's clock; now, where it has none or runs ahead."""
     if statement.timestamp is None:
         return now
@@ -216,11 +216,11 @@ def _id(source: str, statement: Statement, value: Any) -> str:
     """Its own, or one that follows from its content: sent again, it is the same statement."""
     if statement.id is not None:
         return statement.id.lower()
-    content = f"{source}|{statement.timestamp or ''}|{_digest(value)}"
+    content = f"{source}|{statement.timestamp or ''}|{digest_of(value)}"
     return str(uuid.uuid5(OURS, content))
 
 
-def _digest(value: dict[str, Any]) -> str:
+def digest_of(value: dict[str, Any]) -> str:
     """Of what makes two statements the same: not of what a store sets or a sender may reword."""
     plain = {name: each for name, each in value.items() if name not in SET_BY_STORE}
     plain["verb"] = {"id": plain["verb"]["id"]}

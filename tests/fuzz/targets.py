@@ -59,6 +59,7 @@ from policy.requirements import (
     TrainingId,
 )
 from policy.roster import COLUMNS, REQUIRED, Collisions, Row, Verdict, judge, read_phone
+from tests.fuzz import requests
 from workflows import dialogs, presentation
 from workflows.contract import StaffAct
 from workflows.lists import link, ready_made
@@ -263,6 +264,7 @@ TARGETS: dict[str, Target] = {
         events_and_orders,
         letters,
         replies_and_words,
+        *requests.SEEDS,
     )
 }
 
@@ -336,6 +338,7 @@ SEEDS: dict[str, list[bytes]] = {
         SEPARATOR.join(["", "535", "assessment", "record", "A", "--score=1e9"]).encode(),
     ],
 }
+SEEDS |= {target.__name__: seeds for target, seeds in requests.SEEDS.items()}
 
 
 # Private parts

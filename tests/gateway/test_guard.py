@@ -133,6 +133,17 @@ async def test_a_slow_body_is_given_up(gateway: Gateway, monkeypatch: pytest.Mon
     assert answer.startswith(b"HTTP/1.1 408")
 
 
+async def test_a_slow_head_is_given_up(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server.HEAD_WITHIN", 0.3)
+    for begun in (
+        b"",
+        b"GET /healthz HTTP/1.1\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET",
+    ):
+        answer = await talk(gateway, begun)
+        assert answer.count(b"HTTP/1.1 200") == begun.count(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
