@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from records.database import Database
 
 DELIVERY_MARGIN = timedelta(seconds=5)
+LONGEST_GRACE = timedelta(seconds=20)
+"""In which a worker that is told to end finishes what it does; Kubernetes kills it after 30 s."""
 
 
 async def connect(*, lazy: bool = False) -> Client:
@@ -153,5 +155,5 @@ def make_worker(
         ],
         workflow_runner=sandbox(),
         build_id=build_id(),
-        graceful_shutdown_timeout=timedelta(seconds=settings.smtp_timeout),
+        graceful_shutdown_timeout=min(timedelta(seconds=settings.smtp_timeout), LONGEST_GRACE),
     )

@@ -1,10 +1,21 @@
 """Runs the worker, and nothing else.
 
-SIGTERM and SIGINT stop it cleanly: what is in flight finishes or is handed back.
+SIGTERM and SIGINT stop it cleanly, within 25 seconds and with exit code 0: what is in flight
+finishes or is handed back. A configuration that cannot be used is exit code 2, with a line for each
+fault.
 """
 
-import asyncio
+import os
 import signal
+
+if __name__ == "__main__":
+    # The imports below take seconds, and nothing is begun in them that needs an end. As process 1
+    # of a container Python would otherwise not hear the signal at all.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: os._exit(0))
+
+import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -17,7 +28,7 @@ from activities.relay import relay_activations
 from activities.results import relay_results
 from records.database import Database
 from records.schema import migrate
-from settings import Settings
+from settings import Misconfigured, Settings, load
 from telemetry import configure_logging
 from workflows.client import schedule_digest
 from workflows.readiness import register_search_attributes
@@ -25,6 +36,9 @@ from workflows.readiness import register_search_attributes
 PAUSE = 2.0
 """Seconds between looks for activations and results that the cases have not been told of, and
 after a fault."""
+LONGEST_END = 24.0
+"""Seconds after a signal at which the process ends, whatever it still waits for: a step that is cut
+off is tried again by another worker."""
 FAULTS = (SQLAlchemyError, RPCError, RuntimeError, OSError)
 """What passes by itself: Temporal or the database is not there, or not yet."""
 
@@ -86,13 +100,32 @@ def _log(event: str, fault: Exception) -> None:
 
 
 async def main() -> None:
-    """The program."""
+    """The program.
+
+    Raises:
+        Misconfigured: If the configuration cannot be used.
+    """
+    settings = load()
     configure_logging()
-    stop = asyncio.Event()
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def end() -> None:
+        stop.set()
+        loop.call_later(LONGEST_END, os._exit, 0)
+
     for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    await run(Settings(), stop)
+        loop.add_signal_handler(each, end)
+    await run(settings, stop)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    code = 0
+    try:
+        asyncio.run(main())
+    except Misconfigured as fault:
+        sys.stderr.write(f"{fault}\n")
+        code = 2
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The SDK may abort in the interpreter's own exit (sdk-python 300), and all is closed by now.
+    os._exit(code)

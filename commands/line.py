@@ -80,10 +80,12 @@ def run(words: Sequence[str]) -> int:
     except Exception as error:
         # Imported here: it knows the errors of libraries that most commands do without.
         from commands.mistakes import explain
+        from settings import Misconfigured
 
         reason = explain(error)
         if reason is None:
             raise
-        console.err.print(reason, style="red", markup=False)
-        return 1
+        misconfigured = isinstance(error, Misconfigured)
+        console.err.print(reason, style="red", markup=False, soft_wrap=misconfigured)
+        return 2 if misconfigured else 1
     return 0

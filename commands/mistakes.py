@@ -12,6 +12,7 @@ from records.database import UnsupportedDatabase
 from records.keys import UnknownKey
 from records.people import NotAuthorized
 from services import Refused, mistakes
+from settings import Misconfigured
 
 
 def explain(error: Exception) -> str | None:
@@ -37,6 +38,7 @@ def explain(error: Exception) -> str | None:
             | ActivationRefused()
             | UnsupportedDatabase()
             | PortInUse()
+            | Misconfigured()
         ):
             return str(error)
         case ValidationError():

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 from pydantic import TypeAdapter, ValidationError
-from pydantic_settings import SettingsError
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 import bootstrap
 from commands import console
 from policy.requirements import TrainingId
-from services import Refused, mistakes
-from settings import Settings
+from services import Refused
+from settings import Settings, load
 from workflows.readiness import NotReady, check_server, has_worker
 
 if TYPE_CHECKING:
@@ -111,12 +110,7 @@ class Session:
 @asynccontextmanager
 async def session() -> AsyncIterator[Session]:
     """Settings and connections for one command."""
-    try:
-        opened = Session(Settings())
-    except ValidationError as error:
-        raise Refused(f"The configuration cannot be used: {mistakes(error)}") from None
-    except SettingsError as error:
-        raise Refused(f"The configuration cannot be used: {error}") from None
+    opened = Session(load())
     try:
         yield opened
     finally:

@@ -18,7 +18,7 @@ Days = Annotated[int, Field(ge=1, le=3650)]
 class Terms(BaseModel):
     """What a case promises: scores in percent, periods in days."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     mastery: dict[str, Annotated[Decimal, Field(gt=0, le=100)]] = {PORTAL_COURSE: Decimal(70)}
     """Percent needed to pass, by course: the courses that count (clause 2.2)."""
@@ -26,13 +26,17 @@ class Terms(BaseModel):
     activation_valid_days: Days = 7
     """An activation ends at the end of this day after issue, or of the next business day."""
     activation_reminder_days: tuple[Days, ...] = (2, 5)
+    """An activation not used is reminded of after so many days, on business days."""
     resends_a_day: Annotated[int, Field(ge=0, le=100)] = 3
+    """How often the activation mail may be repeated in a day."""
     reissuable_days: Days = 30
     """How long an expired activation can be issued anew before the case closes."""
     requirement_reminder_days: tuple[Days, ...] = (14, 30, 60)
+    """Whoever must act on a missing requirement is reminded after so many days."""
     certification_warning_days: tuple[Days, ...] = (30, 7)
     """Warned this many days before a certification ends."""
     fuse_count: Annotated[int, Field(ge=0)] = 5
+    """See ``fuse_percent``: both must be exceeded."""
     fuse_percent: Annotated[int, Field(ge=0, le=100)] = 20
     """A roster that would suspend more than this many, and this share, of an agency's assisters
     with access is held for a person."""

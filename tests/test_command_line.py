@@ -250,7 +250,7 @@ async def test_an_unreachable_server_and_bad_settings(
     code, out = await cli("status", "ABC1234")
     assert (code, "starter.py up" in " ".join(out.split())) == (1, True)
     monkeypatch.setenv("ASSISTER_SMTP_PORT", "many")
-    assert (await cli("status", "ABC1234"))[0] == 1
+    assert (await cli("status", "ABC1234"))[0] == 2
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -259,7 +259,7 @@ async def test_an_unreachable_server_and_bad_settings(
         assert (code, "in use" in out) == (1, True)
     monkeypatch.setenv("ASSISTER_SMTP_PORT", "25")
     monkeypatch.setenv("ASSISTER_DATABASE_URL", "mysql://x")
-    assert (await cli("audit", "verify"))[0] == 1
+    assert (await cli("audit", "verify"))[0] == 2
     monkeypatch.setenv("ASSISTER_DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
     code, out = await cli("audit", "verify")
     assert (code, "migrate" in out) == (1, True)

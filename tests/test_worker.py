@@ -1,0 +1,105 @@
+"""The worker as a process: told to end it ends, whenever that is and whoever does not answer."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import MakeSystem
+from tests.support.system import SECRET, facts, new_training_id, record_people
+
+ROOT = Path(__file__).resolve().parent.parent
+MOST = 25.0
+"""Seconds from the signal to the end of the process."""
+
+
+@asynccontextmanager
+async def worker_process(
+    folder: Path, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    with (folder / "worker.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(ROOT / "worker.py"),
+            env=os.environ
+            | {"ASSISTER_DATA_DIR": str(folder), "ASSISTER_PORTAL_SECRET": SECRET}
+            | environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def seconds_to_end(process: asyncio.subprocess.Process, folder: Path) -> float:
+    told = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0, (folder / "worker.log").read_text()
+    return time.monotonic() - told
+
+
+@pytest.mark.parametrize("after", [0.1, 0.3, 1.0, 3.0])
+async def test_told_to_end_while_it_starts(tmp_path: Path, after: float) -> None:
+    async with worker_process(tmp_path, TEMPORAL_ADDRESS="127.0.0.1:1") as process:
+        await asyncio.sleep(after)
+        assert await seconds_to_end(process, tmp_path) < MOST
+
+
+async def _accept_and_say_nothing(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    await reader.read()
+    writer.close()
+
+
+async def test_told_to_end_while_temporal_does_not_answer(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await _accept_and_say_nothing(reader, writer)
+
+    silent = await asyncio.start_server(note, "127.0.0.1", 0)
+    address = "{}:{}".format(*silent.sockets[0].getsockname())
+    async with silent, worker_process(tmp_path, TEMPORAL_ADDRESS=address) as process:
+        await asyncio.wait_for(asked.wait(), 60)
+        assert await seconds_to_end(process, tmp_path) < MOST
+
+
+async def test_told_to_end_while_the_relay_does_not_answer(
+    make_system: MakeSystem, sqlite_url: str, tmp_path: Path
+) -> None:
+    asked = asyncio.Event()
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await _accept_and_say_nothing(reader, writer)
+
+    system = await make_system(sqlite_url)
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    relay = await asyncio.start_server(note, "127.0.0.1", 0)
+    queue = f"silent-{training_id}"
+    environment = {
+        "TEMPORAL_ADDRESS": system.client.service_client.config.target_host,
+        "ASSISTER_DATABASE_URL": sqlite_url,
+        "ASSISTER_TASK_QUEUE": queue,
+        "ASSISTER_SMTP_PORT": str(relay.sockets[0].getsockname()[1]),
+    }
+    system.settings.task_queue = queue
+    async with relay, worker_process(tmp_path, **environment) as process:
+        for name, fact in facts().items():
+            await system.tell(training_id, name, fact)
+        await asyncio.wait_for(asked.wait(), 60)
+        assert await seconds_to_end(process, tmp_path) < MOST
+    await system.case(training_id).terminate()
