@@ -16,22 +16,21 @@ from sqlmodel import func, select
 
 from bootstrap import make_portal
 from commands import console
+from commands.outside import Outside
 from embedded.inbox import body_of
 from embedded.stack import Stack, embedded_stack
 from embedded.temporal_server import TIME_SKIPPING, skip_time
 from embedded.web_ui import free_port
-from intake.files import read_roster, read_table
+from intake.files import read_table
 from intake.results import judge_results, read_results
 from policy.requirements import AssisterType
-from portal.directory import ActivationRefused
 from records.database import Database
 from records.people import record_agency
 from records.tables import PortalAccount
-from services.activation import activate
 from services.connections import Connections
 from services.orders import order
 from services.results import import_results
-from services.rosters import progress, submit_roster, verdicts
+from services.rosters import progress, verdicts
 from settings import Settings
 from workflows.client import case_status
 from workflows.contract import IntakeProgress, Status, assister_workflow_id
@@ -73,6 +72,7 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
             database_url="",
             smtp_port=free_port(),
             gateway_port=gateway_port,
+            staff=(STAFF,),
             gateway_url=f"http://127.0.0.1:{gateway_port}",
             portal_secret=SecretStr(""),
         )
@@ -95,6 +95,7 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
                 if visit is not None:
                     await visit(stack)
             finally:
+                await demo.outside.close()
                 await demo.to.database.close()
             if keep:
                 await asyncio.Event().wait()
@@ -103,6 +104,7 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
 class _Demo:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        self.outside = Outside(stack.settings.gateway_url, stack.inbox)
         database = Database(stack.settings.records_url)
         self.to = Connections(
             database,
@@ -116,10 +118,13 @@ class _Demo:
         """The policy's way, from the first results to accounts that are active."""
         self.stack.inbox.refusals[REFUSED_ADDRESS] = "550 5.1.1 no such user"
         await self._record_agency()
-        results = list(judge_results(read_results(DATA / "results.csv"), datetime.now(UTC)))
+        export = DATA / "results.csv"
+        results = list(judge_results(read_results(export), datetime.now(UTC)))
         _step("Results from the learning center, before any roster: cases open and wait")
-        await import_results(self.to, results[:BEFORE_ROSTER])
-        _say(f"{BEFORE_ROSTER} results taken.")
+        await _until(self.outside.reaches, bool)
+        early = "\n".join(export.read_text().splitlines()[: 1 + BEFORE_ROSTER])
+        taken = await self.outside.send_results(self.to.database, early)
+        _say(f"POST /training/results: {taken} results taken.")
         accepted = await self._submit_roster()
         _step("More results: five assisters meet all requirements, and the worker is killed")
         await import_results(self.to, results[BEFORE_ROSTER:])
@@ -143,21 +148,20 @@ class _Demo:
     async def _submit_roster(self) -> list[str]:
         """Submits the roster; returns the accepted Training IDs."""
         _step("The agency's roster: a verdict for every row, a case for every accepted one")
-        done = await submit_roster(
-            self.to,
-            read_roster(DATA / "navigators.csv"),
-            agency_id=AGENCY,
-            roster_type=AssisterType.NAVIGATOR,
-            by=CONTACT,
-            filename="navigators.csv",
+        await self.outside.ask_for_link(CONTACT)
+        await _until(self.outside.sign_in, bool)
+        file = DATA / "navigators.csv"
+        submission = await self.outside.submit_roster(
+            AGENCY, AssisterType.NAVIGATOR, (file.name, file.read_text())
         )
+        _say("The contact signed in by a mailed link, saw every verdict, and submitted.")
 
         async def asked() -> IntakeProgress:
-            return await progress(self.to.client, done.submission_id)
+            return await progress(self.to.client, submission)
 
         at = await _until(asked, lambda it: it.stage == "done")
         _say(f"{at.accepted} rows accepted, {at.rejected} rejected, each with its reason:")
-        rows = await verdicts(self.to.database, done.submission_id)
+        rows = await verdicts(self.to.database, submission)
         for row in rows:
             for reason in row["reasons"][:1]:
                 _reject(row["line"], reason)
@@ -188,9 +192,9 @@ class _Demo:
         _say(f"The relay refused {REFUSED}'s address: a person must correct it (see below).")
 
     async def _activations(self) -> None:
-        _step("Activation: two assisters use the registration number from their mail")
+        _step("Activation: two assisters use the number from their mail on the page")
         for training_id, address in ACTIVATE.items():
-            await activate(self.to, self._number(address))
+            assert not await self.outside.activate(self._number(address))
             await self._until(training_id, _mailed("confirmation"))
         _say(f"{' and '.join(ACTIVATE)} are active, and their confirmations are out.")
 
@@ -202,10 +206,7 @@ class _Demo:
             await skip_time(self.to.client, case, timedelta(days=12))
             await self._until(each, _mailed("activation_expired_agency"))
         _say("Each was reminded twice, then the number expired; assister and agency were told.")
-        try:
-            await activate(self.to, expired)
-        except ActivationRefused as refusal:
-            _say(f"{LATE} tries it now: “{refusal}”")
+        _say(f"{LATE} tries it now: “{await self.outside.activate(expired)}”")
         await order(
             self.to.database,
             self.to.client,
@@ -218,7 +219,8 @@ class _Demo:
         async def mailed() -> str:
             return self._number("carmen.")
 
-        await activate(self.to, await _until(mailed, lambda number: number != expired))
+        number = await _until(mailed, lambda number: number != expired)
+        assert not await self.outside.activate(number)
         await self._until(LATE, _mailed("confirmation"))
         _say(f"Staff reissue it (starter.py reissue {LATE} …); the new number works.")
 
@@ -239,10 +241,12 @@ class _Demo:
         if keep:
             [attention, *_] = ready_made(datetime.now(UTC))
             _say(f"The Temporal UI: {link(ui, namespace, attention.query)}")
+            gateway = self.stack.settings.gateway_url
+            _say(f"The pages: {gateway}/activate  {gateway}/sign-in as {CONTACT} or {STAFF}")
             _say(f"The mails: {self.stack.inbox.folder / 'index.html'}")
             _say("Ctrl-C ends it.")
         else:
-            _say("make demo KEEP=1      the same, with the Temporal UI and the mails to look at")
+            _say("make demo KEEP=1      the same, with the pages, the Temporal UI and the mails")
             _say("starter.py up         the stack, to use; starter.py --help says how")
             _say("docs/staff-guide.md   what staff see and do, in pictures")
 

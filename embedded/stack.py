@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -88,6 +89,7 @@ async def embedded_stack(
             "ASSISTER_UI_URL": f"http://127.0.0.1:{ui_port}",
             "ASSISTER_GATEWAY_PORT": str(settings.gateway_port),
             "ASSISTER_GATEWAY_URL": settings.gateway_url,
+            "ASSISTER_STAFF": json.dumps(settings.staff),
             "ASSISTER_TASK_QUEUE": settings.task_queue,
             "ASSISTER_PORTAL_SECRET": settings.portal_secret.get_secret_value(),
             "TEMPORAL_NAMESPACE": server.client.namespace,

@@ -16,6 +16,7 @@ from sqlmodel import select
 from activities.results import relay_results
 from bootstrap import system_secret
 from embedded.web_ui import free_port
+from records.inbox import waiting
 from records.keys import Kind, make_key, signing_secret
 from records.tables import ResultEvent
 from tests.gateway.test_training_events import signed
@@ -136,6 +137,12 @@ async def test_nothing_that_was_answered_is_lost_or_doubled(each_system: System)
         kept = (await session.exec(select(ResultEvent))).all()
     assert sorted(each.event_id for each in kept) == sorted(set(answered))
     settings = system.settings
-    await relay_results(system.database, system.client, settings.task_queue, settings.terms)
+
+    async def untold() -> int:
+        await relay_results(system.database, system.client, settings.task_queue, settings.terms)
+        async with system.database.snapshot() as session:
+            return len(await waiting(session, datetime.max.replace(tzinfo=UTC), 1))
+
+    await eventually(untold, partial(int.__eq__, 0), seconds=600)
     for each in ids:
         await system.until(each, lambda status: status.missing == ["approval"])
