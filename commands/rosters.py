@@ -175,8 +175,9 @@ async def rosters_check(
 async def rosters_show(submission: Roster, *, json: Json = False) -> None:
     """Show a submission's progress and verdicts."""
     async with session() as here:
+        client = await here.client()
         rows = await verdicts(here.database, submission)
-        at = await answered(progress(await here.client(), submission))
+        at = await answered(progress(client, submission))
     if json:
         print_json({"submission_id": submission, "stage": at.stage, "rows": rows})
         return

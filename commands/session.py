@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from services.connections import Connections
 
 CONNECT_TIMEOUT = 4.0
-WORKER_PAUSES = (0.5,) * 6
+WORKER_PAUSES = (0.5,) * 4
 """Seconds: a worker that has just been started asks for work in that time."""
-ANSWER_TIMEOUT = 6.0
+ANSWER_TIMEOUT = 5.0
 """Seconds in which a worker answers; with the other two a command waits less than ten in vain."""
 BUSY = timedelta(seconds=3)
 """A worker that does not answer and has asked for work so lately is busy."""

@@ -51,7 +51,7 @@ from workflows.refusals import DATA_CONVERTER
 ROOT = Path(__file__).resolve().parents[2]
 ANSWERS, ENDS = 10.0, 2.0
 """Seconds."""
-AT_ONCE = 5
+AT_ONCE = 3
 """More would measure how fast the machine starts Python."""
 STAFF = ("--by", "staff@arc.example.org", "--reason", "a caller")
 
@@ -118,10 +118,14 @@ class Shell:
 
     async def refuse(self, commands: Sequence[tuple[str, ...]], says: str) -> None:
         """Expects each command to be refused in time, in one sentence or two."""
-        ran = await asyncio.gather(*(self.run(*each) for each in commands))
+        helped, *ran = await asyncio.gather(
+            *(self.run(*each) for each in (("status", "--help"), *commands))
+        )
+        # On a busy machine Python itself takes seconds to start; the rest is the command's.
+        starting = helped[2]
         for words, (code, said, seconds) in zip(commands, ran, strict=True):
             assert (code, says in said, "Traceback" in said) == (1, True, False), (words, said)
-            assert seconds < ANSWERS, (words, seconds, said)
+            assert seconds - starting < ANSWERS - 1, (words, seconds, starting, said)
 
 
 @pytest.fixture
@@ -215,8 +219,8 @@ async def test_with_the_worker_stopped(
         assert code == 0, said
     await database.close()
     await relay.close()
-    await shell.refuse(shell.asking, "No worker answered in 6 seconds. Start one")
-    await shell.refuse(shell.beginning, "No worker answered in 6 seconds. Start one")
+    await shell.refuse(shell.asking, "No worker answered in 5 seconds. Start one")
+    await shell.refuse(shell.beginning, "No worker answered in 5 seconds. Start one")
     _, said, _ = await shell.run("suspend", shell.person, *STAFF)
     assert said.startswith("The order may still be carried out when a worker runs.")
     _, said, _ = await shell.run("training", "record", shell.person)
