@@ -57,9 +57,14 @@ def system_secret(settings: Settings) -> str:
 
 def make_portal(settings: Settings, database: "Database") -> "EmbeddedPortal":
     """The portal that the settings name."""
-    from portal.embedded import EmbeddedPortal
+    if not settings.scim_url:
+        from portal.embedded import EmbeddedPortal
 
-    return EmbeddedPortal(database, system_secret(settings))
+        return EmbeddedPortal(database, system_secret(settings))
+    from portal.scim import ScimDirectory, ScimPortal
+
+    directory = ScimDirectory(settings.scim_url, settings.scim_token.get_secret_value())
+    return ScimPortal(database, system_secret(settings), directory)
 
 
 def make_transport(settings: Settings) -> "Transport":

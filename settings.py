@@ -149,6 +149,11 @@ class Settings(BaseSettings):
     staff: tuple[Mailbox, ...] = ()
     """E-mail addresses of the Assister Resource Center's staff, who may sign in to its page."""
 
+    scim_url: Annotated[str, AfterValidator(lambda url: url and _web_address(url))] = ""
+    """The SCIM 2.0 directory that holds the portal's accounts. Empty: they are in the records."""
+    scim_token: SecretStr = SecretStr("")
+    """The bearer token with which the directory is asked."""
+
     portal_secret: SecretStr = SecretStr("")
     """At least 32 characters. Derives registration numbers; whoever has it can make them.
     Empty: the embedded stack makes one and keeps it in ``data_dir``."""

@@ -38,6 +38,8 @@ WRONG = {
     "statements": '{"lms": "canary"}',
     "event_secrets": '{"lms": ["canary"]}',
     "staff": '["canary"]',
+    "scim_url": "canary",
+    "scim_token": None,
     "portal_secret": "canary",
     "terms__mastery": '{"assister-portal": "canary"}',
     "terms__activation_valid_days": "0",

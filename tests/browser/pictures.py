@@ -16,6 +16,8 @@ from rich.console import Console
 from bootstrap import make_portal
 from commands import console
 from commands.demo import AGENCY, CONTACT, DATA, NEVER_ACTIVATES, run_demo
+from commands.outside import LINK
+from embedded.inbox import body_of
 from embedded.stack import Stack
 from intake.files import read_roster
 from mail.transport import MAX_IDLE
@@ -104,12 +106,42 @@ async def tour(stack: Stack) -> None:
     async with browser(path) as window:
         ui = TemporalUi(await window.new_page(), stack.environment["ASSISTER_UI_URL"])
         album = Album(ui, await window.new_page(), stack)
+        await pages(album, await window.new_page())
         await lists(album)
         await expired_and_reissued(album)
         await suspended(album)
         await in_doubt(album)
         await elsewhere(album)
         await held_roster(album)
+
+
+async def pages(album: Album, page: Page) -> None:
+    """The gateway's pages: what an assister sees, and a contact before submitting a roster."""
+    gateway, inbox = album.stack.settings.gateway_url, album.stack.inbox
+
+    async def take(name: str) -> None:
+        taken = await page.locator("body").screenshot(animations="disabled", caret="hide")
+        (PICTURES / f"{name}.png").write_bytes(await with_palette(album.easel, taken))
+
+    async def links() -> list[str]:
+        found = [LINK.search(body_of(each)) for each in inbox.messages()]
+        return [each[0] for each in found if each][before:]
+
+    await page.set_viewport_size({"width": 900, "height": 400})
+    await page.goto(f"{gateway}/activate")
+    await take("page-activation")
+    before = 0
+    before = len(await links())
+    await page.goto(f"{gateway}/sign-in")
+    await page.get_by_label("Your e-mail address").fill(CONTACT)
+    await page.get_by_role("button").click()
+    await page.goto((await eventually(links, bool))[-1])
+    await page.get_by_role("button").click()
+    await page.get_by_label("The roster").set_input_files(DATA / "navigators.csv")
+    await page.get_by_label("Navigators").check()
+    await page.get_by_role("button", name="Check the roster").click()
+    await expect(page.get_by_role("status")).to_be_visible()
+    await take("page-roster")
 
 
 async def lists(album: Album) -> None:

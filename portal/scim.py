@@ -1,0 +1,181 @@
+"""The portal with its accounts in a SCIM 2.0 directory (RFC 7643, 7644).
+
+Fences, registration numbers and reference numbers stay in our records: SCIM has nothing like them.
+Each command is done there first, and then the directory is brought to what the records say by now,
+never to what the command once asked: whoever comes late carries the newest word. A directory that
+cannot be reached fails the command, which is tried again and goes on here.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import httpx2
+
+from portal.directory import AccountState, Activated, PortalRefused, StaleCommand
+from portal.embedded import EmbeddedPortal
+from records.database import Database
+from records.tables import PortalAccount
+
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+MEDIA_TYPE = "application/scim+json"
+TIMEOUT = 5.0
+"""Seconds for one request."""
+ROUNDS = 5
+"""How often somebody else may change an account while it is brought up to date."""
+MENDED_ELSEWHERE = {401, 403, 408, 425, 429, 500, 502, 503, 504}
+"""By time, or by those who run the directory."""
+
+
+class DirectoryUnavailable(Exception):
+    """The directory does not answer now; the command is worth another try."""
+
+
+class _Changed(Exception):
+    """Somebody changed the account since it was looked at."""
+
+
+class ScimDirectory:
+    """A directory's users, of whom we know the Training ID and whether they are active."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/") + "/"
+        self._headers = {
+            "Accept": MEDIA_TYPE,
+            "Content-Type": MEDIA_TYPE,
+            "Authorization": f"Bearer {token}",
+        }
+
+    async def bring(self, training_id: str, wanted: Callable[[], Awaitable[bool]]) -> None:
+        """Makes the account where there is none, and active or not as it is wanted.
+
+        Args:
+            wanted: Asked after the account was looked at. Where somebody changed it in between,
+                the directory's If-Match refuses ours, and both are asked again.
+
+        Raises:
+            PortalRefused: If the directory says no for good.
+            DirectoryUnavailable: If it does not answer now.
+        """
+        for _ in range(ROUNDS):
+            try:
+                user = await self._find(training_id) or await self._create(training_id)
+                if user.get("active", True) != (active := await wanted()):
+                    await self._activate(user, active)
+                # Without If-Match, in some directories, only a second look shows who came last.
+                if await wanted() == active:
+                    return
+            except _Changed:
+                continue
+        raise DirectoryUnavailable("the account is being changed by somebody else")
+
+    async def _find(self, training_id: str) -> dict[str, Any] | None:
+        asked = {"filter": f'userName eq "{training_id}"'}
+        found = (await self._ask("GET", "Users", params=asked)).get("Resources") or []
+        # userName ignores case, externalId does not: another's account is never taken for ours.
+        ours: list[dict[str, Any]] = [e for e in found if e.get("externalId") == training_id]
+        if found and not ours:
+            raise PortalRefused(f"the directory has another account under the name {training_id}")
+        return ours[0] if ours else None
+
+    async def _create(self, training_id: str) -> dict[str, Any]:
+        """Makes it, not active yet; one that somebody made meanwhile is looked up."""
+        content = {
+            "schemas": [USER],
+            "userName": training_id,
+            "externalId": training_id,
+            "active": False,
+        }
+        made = await self._ask("POST", "Users", json=content)
+        if "id" not in made:
+            raise _Changed
+        return made
+
+    async def _activate(self, user: dict[str, Any], active: bool) -> None:
+        change = {"op": "replace", "path": "active", "value": active}
+        version = user.get("meta", {}).get("version")
+        await self._ask(
+            "PATCH",
+            f"Users/{user['id']}",
+            json={"schemas": [PATCH], "Operations": [change]},
+            headers={"If-Match": version} if version else {},
+        )
+
+    async def _ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, **how: Any
+    ) -> dict[str, Any]:
+        given = self._headers | (headers or {})
+        try:
+            async with httpx2.AsyncClient(base_url=self._url, timeout=TIMEOUT) as http:
+                answer = await http.request(method, path, headers=given, **how)
+        except httpx2.TransportError as error:
+            raise DirectoryUnavailable(f"the directory: {type(error).__name__}") from None
+        status = answer.status_code
+        if status in (404, 409, 412):
+            raise _Changed
+        if status in MENDED_ELSEWHERE:
+            raise DirectoryUnavailable(f"the directory answered {status}")
+        if not answer.is_success:
+            raise PortalRefused(f"the directory answered {status} to {method} {path.split('/')[0]}")
+        try:
+            said = answer.json() if answer.content else {}
+        except ValueError:
+            raise DirectoryUnavailable("the directory's answer is no JSON") from None
+        return said if isinstance(said, dict) else {}
+
+
+class ScimPortal(EmbeddedPortal):
+    """The embedded portal, whose accounts are brought to a directory as well."""
+
+    def __init__(self, database: Database, secret: str, directory: ScimDirectory) -> None:
+        super().__init__(database, secret)
+        self._directory = directory
+
+    async def enroll(
+        self, training_id: str, fence: int, expires_at: datetime, grounds: dict[str, Any]
+    ) -> AccountState:
+        """See :class:`portal.directory.Portal`, for this and every method below."""
+        return await self._brought(
+            training_id, super().enroll(training_id, fence, expires_at, grounds)
+        )
+
+    async def suspend(self, training_id: str, fence: int, reason: str) -> AccountState:
+        return await self._brought(training_id, super().suspend(training_id, fence, reason))
+
+    async def reinstate(
+        self, training_id: str, fence: int, grounds: dict[str, Any]
+    ) -> AccountState:
+        return await self._brought(training_id, super().reinstate(training_id, fence, grounds))
+
+    async def unreported(self) -> list[Activated]:
+        """Those whose account is active in the directory by now: confirmed is what holds there."""
+        brought = []
+        for each in await super().unreported():
+            try:
+                await self._bring(each.training_id)
+            except (DirectoryUnavailable, PortalRefused):
+                continue
+            brought.append(each)
+        return brought
+
+    async def _brought(self, training_id: str, command: Awaitable[AccountState]) -> AccountState:
+        """Does a command; repeated or overtaken, the directory hears of the newest all the same."""
+        try:
+            state = await command
+        except StaleCommand:
+            await self._bring(training_id)
+            raise
+        await self._bring(training_id)
+        return state
+
+    async def _bring(self, training_id: str) -> None:
+        async with self._database.snapshot() as session:
+            account = await session.get(PortalAccount, training_id)
+        # Suspended before an account was made: there is none to suspend, and none is made.
+        if account is not None and account.reference_number is not None:
+            await self._directory.bring(training_id, lambda: self._active(training_id))
+
+    async def _active(self, training_id: str) -> bool:
+        async with self._database.snapshot() as session:
+            return (await session.get_one(PortalAccount, training_id)).status == "active"
