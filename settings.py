@@ -66,6 +66,14 @@ def _web_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _private(url: str) -> str:
+    # What comes over this connection counts as signed.
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1"):
+        raise ValueError("must begin with https://")
+    return url
+
+
 def _records(url: str) -> str:
     parts = urlsplit(url)
     if url and (parts.scheme not in ("sqlite", "postgresql") or parts.port == 0):
@@ -77,6 +85,7 @@ Word = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=253)]
 """Visible ASCII without spaces, such as a host's name."""
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+OptionalAddress = Annotated[str, AfterValidator(lambda url: url and _web_address(url))]
 
 
 class Settings(BaseSettings):
@@ -149,7 +158,14 @@ class Settings(BaseSettings):
     staff: tuple[Mailbox, ...] = ()
     """E-mail addresses of the Assister Resource Center's staff, who may sign in to its page."""
 
-    scim_url: Annotated[str, AfterValidator(lambda url: url and _web_address(url))] = ""
+    oidc_issuer: Annotated[OptionalAddress, AfterValidator(_private)] = ""
+    """The OpenID Connect provider by which contacts and staff may sign in, besides mailed links."""
+    oidc_client_id: str = ""
+    """What the provider calls the gateway."""
+    oidc_client_secret: SecretStr = SecretStr("")
+    """With which the gateway asks the provider."""
+
+    scim_url: OptionalAddress = ""
     """The SCIM 2.0 directory that holds the portal's accounts. Empty: they are in the records."""
     scim_token: SecretStr = SecretStr("")
     """The bearer token with which the directory is asked."""

@@ -13,6 +13,7 @@ from bootstrap import system_secret
 from gateway import (
     activation_page,
     agency_pages,
+    openid,
     pages,
     rosters,
     sign_in,
@@ -94,6 +95,7 @@ def create_app(
         xapi.router,
         rosters.router,
         activation_page.router,
+        openid.router,
         sign_in.router,
         agency_pages.router,
         staff_pages.router,

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
-from sqlmodel import select
 from starlette.exceptions import HTTPException
 
 from gateway.callers import To, client_address
@@ -20,12 +19,11 @@ from gateway.post import send_mail
 from gateway.visitors import (
     SignedIn,
     cookie_of,
+    rights_of,
     set_cookie,
     set_visit,
-    staff_of,
 )
 from policy.addresses import BadAddress, clean_address, mailbox_key
-from records.tables import Contact
 from records.visits import LINK_WORKS, end_visit, make_link, may_try, use_link
 
 router = APIRouter(include_in_schema=False)
@@ -66,12 +64,10 @@ async def send_link(request: Request, to: To) -> Response:
         )
         few = await may_try(session, "sign in as", mailbox, MOST_OF_MAILBOX, now)
         token = await make_link(session, mailbox, browser, now)
-        contact = (
-            await session.exec(select(Contact).where(Contact.mailbox_key == mailbox))
-        ).first()
+        rights = await rights_of(session, request.app.state.settings, mailbox)
     if not asked:
         raise HTTPException(429, "Too many links were asked for. Try again in an hour.")
-    recipient = contact.email if contact else staff_of(request.app.state.settings, mailbox)
+    recipient = next((each.email for each in rights.contacts), rights.staff)
     if recipient and few:
         state = request.app.state
         text = TEXT.format(link=f"{state.settings.gateway_url}/sign-in/{token}")

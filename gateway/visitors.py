@@ -5,11 +5,12 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.exceptions import HTTPException
 
 from gateway.callers import To
@@ -73,23 +74,40 @@ def set_visit(request: Request, answer: Response, cookie: str) -> None:
     set_cookie(request, answer, "visit", cookie, int(VISIT_LASTS.total_seconds()))
 
 
-def staff_of(settings: Settings, mailbox: str) -> str:
-    """The address under which this mailbox is staff's, or an empty text."""
-    return next((each for each in settings.staff if mailbox_key(each) == mailbox), "")
+class Rights(NamedTuple):
+    """What a mailbox gives its holder.
+
+    Attributes:
+        contacts: The agencies for which they are an authorized contact.
+        staff: Their address if they are staff, else empty.
+    """
+
+    contacts: Sequence[Contact]
+    staff: str
+
+    def __bool__(self) -> bool:
+        return bool(self.contacts or self.staff)
+
+
+async def rights_of(session: AsyncSession, settings: Settings, mailbox: str) -> Rights:
+    """What the holder of a mailbox may see by now."""
+    found = select(Contact).where(Contact.mailbox_key == mailbox)
+    contacts = (await session.exec(found.order_by(Contact.agency_id))).all()
+    staff = next((each for each in settings.staff if mailbox_key(each) == mailbox), "")
+    return Rights(contacts, staff)
 
 
 async def _visitor(request: Request, to: To) -> Visitor:
     cookie = cookie_of(request, "visit")
+    rights = Rights([], "")
     async with to.database.snapshot() as session:
-        mailbox = await visiting(session, cookie, datetime.now(UTC)) if cookie else None
-        found = select(Contact).where(Contact.mailbox_key == mailbox).order_by(Contact.agency_id)
-        contacts = (await session.exec(found)).all() if mailbox else []
-    staff = staff_of(request.app.state.settings, mailbox) if mailbox else ""
-    if not contacts and not staff:
+        if mailbox := await visiting(session, cookie, datetime.now(UTC)):
+            rights = await rights_of(session, request.app.state.settings, mailbox)
+    if not rights:
         # Never signed in, too long ago, or no longer anybody's contact.
         raise HTTPException(303, "Sign in first.", {"Location": "/sign-in"})
     token = hmac.digest(cookie.encode(), b"form", hashlib.sha256).hex()
-    return Visitor(contacts, staff, token)
+    return Visitor(rights.contacts, rights.staff, token)
 
 
 def _https(settings: Settings) -> bool:

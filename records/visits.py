@@ -90,9 +90,13 @@ async def use_link(session: AsyncSession, token: str, browser: str, now: datetim
     link.used = True
     session.add(link)
     await session.exec(delete(Visit).where(col(Visit.ends_at) < now))
+    return begin_visit(session, link.mailbox_key, now)
+
+
+def begin_visit(session: AsyncSession, mailbox: str, now: datetime) -> str:
+    """Begins a visit of somebody whose mailbox is proven; returns its cookie."""
     cookie = secrets.token_urlsafe(SECRET_BYTES)
-    ends_at = now + VISIT_LASTS
-    session.add(Visit(id=digest(cookie), mailbox_key=link.mailbox_key, ends_at=ends_at))
+    session.add(Visit(id=digest(cookie), mailbox_key=mailbox, ends_at=now + VISIT_LASTS))
     return cookie
 
 
