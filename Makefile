@@ -1,5 +1,5 @@
 # Every target is a line over ./run, for machines that have no make.
-.PHONY: demo test faults fuzz lint format bench pictures
+.PHONY: demo test faults fuzz lint format bench pictures compose-test
 demo: ; @./run demo $(if $(KEEP),--keep)
 test: ; @./run test
 faults: ; @./run faults
@@ -8,3 +8,4 @@ lint: ; @./run lint
 format: ; @./run format
 bench: ; @./run bench
 pictures: ; @./run pictures
+compose-test: ; @./run compose-test

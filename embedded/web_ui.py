@@ -19,6 +19,7 @@ BUTTONS_OFF = (
     "WorkflowResetDisabled",
     "BatchActionsDisabled",
     "StartWorkflowDisabled",
+    "WorkflowPauseDisabled",
     "ActivityCommandsDisabled",
 )
 """Settings of the UI, by its own names. Cancelling is a clean close and stays."""

@@ -1,4 +1,5 @@
-"""The container files: valid, and without a reference that leads nowhere. No engine runs here."""
+"""The container files: valid, and without a reference that leads nowhere; `make compose-test` runs
+them."""
 
 import re
 import subprocess
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+import settings
 from embedded.web_ui import BUTTONS_OFF
 from workflows import search_attributes
 
@@ -42,11 +44,9 @@ def test_dockerfile_passes_hadolint() -> None:
 
 def test_every_reference_leads_somewhere(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    documented = set(re.findall(r"^(\w+)=", (ROOT / ".env.example").read_text(), re.M))
-    text = (ROOT / "docker-compose.yml").read_text()
-    assert set(re.findall(r"\$\{(\w+)", text)) == documented
     for name, service in services.items():
         assert set(service.get("depends_on", {})) <= services.keys(), name
+        assert set(service.get("secrets", [])) <= compose["secrets"].keys(), name
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             known = (
@@ -59,6 +59,48 @@ def test_every_reference_leads_somewhere(compose: dict[str, Any]) -> None:
             assert port.startswith("127.0.0.1:"), f"{name} publishes {port} to the world"
 
 
+def test_the_secrets_are_those_that_the_script_makes(
+    compose: dict[str, Any], tmp_path: Path
+) -> None:
+    def make() -> dict[str, str]:
+        subprocess.run(["sh", ROOT / "deploy/secrets.sh"], cwd=tmp_path, check=True)
+        return {each.name: each.read_text() for each in (tmp_path / "secrets").iterdir()}
+
+    made = make()
+    assert {f"./secrets/{each}" for each in made} == {
+        each["file"] for each in compose["secrets"].values()
+    }
+    assert make() == made
+    lengths = {len(each) for name, each in made.items() if name != "assister_smtp_password"}
+    assert lengths == {64}
+    assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
+
+
+def test_the_example_can_be_used_as_it_is(
+    compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text((ROOT / ".env.example").read_text())
+    for name, value in compose["services"]["worker"]["environment"].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ASSISTER_PORTAL_SECRET", "s" * 32)
+    loaded = settings.load()
+    assert loaded.smtp_host == "mailpit"
+    assert loaded.database_url.startswith("postgresql://assister@postgres")
+
+
+def test_only_programs_get_into_the_image() -> None:
+    kept = (ROOT / ".dockerignore").read_text().splitlines()
+    assert kept[1] == "*"
+    programs = {each.removeprefix("!") for each in kept if each.startswith("!")}
+    assert all((ROOT / each).exists() for each in programs)
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    code = {each.partition("/")[0] for each in tracked.stdout.split() if each.endswith(".py")}
+    assert code - programs <= {"bench", "deploy", "tests"}
+
+
 def test_the_same_buttons_are_off_as_in_the_one_machine_stack(compose: dict[str, Any]) -> None:
     off = {
         f"TEMPORAL_{re.sub(r'(?<!^)(?=[A-Z])', '_', name).upper()}": "true" for name in BUTTONS_OFF
@@ -68,7 +110,7 @@ def test_the_same_buttons_are_off_as_in_the_one_machine_stack(compose: dict[str,
 
 
 def test_the_namespace_job_makes_the_search_attributes_of_the_code() -> None:
-    script = (ROOT / "deploy/create-namespace.sh").read_text()
+    script = (ROOT / "deploy/temporal-namespace.sh").read_text()
     made = dict(re.findall(r"\b([A-Z]\w+)=([A-Z]\w+)", script))
     expected = {
         key.name: "".join(word.capitalize() for word in key.indexed_value_type.name.split("_"))

@@ -1,0 +1,206 @@
+"""Brings docker-compose.yml up as it is, puts it to work, breaks it, and takes it down.
+
+``make compose-test``: needs a Docker engine with compose, and the ports of the file free.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from deploy.compose_test.stand_ins import ROOT, provide, run
+
+COMPOSE = ("docker", "compose", "--progress", "quiet", "--project-name", "assister-compose-test")
+LONG_RUNNING = ("postgres", "temporal", "temporal-ui", "worker", "gateway", "mailpit")
+PATIENCE = 180.0
+"""Seconds after which something counts as failed."""
+CONTACT = "pat.contact@northstar.example.org"
+ROSTER = (
+    "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"
+    "Public-Facing Phone Number,Public-Facing Email,Languages Spoken\n"
+)
+
+
+def main() -> int:
+    """Runs it all; the exit code."""
+    missing = _missing()
+    if missing:
+        print(f"skipped: {missing}")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="compose-test-") as folder:
+        project = Path(folder)
+        # What is committed, and nothing that lies about.
+        archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE)
+        subprocess.run(["tar", "-x", "-C", project], input=archive.stdout, check=True)
+        os.chdir(project)
+        run("sh", "deploy/secrets.sh")
+        shutil.copy(".env.example", ".env")
+        images = set(run(*COMPOSE, "config", "--images").split()) | {_base()}
+        ours = {each for each in images if each.startswith("assister-portal-access")}
+        stand_ins = provide(images - ours)
+        print("stand-ins:", ", ".join(sorted(stand_ins)) or "none")
+        try:
+            _test(Path(folder), next(iter(ours)))
+        except BaseException:
+            subprocess.run([*COMPOSE, "logs", "--tail", "40"], check=False)
+            raise
+        finally:
+            _timed("down, with the volume", lambda: run(*COMPOSE, "down", "--volumes"))
+    left = run("docker", "ps", "--all", "--quiet", "--filter", "name=assister-compose-test")
+    assert not left, f"left behind: {left}"
+    print("all of it passed")
+    return 0
+
+
+def _missing() -> str:
+    for words in (["docker", "info"], ["docker", "compose", "version"]):
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            return "there is no docker"
+        if done.returncode:
+            return f"`{' '.join(words)}` says: {(done.stderr or done.stdout).strip()[:200]}"
+    return ""
+
+
+def _base() -> str:
+    [base] = set(re.findall(r"^FROM (\S+:\S+)", Path("Dockerfile").read_text(), re.M))
+    return str(base)
+
+
+def _test(folder: Path, image: str) -> None:
+    _timed("build", lambda: run(*COMPOSE, "build", "--quiet"))
+    layers = run("docker", "history", "--format", "{{.Size}} {{.CreatedBy}}", image).splitlines()
+    print("layers of ours:", "; ".join(each[:60] for each in layers[:6]))
+    _timed("up", lambda: run(*COMPOSE, "up", "--detach", "--wait", "--quiet-pull"))
+    _timed("up again changes nothing", lambda: run(*COMPOSE, "up", "--detach", "--wait"))
+    agencies = folder / "agencies.csv"
+    agencies.write_text(
+        "Agency ID,Agency Name,Contact Name,Contact Email\n"
+        f"AG-100,North Star Health Access,Pat Contact,{CONTACT}\n"
+    )
+    _command(agencies, "agencies", "import", "/in")
+    _timed("a roster to a confirmed account", lambda: _journey(folder))
+    _timed("three workers", lambda: run(
+        *COMPOSE, "up", "--detach", "--wait", "--scale", "worker=3", "--no-recreate"
+    ))  # fmt: skip
+    _timed("a journey with three workers", lambda: _journey(folder))
+    for service in LONG_RUNNING:
+        _kill(service)
+        _timed(f"a journey after {service} was killed", lambda: _journey(folder))
+    seconds = _timed("the workers stop when told", lambda: run(*COMPOSE, "stop", "worker"))
+    assert seconds < 28, "a worker was killed after its grace"
+    for each in run(*COMPOSE, "ps", "--all", "--quiet", "worker").split():
+        state = run("docker", "inspect", "--format", "{{.State.ExitCode}}", each).strip()
+        assert state == "0", f"a worker ended with {state}"
+    said = run(*COMPOSE, "run", "--rm", "--no-deps", "-T", "worker",
+               "python", "starter.py", "audit", "verify")  # fmt: skip
+    print("audit verify:", " ".join(said.split()))
+
+
+def _journey(folder: Path) -> None:
+    """One more assister, from a roster row to the confirmation mail."""
+    training_id = "".join(secrets.choice("ABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(7))
+    address = f"{training_id.lower()}@northstar.example.org"
+    roster, results = folder / "roster.csv", folder / "results.csv"
+    roster.write_text(
+        f"{ROSTER}Ann,Lindqvist-{training_id},{address},{training_id},Active,Yes,651-555-0142,"
+        "help@northstar.example.org,English\n"
+    )
+    lately = date.today() - timedelta(days=2)
+    results.write_text(
+        "Training ID,Event,Date,Score,Status,Valid Through\n"
+        f"{training_id},certification,{lately},,Certified,2099-10-15\n"
+        f"{training_id},training,{lately},,,\n{training_id},assessment,{lately},80,,\n"
+    )
+    _command(
+        roster, "rosters", "submit", "/in", "--agency", "AG-100", "--type", "navigator",
+        "--by", CONTACT,
+    )  # fmt: skip
+    _command(results, "results", "import", "/in")
+    text = _until(f"the activation mail to {address}", lambda: _mail(address, "REGISTRATION"))
+    number = re.search(r"REGISTRATION NUMBER: (\S+)", text)
+    assert number is not None
+    _until("the gateway", lambda: _activated(number[1]))
+    _until(f"the confirmation to {address}", lambda: _mail(address, "This confirms"))
+
+
+def _command(file: Path, *words: str) -> None:
+    """A command with a file, again and again while something it needs is away."""
+    file.chmod(0o644)
+    command = [*COMPOSE, "run", "--rm", "--no-deps", "-T", "--volume", f"{file}:/in:ro", "worker",
+               "python", "starter.py", *words]  # fmt: skip
+    said: list[str] = []
+
+    def done() -> bool:
+        tried = subprocess.run(command, capture_output=True, text=True, check=False)
+        said.append(tried.stdout + tried.stderr)
+        assert tried.returncode in (0, 1), said[-1]
+        return tried.returncode == 0 or "same roster" in said[-1]
+
+    _until(f"{words[0]} {words[1]}", done, said)
+
+
+def _mail(address: str, holding: str) -> str:
+    # Mailpit keeps what it has in memory here: a mail from before it was killed is asked for again.
+    query = urllib.parse.urlencode({"query": f'to:"{address}"'})
+    for each in _json(f"http://127.0.0.1:8025/api/v1/search?{query}")["messages"]:
+        text: str = _json(f"http://127.0.0.1:8025/api/v1/message/{each['ID']}")["Text"]
+        if holding in text:
+            return text
+    return ""
+
+
+def _activated(number: str) -> bool:
+    form = urllib.parse.urlencode({"registration_number": number}).encode()
+    ours = {"Origin": "http://127.0.0.1:8400"}
+    request = urllib.request.Request("http://127.0.0.1:8400/activate", form, ours)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return bool(answer.status == 200)
+
+
+def _json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.load(answer)
+
+
+def _kill(service: str) -> None:
+    """Ends the first container of a service as a crash would: nobody asked for it."""
+    container = run(*COMPOSE, "ps", "--quiet", service).split()[0]
+    os.kill(int(run("docker", "inspect", "--format", "{{.State.Pid}}", container)), signal.SIGKILL)
+
+
+def _until(what: str, ask: Callable[[], Any], said: list[str] | None = None) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            if answer := ask():
+                return answer
+        except OSError as error:
+            said = [str(error)]
+        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE:.0f} s: {said or ''}"
+        time.sleep(0.5)
+
+
+def _timed(what: str, act: Callable[[], object]) -> float:
+    begun = time.monotonic()
+    act()
+    seconds = time.monotonic() - begun
+    print(f"{what}: {seconds:.0f} s", flush=True)
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
