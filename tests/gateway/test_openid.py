@@ -17,6 +17,8 @@ from tests.gateway.conftest import Gateway, Serving
 from tests.support.system import AGENCY, CONTACT
 
 CLIENT = httpx2.AsyncClient
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+"""Of the provider's own libraries."""
 
 
 def user(sub: str, email: str, verified: object = True) -> User:

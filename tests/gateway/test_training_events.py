@@ -127,35 +127,33 @@ async def test_a_score_is_a_decimal(
     assert status.requirements["assessment"].met is passes
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"webhook_signature": ""},
-        {"webhook_signature": "v1"},
-        {"webhook_signature": "v1,"},
-        {"webhook_signature": "v1,a,b"},
-        {"webhook_signature": "v1,not/base64!!"},
-        {"webhook_signature": "v1," + "A" * 43 + "="},
-        {"webhook_signature": "v2," + "A" * 43 + "="},
-        {"webhook_signature": "v1,"[:2] * 1000},
-        {"webhook_timestamp": "0"},
-        {"webhook_timestamp": "1e9"},
-        {"webhook_timestamp": "9" * 13},
-        {"webhook_timestamp": "-1"},
-        {"webhook_timestamp": "1_795_000_000"},
-        {"webhook_id": ""},
-        {"webhook_id": "another"},
-        {"webhook_id": "a b"},
-        {"webhook_id": "x" * 60},
-    ],
-)
-async def test_a_bad_signature_is_401_and_changes_nothing(
-    gateway: Gateway, changes: dict[str, str]
-) -> None:
+BAD_SIGNATURES: list[dict[str, str]] = [
+    {"webhook_signature": ""},
+    {"webhook_signature": "v1"},
+    {"webhook_signature": "v1,"},
+    {"webhook_signature": "v1,a,b"},
+    {"webhook_signature": "v1,not/base64!!"},
+    {"webhook_signature": "v1," + "A" * 43 + "="},
+    {"webhook_signature": "v2," + "A" * 43 + "="},
+    {"webhook_signature": "v1,"[:2] * 1000},
+    {"webhook_timestamp": "0"},
+    {"webhook_timestamp": "1e9"},
+    {"webhook_timestamp": "9" * 13},
+    {"webhook_timestamp": "-1"},
+    {"webhook_timestamp": "1_795_000_000"},
+    {"webhook_id": ""},
+    {"webhook_id": "another"},
+    {"webhook_id": "a b"},
+    {"webhook_id": "x" * 60},
+]
+
+
+async def test_a_bad_signature_is_401_and_changes_nothing(gateway: Gateway) -> None:
     _, secret = await made(gateway)
     with capture_logs() as logged:
-        answer = await send(gateway, scored("NAV1001"), secret, "msg_1", **changes)
-    assert answer.status_code == 401
+        for changes in BAD_SIGNATURES:
+            answer = await send(gateway, scored("NAV1001"), secret, "msg_1", **changes)
+            assert answer.status_code == 401, changes
     assert not await kept(gateway)
     assert secret not in str(logged)
     assert "NAV1001" not in str(logged)
@@ -215,39 +213,39 @@ def test_a_secret_that_is_none_is_refused_and_not_shown(secret: str) -> None:
     assert secret not in str(refused.value).replace("whsec_ and", "")
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        ("", 400),
-        ("{", 400),
-        ('{"type": "assessment.scored", "type": "x"}', 400),
-        ('{"type": NaN}', 400),
-        ("[" * 20_000, 400),
-        ("[]", 422),
-        ("{}", 422),
-        ('{"type": 1}', 422),
-        ('{"type": "user.created", "data": {}}', 202),
-        (scored("NAV1001", '"70"'), 422),
-        (scored("NAV1001", "true"), 422),
-        (scored("NAV1001", "null"), 422),
-        (scored("NAV1001", "100.00001"), 422),
-        (scored("NAV1001", "-1"), 422),
-        (scored("NAV1001", "1e299"), 422),
-        (scored("NAV1001", "1e400000"), 400),
-        ('{"type": "\\u0000"}', 400),
-        ('{"type": "\\ud800"}', 400),
-        (scored("nav-1"), 422),
-        (scored("NAV1001", timestamp="2026-01-05T10:00:00"), 422),
-        (scored("NAV1001", timestamp="9999-12-31T23:59:59-12:00"), 422),
-        (scored("NAV1001", timestamp="2126-01-05T10:00:00Z"), 422),
-        (scored("NAV1001", timestamp=1767628800), 422),
-        (scored("NAV1001", extra="x"), 422),
-    ],
-)
-async def test_what_is_signed_and_wrong_is_said(gateway: Gateway, body: str, status: int) -> None:
+WRONG: list[tuple[str, int]] = [
+    ("", 400),
+    ("{", 400),
+    ('{"type": "assessment.scored", "type": "x"}', 400),
+    ('{"type": NaN}', 400),
+    ("[" * 20_000, 400),
+    ("[]", 422),
+    ("{}", 422),
+    ('{"type": 1}', 422),
+    ('{"type": "user.created", "data": {}}', 202),
+    (scored("NAV1001", '"70"'), 422),
+    (scored("NAV1001", "true"), 422),
+    (scored("NAV1001", "null"), 422),
+    (scored("NAV1001", "100.00001"), 422),
+    (scored("NAV1001", "-1"), 422),
+    (scored("NAV1001", "1e299"), 422),
+    (scored("NAV1001", "1e400000"), 400),
+    ('{"type": "\\u0000"}', 400),
+    ('{"type": "\\ud800"}', 400),
+    (scored("nav-1"), 422),
+    (scored("NAV1001", timestamp="2026-01-05T10:00:00"), 422),
+    (scored("NAV1001", timestamp="9999-12-31T23:59:59-12:00"), 422),
+    (scored("NAV1001", timestamp="2126-01-05T10:00:00Z"), 422),
+    (scored("NAV1001", timestamp=1767628800), 422),
+    (scored("NAV1001", extra="x"), 422),
+]
+
+
+async def test_what_is_signed_and_wrong_is_said(gateway: Gateway) -> None:
     _, secret = await made(gateway)
-    answer = await send(gateway, body, secret, "m")
-    assert answer.status_code == status, answer.text
+    for number, (body, status) in enumerate(WRONG):
+        answer = await send(gateway, body, secret, f"m{number}")
+        assert answer.status_code == status, (body[:100], answer.text)
     assert not await kept(gateway)
 
 
