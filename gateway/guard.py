@@ -6,6 +6,7 @@ far and only so slowly.
 
 import asyncio
 import time
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -24,6 +25,8 @@ MOST_BODY = 20 * 2**20
 TOO_LARGE = f"more than {MOST_BODY // 2**20} MB; send it in parts"
 PATIENCE = 20.0
 """Seconds for a small body. A larger one may take longer, but not slower than `SLOWEST`."""
+DEPTH = 5
+"""Calls that the log names of a fault."""
 SLOWEST = 50_000
 """Bytes a second."""
 
@@ -40,6 +43,10 @@ ALWAYS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+
+
+class BrokenOff(Exception):
+    """A request failed after its answer had begun: all that is left is to hang up."""
 
 
 class Guard:
@@ -82,10 +89,14 @@ class Guard:
                 await answered(Request(scope), *refusal)(scope, receive, answer)
             else:
                 await self._app(scope, body.receive, answer)
-        except Exception:
-            structlog.get_logger().exception("request failed", route=_route(scope))
+        except Exception as fault:
+            # Without the fault's words: they may repeat what was sent.
+            where = "".join(traceback.format_tb(fault.__traceback__)[-DEPTH:])
+            structlog.get_logger().error(
+                "request failed", route=_route(scope), fault=type(fault).__name__, where=where
+            )
             if status:
-                raise
+                raise BrokenOff from None
             said = answered(Request(scope), 500, "Something went wrong here. Try again later.")
             await said(scope, receive, answer)
         finally:

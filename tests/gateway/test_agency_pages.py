@@ -1,5 +1,6 @@
 """The agency's pages, and signing in to them: who gets in, what they see, and who does not."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -102,6 +103,22 @@ async def test_an_unknown_address_is_answered_like_a_known_one(
     assert set(known.headers) - set(unknown.headers) <= {"set-cookie"}
     await eventually(lambda: _count(system, CONTACT), lambda count: count == 1)
     assert await _count(system, "nobody") == 0
+
+
+async def test_no_answer_waits_for_a_mail(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay_answers, begun = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object) -> None:
+        begun.set()
+        await relay_answers.wait()
+
+    monkeypatch.setattr("gateway.sign_in.send_mail", slow)
+    answer = await gateway.browser().post("/sign-in", data={"email": CONTACT})
+    assert answer.status_code == 200
+    assert begun.is_set()
+    relay_answers.set()
 
 
 async def link_of(system: System, browser: httpx2.AsyncClient) -> str:

@@ -171,12 +171,16 @@ async def test_a_fault_is_a_problem_that_tells_nothing(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> None:
-        raise RuntimeError("ann.lee@x.org")
+        text = "ann.lee@x.org"
+        raise RuntimeError(text)
 
     monkeypatch.setattr("gateway.callers.key_sent", broken)
-    answer = await gateway.client.post(PATH, headers={"Authorization": "Bearer x", **CSV})
+    with capture_logs() as logged:
+        answer = await gateway.client.post(PATH, headers={"Authorization": "Bearer x", **CSV})
     assert answer.status_code == 500
-    assert "ann" not in answer.text
+    assert "ann.lee" not in answer.text + str(logged)
+    assert logged[0]["fault"] == "RuntimeError"
+    assert "in broken" in logged[0]["where"]
 
 
 async def test_a_person_is_answered_with_a_page(gateway: Gateway) -> None:
