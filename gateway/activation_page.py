@@ -30,7 +30,7 @@ MOST_OF_ADDRESS = 100
 MOST_OF_PERSON = 3
 """Resends an hour asked for one Training ID; the case has a limit of its own, by the day."""
 TOO_MANY = "There were too many tries. Wait an hour, or contact the Assister Resource Center."
-ANSWER_WITHIN = 60.0
+ANSWER_WITHIN = 20.0
 """Seconds for a case to take an order."""
 
 Sent = [Depends(only_from_our_pages)]
