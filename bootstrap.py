@@ -6,7 +6,8 @@ status starts in half the time without the database and the worker.
 """
 
 import hashlib
-from collections.abc import Container
+import os
+from collections.abc import Container, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ from settings import Settings
 from workflows.refusals import DATA_CONVERTER
 
 if TYPE_CHECKING:
-    from temporalio.worker import Worker
+    from temporalio.runtime import Runtime
+    from temporalio.worker import Interceptor, Worker
     from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
     from mail.transport import Transport
@@ -30,15 +32,27 @@ LONGEST_GRACE = timedelta(seconds=20)
 """In which a worker that is told to end finishes what it does; Kubernetes kills it after 30 s."""
 
 
-async def connect(*, lazy: bool = False) -> Client:
+async def connect(*, lazy: bool = False, runtime: "Runtime | None" = None) -> Client:
     """A client for the Temporal server that the environment names, or for the local one.
 
     Args:
         lazy: Connects when it is first used, so that its absence keeps nobody from starting.
+        runtime: The SDK's, where its metrics are shown.
     """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
-    return await Client.connect(**config, data_converter=DATA_CONVERTER, lazy=lazy)
+    interceptors = []
+    if "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ:
+        from telemetry import tracing
+
+        interceptors.append(tracing())
+    return await Client.connect(
+        **config,
+        data_converter=DATA_CONVERTER,
+        lazy=lazy,
+        runtime=runtime,
+        interceptors=interceptors,
+    )
 
 
 def arc_holidays() -> Container[date]:
@@ -88,7 +102,7 @@ def sandbox() -> "SandboxedWorkflowRunner":
 
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(
-            "policy", "pydantic", "pydantic_core", "annotated_types"
+            "policy", "pydantic", "pydantic_core", "annotated_types", "telemetry"
         )
     )
 
@@ -109,6 +123,7 @@ def make_worker(
     database: "Database",
     portal: "EmbeddedPortal",
     transport: "Transport",
+    interceptors: "Sequence[Interceptor]" = (),
 ) -> "Worker":
     """A worker for both workflows and every step."""
     from temporalio.worker import Worker
@@ -158,6 +173,7 @@ def make_worker(
             intake.open_cases,
             DigestActivities(client, database).list_attention,
         ],
+        interceptors=interceptors,
         workflow_runner=sandbox(),
         build_id=build_id(),
         graceful_shutdown_timeout=min(timedelta(seconds=settings.smtp_timeout), LONGEST_GRACE),

@@ -170,6 +170,11 @@ class Settings(BaseSettings):
     scim_token: SecretStr = SecretStr("")
     """The bearer token with which the directory is asked."""
 
+    metrics_address: Annotated[
+        str, Field(pattern=r"^([0-9.]+:[0-9]{1,5}|\[[0-9a-f:]+\]:[0-9]{1,5}|)$")
+    ] = ""
+    """Where a worker shows its metrics, such as ``127.0.0.1:9464``. Empty: nowhere."""
+
     portal_secret: SecretStr = SecretStr("")
     """At least 32 characters. Derives registration numbers; whoever has it can make them.
     Empty: the embedded stack makes one and keeps it in ``data_dir``."""

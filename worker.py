@@ -18,24 +18,39 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError
+from temporalio.worker import Interceptor
 
 import bootstrap
 from activities.relay import relay_activations
 from activities.results import relay_results
 from records.database import Database
 from records.schema import migrate
+from services.connections import Connections
+from services.figures import take_figures
 from settings import Misconfigured, Settings, load
-from telemetry import configure_logging
+from telemetry import (
+    TRACES_TO,
+    Gauges,
+    Measured,
+    Traced,
+    configure_logging,
+    metrics_runtime,
+    version,
+)
 from workflows.client import schedule_digest
 from workflows.readiness import register_search_attributes
 
 PAUSE = 2.0
 """Seconds between looks for activations and results that the cases have not been told of, and
 after a fault."""
+FIGURES_EVERY = 15.0
+"""Seconds from one look at the figures to the next, where metrics are shown."""
 LONGEST_END = 24.0
 """Seconds after a signal at which the process ends, whatever it still waits for: a step that is cut
 off is tried again by another worker."""
@@ -43,18 +58,22 @@ FAULTS = (SQLAlchemyError, RPCError, RuntimeError, OSError)
 """What passes by itself: Temporal or the database is not there, or not yet."""
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Runs until ``stop`` is set, whatever becomes of Temporal and the database meanwhile."""
+async def run(settings: Settings, stop: asyncio.Event, runtime: Runtime | None = None) -> None:
+    """Runs until ``stop`` is set, whatever becomes of Temporal and the database meanwhile.
+
+    Args:
+        runtime: Shows the worker's metrics, where somebody wants them.
+    """
     while not stop.is_set():
         try:
-            await _run(settings, stop)
+            await _run(settings, stop, runtime)
         except FAULTS as fault:
             _log("the worker cannot run, it tries again", fault)
             await _pause(stop)
 
 
-async def _run(settings: Settings, stop: asyncio.Event) -> None:
-    client = await bootstrap.connect()
+async def _run(settings: Settings, stop: asyncio.Event, runtime: Runtime | None) -> None:
+    client = await bootstrap.connect(runtime=runtime)
     await register_search_attributes(client)
     await migrate(settings.records_url)
     database = Database(settings.records_url)
@@ -62,35 +81,60 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     transport = bootstrap.make_transport(settings)
     try:
         await schedule_digest(client, settings.task_queue)
-        async with bootstrap.make_worker(client, settings, database, portal, transport):
-            structlog.get_logger().info("worker running", task_queue=settings.task_queue)
-            queue, terms = settings.task_queue, settings.terms
-            await asyncio.gather(
-                _keep_on(
-                    "activations", lambda: relay_activations(portal, client, queue, terms), stop
-                ),
-                _keep_on("results", lambda: relay_results(database, client, queue, terms), stop),
-            )
+        queue, terms = settings.task_queue, settings.terms
+        relays = [
+            _keep_on(
+                "activations are not relayed",
+                lambda: relay_activations(portal, client, queue, terms),
+                stop,
+            ),
+            _keep_on(
+                "results are not relayed",
+                lambda: relay_results(database, client, queue, terms),
+                stop,
+            ),
+        ]
+        interceptors: list[Interceptor] = [Traced()] if TRACES_TO in os.environ else []
+        if runtime is not None:
+            gauges = Gauges(runtime.metric_meter)
+            to = Connections(database, client, portal, queue, terms)
+            interceptors.append(Measured(runtime.metric_meter))
+
+            async def show() -> None:
+                gauges.show(await take_figures(to), datetime.now(UTC))
+
+            relays.append(_keep_on("the figures are not taken", show, stop, FIGURES_EVERY))
+        async with bootstrap.make_worker(
+            client, settings, database, portal, transport, interceptors
+        ):
+            structlog.get_logger().info("worker running", task_queue=queue, version=version())
+            await asyncio.gather(*relays)
     finally:
         await transport.close()
         await database.close()
 
 
-async def _keep_on(what: str, relay: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
-    """Relays until ``stop`` is set; a relay that fails holds up no other."""
+async def _keep_on(
+    trouble: str, act: Callable[[], Awaitable[object]], stop: asyncio.Event, pause: float = PAUSE
+) -> None:
+    """Acts again and again until ``stop`` is set; one that fails holds up no other.
+
+    Args:
+        trouble: What the log says of a failure.
+    """
     while not stop.is_set():
         more = None
         try:
-            more = await relay()
+            more = await act()
         except FAULTS as fault:
-            _log(f"{what} are not relayed, it tries again", fault)
+            _log(f"{trouble}, it tries again", fault)
         if not more:
-            await _pause(stop)
+            await _pause(stop, pause)
 
 
-async def _pause(stop: asyncio.Event) -> None:
+async def _pause(stop: asyncio.Event, seconds: float = PAUSE) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), PAUSE)
+        await asyncio.wait_for(stop.wait(), seconds)
 
 
 def _log(event: str, fault: Exception) -> None:
@@ -107,6 +151,7 @@ async def main() -> None:
     """
     settings = load()
     configure_logging()
+    runtime = _shown_metrics(settings.metrics_address)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def end() -> None:
@@ -115,7 +160,14 @@ async def main() -> None:
 
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, end)
-    await run(settings, stop)
+    await run(settings, stop, runtime)
+
+
+def _shown_metrics(address: str) -> Runtime | None:
+    try:
+        return metrics_runtime(address) if address else None
+    except (ValueError, RuntimeError, OSError):
+        raise Misconfigured(f"ASSISTER_METRICS_ADDRESS: nothing can listen at {address}") from None
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ WRONG = {
     "oidc_client_secret": None,
     "scim_url": "canary",
     "scim_token": None,
+    "metrics_address": "canary:9464",
     "portal_secret": "canary",
     "terms__mastery": '{"assister-portal": "canary"}',
     "terms__activation_valid_days": "0",

@@ -374,7 +374,7 @@ async def test_a_bad_setting_is_not_repeated(
     monkeypatch.setenv(variable, value)
     stop, told = asyncio.Event(), ""
 
-    async def end_it(stop: asyncio.Event) -> None:
+    async def end_it(stop: asyncio.Event, seconds: float = 0) -> None:
         stop.set()
 
     # A database that is not there yet is logged and tried again.
