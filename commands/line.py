@@ -14,6 +14,7 @@ COMMANDS = {
     "Operation": {
         "demo": ("operate:demo", "Show the whole policy at work; leaves nothing running."),
         "up": ("operate:up", "Run the embedded stack until Ctrl-C."),
+        "doctor": ("doctor:doctor", "Check this installation: a line for each thing."),
         "migrate": ("operate:migrate", "Bring the records' database to the newest schema."),
         "keys": ("keys:app", "Keys of programs that call the gateway."),
         "activate": ("people:activate", "Use a registration number, as the portal's page does."),

@@ -86,6 +86,7 @@ def _test(folder: Path, image: str) -> None:
     print("layers of ours:", "; ".join(each[:60] for each in layers[:6]))
     _timed("up", lambda: run(*COMPOSE, "up", "--detach", "--wait", "--quiet-pull"))
     _timed("up again changes nothing", lambda: run(*COMPOSE, "up", "--detach", "--wait"))
+    print(run(*COMPOSE, "exec", "-T", "worker", "python", "starter.py", "doctor"))
     agencies = folder / "agencies.csv"
     agencies.write_text(
         "Agency ID,Agency Name,Contact Name,Contact Email\n"
