@@ -178,23 +178,39 @@ class _TracedStep(ActivityInboundInterceptor):
 # Metrics
 
 
-def metrics_runtime(address: str) -> "Runtime":
-    """The SDK's runtime with its metrics, and ours, at ``http://{address}/metrics``.
+def make_runtime(metrics_address: str) -> "Runtime":
+    """The SDK's runtime: its lines join the log, its metrics and ours are at ``/metrics``.
+
+    Args:
+        metrics_address: Where they are shown; empty: nowhere.
 
     Raises:
         ValueError: If nothing can listen there.
     """
-    from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+    from temporalio.runtime import (
+        LogForwardingConfig,
+        LoggingConfig,
+        PrometheusConfig,
+        Runtime,
+        TelemetryConfig,
+        TelemetryFilter,
+    )
 
+    metrics = PrometheusConfig(
+        bind_address=metrics_address,
+        counters_total_suffix=True,
+        unit_suffix=True,
+        durations_as_seconds=True,
+        histogram_bucket_overrides=BUCKETS,
+    )
     return Runtime(
         telemetry=TelemetryConfig(
-            metrics=PrometheusConfig(
-                bind_address=address,
-                counters_total_suffix=True,
-                unit_suffix=True,
-                durations_as_seconds=True,
-                histogram_bucket_overrides=BUCKETS,
-            )
+            logging=LoggingConfig(
+                filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+                # Else they go to standard output, in a form of their own.
+                forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
+            ),
+            metrics=metrics if metrics_address else None,
         )
     )
 

@@ -40,7 +40,7 @@ from telemetry import (
     Measured,
     Traced,
     configure_logging,
-    metrics_runtime,
+    make_runtime,
     version,
 )
 from workflows.client import schedule_digest
@@ -62,7 +62,7 @@ async def run(settings: Settings, stop: asyncio.Event, runtime: Runtime | None =
     """Runs until ``stop`` is set, whatever becomes of Temporal and the database meanwhile.
 
     Args:
-        runtime: Shows the worker's metrics, where somebody wants them.
+        runtime: The SDK's; None takes its default.
     """
     while not stop.is_set():
         try:
@@ -95,7 +95,7 @@ async def _run(settings: Settings, stop: asyncio.Event, runtime: Runtime | None)
             ),
         ]
         interceptors: list[Interceptor] = [Traced()] if TRACES_TO in os.environ else []
-        if runtime is not None:
+        if runtime is not None and settings.metrics_address:
             gauges = Gauges(runtime.metric_meter)
             to = Connections(database, client, portal, queue, terms)
             interceptors.append(Measured(runtime.metric_meter))
@@ -151,7 +151,7 @@ async def main() -> None:
     """
     settings = load()
     configure_logging()
-    runtime = _shown_metrics(settings.metrics_address)
+    runtime = _made_runtime(settings.metrics_address)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def end() -> None:
@@ -163,11 +163,13 @@ async def main() -> None:
     await run(settings, stop, runtime)
 
 
-def _shown_metrics(address: str) -> Runtime | None:
+def _made_runtime(metrics_address: str) -> Runtime:
     try:
-        return metrics_runtime(address) if address else None
+        return make_runtime(metrics_address)
     except (ValueError, RuntimeError, OSError):
-        raise Misconfigured(f"ASSISTER_METRICS_ADDRESS: nothing can listen at {address}") from None
+        raise Misconfigured(
+            f"ASSISTER_METRICS_ADDRESS: nothing can listen at {metrics_address}"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def _built(image: str) -> bool:
     # Whom this machine trusts: the package index may be behind a proxy of its own.
     shutil.copy(CERTIFICATES, context)
     if root == "services":
-        _programs(context)
+        programs(context)
     run("docker", "build", "--quiet", "--label", "stand-in=yes", "--target", target, "--tag", image,
         "--file", HERE / "Dockerfile", context)  # fmt: skip
     return True
@@ -88,7 +88,8 @@ def _root(name: str) -> None:
     run("docker", "import", tar, f"stand-in/{name}")
 
 
-def _programs(context: Path) -> None:
+def programs(context: Path) -> None:
+    """Builds the server, its tools and the UI into a folder, with what they need beside them."""
     modules = Path(run("go", "env", "GOMODCACHE").strip())
     for name, package in PROGRAMS.items():
         if (context / name).exists():
