@@ -57,9 +57,9 @@ async def connect(*, lazy: bool = False, runtime: "Runtime | None" = None) -> Cl
 
 def arc_holidays() -> Container[date]:
     """The days on which the Assister Resource Center is closed, weekends aside."""
-    import holidays
+    from policy.calendar import StateHolidays
 
-    return holidays.country_holidays("US", subdiv="MN")
+    return StateHolidays()
 
 
 def system_secret(settings: Settings) -> str:

@@ -1,7 +1,7 @@
 """Dates that the policy's periods end on.
 
-Every function is given the business days it must respect: a library's calendar may change with its
-version, so dates are worked out once, outside the workflows, and carried as absolute times.
+Every function is given the holidays it must respect: a law may change them, so dates are worked out
+once, outside the workflows, and carried as absolute times.
 """
 
 from collections.abc import Container
@@ -17,7 +17,39 @@ CENTRAL = ZoneInfo("America/Chicago")
 MORNING = time(9)
 """When people are reminded."""
 
-SATURDAY = 5
+MONDAY, THURSDAY, FRIDAY, SATURDAY = 0, 3, 4, 5
+
+
+class StateHolidays:
+    """The holidays of the executive branch of Minnesota (Minnesota Statutes 645.44, subdivision 5).
+
+    One of a fixed date that falls on a Saturday is kept on the Friday before it, one on a Sunday on
+    the Monday after it. For the executive branch the Friday after Thanksgiving is a holiday, and
+    Indigenous Peoples Day is none.
+    """
+
+    FIXED = frozenset({(1, 1), (6, 19), (7, 4), (11, 11), (12, 25)})
+    """New Year's Day, Juneteenth, Independence Day, Veterans Day, Christmas Day."""
+    MONDAYS = frozenset({(1, 3), (2, 3), (9, 1)})
+    """Martin Luther King's, Washington's and Lincoln's Birthday, Labor Day: the month's which."""
+
+    def __contains__(self, day: object) -> bool:
+        """Whether ``day`` is a holiday or one that stands in for it."""
+        if not isinstance(day, date):
+            return False
+        weekday, week = day.weekday(), (day.day + 6) // 7
+        return (
+            self._fixed(day)
+            or (weekday == FRIDAY and self._fixed(day + timedelta(days=1)))
+            or (weekday == MONDAY and self._fixed(day - timedelta(days=1)))
+            or (weekday == MONDAY and (day.month, week) in self.MONDAYS)
+            or (weekday == MONDAY and day.month == 5 and day.day > 24)  # Memorial Day, the last one
+            or (weekday == THURSDAY and day.month == 11 and week == 4)  # Thanksgiving
+            or (weekday == FRIDAY and day.month == 11 and 23 <= day.day <= 29)
+        )
+
+    def _fixed(self, day: date) -> bool:
+        return (day.month, day.day) in self.FIXED
 
 
 def is_business_day(day: date, holidays: Container[date]) -> bool:

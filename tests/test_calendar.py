@@ -58,8 +58,8 @@ async def _activation_issued_on(system: System, moment: datetime) -> str:
             _at(THANKSGIVING - timedelta(days=7), 10),
             # Two days on is a Saturday, five a Tuesday.
             [_at(THANKSGIVING - timedelta(days=3), 9), _at(THANKSGIVING - timedelta(days=2), 9)],
-            # Seven days on is Thanksgiving: the Friday counts.
-            _at(THANKSGIVING + timedelta(days=2), 0),
+            # Seven days on is Thanksgiving, and the Friday after it is a holiday: Monday counts.
+            _at(THANKSGIVING + timedelta(days=5), 0),
             id="weekend and Thanksgiving",
         ),
         pytest.param(

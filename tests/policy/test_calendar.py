@@ -2,13 +2,12 @@
 
 from datetime import UTC, date, datetime
 
-import holidays
 import pytest
 
 from policy import calendar
 from policy.terms import Terms
 
-MINNESOTA = holidays.country_holidays("US", subdiv="MN")
+MINNESOTA = calendar.StateHolidays()
 
 
 def central(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
@@ -22,8 +21,8 @@ def central(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> 
         (central(2026, 3, 2, 10), central(2026, 3, 10)),
         # A Saturday is followed by the weekend: the end moves to Monday's.
         (central(2026, 3, 7, 10), central(2026, 3, 17)),
-        # Thanksgiving 2026 is November 26.
-        (central(2026, 11, 19, 10), central(2026, 11, 28)),
+        # Thanksgiving 2026 is November 26; the Friday after it is a holiday, too.
+        (central(2026, 11, 19, 10), central(2026, 12, 1)),
         # Issued before midnight in Central, after it in UTC.
         (central(2026, 3, 2, 23, 59), central(2026, 3, 10)),
         # Daylight saving time ends on November 1, 2026: the day's end is local all the same.
