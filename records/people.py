@@ -9,6 +9,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from policy.addresses import BadAddress, clean_address, mailbox_key
 from records.tables import Actor, Agency, Assister, Contact, PortalAccount
 
+LETTERS = str.maketrans("0123456789", "ghijklmnop")
+
 
 class NotAuthorized(Exception):
     """The act is not this person's to do; the text names the policy clause."""
@@ -97,7 +99,8 @@ async def staff_id(session: AsyncSession, email: str) -> str:
     found = select(Actor).where(Actor.mailbox_key == key)
     actor = (await session.exec(found)).first()
     if actor is None:
-        digest = hashlib.sha256(key.encode()).hexdigest()
-        actor = Actor(id=f"staff-{digest[:10]}", email=email, mailbox_key=key)
+        # Letters only: ten digits in a row would be refused as a phone number in every order.
+        digest = hashlib.sha256(key.encode()).hexdigest()[:10].translate(LETTERS)
+        actor = Actor(id=f"staff-{digest}", email=email, mailbox_key=key)
         session.add(actor)
     return actor.id
