@@ -17,7 +17,8 @@ from temporalio.service import RPCError
 
 from bootstrap import arc_holidays
 from gateway.callers import To
-from gateway.forms import check_token, form_of, only_from_our_pages
+from gateway.cases import ANSWER_WITHIN, case_of
+from gateway.forms import check_token, only_from_our_pages, visitors_form
 from gateway.pages import page
 from gateway.uploads import parsed
 from gateway.visitors import AgencyContact, SignedIn
@@ -28,20 +29,18 @@ from records.drafts import RosterDraft, draft_of, drop_draft, keep_draft
 from records.people import NotAuthorized, assister_of
 from records.tables import Assister, Contact
 from services import Unknown
-from services.agency import own_assisters, own_submission, own_submissions, progress
+from services.agency import own_assisters, own_submission, own_submissions
 from services.checking import check_roster
 from services.lookup import look_up
-from services.rosters import submit_roster, verdicts
-from workflows.client import act, case_status
-from workflows.contract import StaffAct, Status, assister_workflow_id
+from services.rosters import progress, submit_roster, verdicts
+from workflows.client import act
+from workflows.contract import StaffAct, assister_workflow_id
 
 router = APIRouter(prefix="/agencies/{agency_id}", include_in_schema=False)
 
 ENCODINGS = {"utf-8-sig": "UTF-8", "cp1252": "Windows (cp1252)"}
 SHOWN = 200
 """Rejected rows, and cases of a forecast, on one page."""
-ANSWER_WITHIN = 10.0
-"""Seconds for a case to answer."""
 LATER = "The assisters' cases cannot be asked now. Try again in a few minutes."
 
 Sent = [Depends(only_from_our_pages)]
@@ -127,7 +126,7 @@ async def submit(
     request: Request, draft_id: str, contact: AgencyContact, visitor: SignedIn, to: To
 ) -> Response:
     """Submits the roster as it was checked (clause 1)."""
-    check_token((await form_of(request)).get("token"), visitor.token)
+    await visitors_form(request, visitor.token)
     draft = await _draft(to, contact, draft_id)
     try:
         done = await submit_roster(
@@ -154,9 +153,12 @@ async def roster(
     """How far a submitted roster is, and its rejected rows."""
     try:
         submission = await own_submission(to.database, contact.agency_id, submission_id)
-        state = await progress(to, submission_id)
     except Unknown:
         raise HTTPException(404, "There is no such page for you.") from None
+    try:
+        state = await progress(to.client, submission_id)
+    except Unknown as not_begun:
+        raise HTTPException(404, str(not_begun)) from None
     except (RPCError, RuntimeError):
         raise HTTPException(503, LATER) from None
     rows = await verdicts(to.database, submission_id)
@@ -175,8 +177,7 @@ async def roster(
 @router.post("/lookup", dependencies=Sent)
 async def find(request: Request, contact: AgencyContact, visitor: SignedIn, to: To) -> Response:
     """From a Training ID to the assister's page (clause 3.3)."""
-    form = await form_of(request)
-    check_token(form.get("token"), visitor.token)
+    form = await visitors_form(request, visitor.token)
     training_id = form.get("training_id", "").strip().upper()
     await _assister(to, contact, training_id)
     return RedirectResponse(f"/agencies/{contact.agency_id}/assisters/{training_id}", 303)
@@ -196,7 +197,7 @@ async def resend(
     request: Request, training_id: str, contact: AgencyContact, visitor: SignedIn, to: To
 ) -> Response:
     """Asks that the activation mail be sent again, to the address on record (clause 3.1b)."""
-    check_token((await form_of(request)).get("token"), visitor.token)
+    await visitors_form(request, visitor.token)
     person = await _assister(to, contact, training_id)
     order = StaffAct(by=f"contact-{contact.id}", reason="asked for on the agency's page")
     try:
@@ -239,18 +240,9 @@ async def _assister_page(
         contact=contact,
         person=person,
         number=number,
-        case=await _case(to, person.training_id),
+        case=await case_of(to, person.training_id),
         said=said,
     )
-
-
-async def _case(to: To, training_id: str) -> Status | None:
-    """The case; None where there is none, or it cannot be asked: the page shows the rest."""
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN):
-            return await case_status(to.client, training_id)
-    except (RPCError, RuntimeError, TimeoutError):
-        return None
 
 
 async def _assister(to: To, contact: Contact, training_id: str) -> Assister:

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from gateway.bodies import media_type, small_body
+
 MOST = 16 * 2**10
 """Bytes."""
 FIELDS = 20
@@ -33,19 +35,25 @@ async def form_of(request: Request) -> Mapping[str, str]:
     Raises:
         HTTPException: 413 or 415 for what is no small form.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0]
-    if kind != "application/x-www-form-urlencoded":
+    if media_type(request) != "application/x-www-form-urlencoded":
         raise HTTPException(415, "This is not a form.")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST:
-            raise HTTPException(413, "This form is too large.")
+    body = await small_body(request, MOST, "This form is too large.")
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS)
     except ValueError:
         raise HTTPException(400, "This form cannot be read.") from None
     return dict(fields)
+
+
+async def visitors_form(request: Request, token: str) -> Mapping[str, str]:
+    """The fields of a form that somebody who has signed in sends, with the visit's token.
+
+    Raises:
+        HTTPException: 403, 413 or 415.
+    """
+    form = await form_of(request)
+    check_token(form.get("token"), token)
+    return form
 
 
 def check_token(sent: object, token: str) -> None:

@@ -20,9 +20,9 @@ from intake.forecast import RosterForecast
 from policy.requirements import AssisterType
 from policy.roster import COLUMNS, Row
 from services import Unknown
-from services.agency import own_submission, progress
+from services.agency import own_submission
 from services.checking import check_roster
-from services.rosters import submit_roster, verdicts
+from services.rosters import progress, submit_roster, verdicts
 
 router = APIRouter(tags=["agencies"])
 
@@ -144,7 +144,7 @@ async def show(
     """Answers the stage and every row's verdict; `Retry-After` while it goes on."""
     try:
         await own_submission(to.database, contact.agency_id, submission_id)
-        stage = (await progress(to, submission_id)).stage
+        stage = (await progress(to.client, submission_id)).stage
         rows = await verdicts(to.database, submission_id)
     except Unknown as unknown:
         raise HTTPException(404, str(unknown)) from None

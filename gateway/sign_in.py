@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from gateway.callers import To, client_address
-from gateway.forms import check_token, form_of, only_from_our_pages
+from gateway.forms import form_of, only_from_our_pages, visitors_form
 from gateway.pages import page
 from gateway.post import send_mail
 from gateway.visitors import (
@@ -110,7 +110,7 @@ async def home(request: Request, visitor: SignedIn) -> Response:
 @router.post("/sign-out", dependencies=[Depends(only_from_our_pages)])
 async def sign_out(request: Request, visitor: SignedIn, to: To) -> Response:
     """Ends the visit."""
-    check_token((await form_of(request)).get("token"), visitor.token)
+    await visitors_form(request, visitor.token)
     async with to.database.transaction() as session:
         await end_visit(session, cookie_of(request, "visit"))
     return RedirectResponse("/sign-in", 303)

@@ -15,7 +15,8 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.callers import To
-from gateway.forms import check_token, form_of, only_from_our_pages
+from gateway.cases import ANSWER_WITHIN, case_of
+from gateway.forms import only_from_our_pages, visitors_form
 from gateway.pages import page
 from gateway.visitors import SignedIn, Visitor
 from records.people import NotAuthorized
@@ -25,14 +26,11 @@ from services.assisters import correct_email
 from services.contacts import correct_contact
 from services.find import MOST, find
 from services.orders import order
-from workflows.client import case_status
-from workflows.contract import Status, assister_workflow_id
+from workflows.contract import assister_workflow_id
 from workflows.lists import case_link
 
 router = APIRouter(prefix="/staff", include_in_schema=False)
 
-ANSWER_WITHIN = 10.0
-"""Seconds for a case to answer."""
 LATER = "The case does not answer now. What was recorded stands; try again in a few minutes."
 BY_ADDRESS = "email_corrected"
 """The update that goes with a new address; it has a form of its own."""
@@ -57,8 +55,7 @@ async def ask(request: Request, visitor: Staff) -> Response:
 @router.post("", dependencies=Sent)
 async def look(request: Request, visitor: Staff, to: To) -> Response:
     """Who it may be. By POST: a name stands in no address."""
-    form = await form_of(request)
-    check_token(form.get("token"), visitor.token)
+    form = await visitors_form(request, visitor.token)
     asked = form.get("asked", "").strip()[:200]
     found = await find(to.database, asked) if asked else []
     return page(request, "staff.html", visitor=visitor, asked=asked, found=found, most=MOST)
@@ -73,8 +70,7 @@ async def assister(request: Request, training_id: str, visitor: Staff, to: To) -
 @router.post("/assisters/{training_id}/email", dependencies=Sent)
 async def correct(request: Request, training_id: str, visitor: Staff, to: To) -> Response:
     """Corrects the certification e-mail; the mails that waited for it go out (clause 1.2a)."""
-    form = await form_of(request)
-    check_token(form.get("token"), visitor.token)
+    form = await visitors_form(request, visitor.token)
     outcome = await _outcome(
         correct_email(
             to,
@@ -90,9 +86,8 @@ async def correct(request: Request, training_id: str, visitor: Staff, to: To) ->
 @router.post("/assisters/{training_id}/orders", dependencies=Sent)
 async def give(request: Request, training_id: str, visitor: Staff, to: To) -> Response:
     """Gives the case one of the orders that it allows."""
-    form = await form_of(request)
-    check_token(form.get("token"), visitor.token)
-    case = await _case(to, training_id)
+    form = await visitors_form(request, visitor.token)
+    case = await case_of(to, training_id)
     update = form.get("order", "")
     if case is None or update not in case.allowed or update == BY_ADDRESS:
         raise HTTPException(422, "The case does not allow this now. Open its page again.")
@@ -118,8 +113,7 @@ async def agency(request: Request, agency_id: str, visitor: Staff, to: To) -> Re
 @router.post("/agencies/{agency_id}/contacts", dependencies=Sent)
 async def correct_contacts(request: Request, agency_id: str, visitor: Staff, to: To) -> Response:
     """Corrects a contact's address; the mails that waited for it go out (clause 1)."""
-    form = await form_of(request)
-    check_token(form.get("token"), visitor.token)
+    form = await visitors_form(request, visitor.token)
     outcome = await _outcome(_corrected(to, agency_id, form, visitor))
     return await _agency_page(request, agency_id, visitor, to, outcome)
 
@@ -159,15 +153,6 @@ async def _corrected(to: To, agency_id: str, form: Mapping[str, str], visitor: V
     return f"Corrected. Cases and rosters that waited for it: {len(told)}."
 
 
-async def _case(to: To, training_id: str) -> Status | None:
-    """The case; None where there is none, or it cannot be asked: the page shows the rest."""
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN):
-            return await case_status(to.client, training_id)
-    except (RPCError, RuntimeError, TimeoutError):
-        return None
-
-
 async def _assister_page(
     request: Request, training_id: str, visitor: Visitor, to: To, outcome: Outcome | None = None
 ) -> Response:
@@ -175,7 +160,7 @@ async def _assister_page(
         person = await session.get(Assister, training_id)
     if person is None:
         raise HTTPException(404, "No roster has named this Training ID.")
-    case = await _case(to, training_id)
+    case = await case_of(to, training_id)
     settings = request.app.state.settings
     return page(
         request,

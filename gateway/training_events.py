@@ -25,6 +25,7 @@ from pydantic import (
 )
 from starlette.exceptions import HTTPException
 
+from gateway.bodies import media_type, small_body
 from gateway.callers import To
 from gateway.problems import described
 from gateway.strict_json import BadJson, loads
@@ -221,14 +222,9 @@ async def training_events(request: Request, to: To) -> Received:
 
 
 async def _read(request: Request) -> bytes:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    if media_type(request) != "application/json":
         raise HTTPException(415, "send application/json")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST:
-            raise HTTPException(413, "an event has at most 64 KB")
-    return body
+    return await small_body(request, MOST, "an event has at most 64 KB")
 
 
 async def _secrets(request: Request, to: Connections, now: datetime) -> list[tuple[str, bytes]]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from gateway.bodies import media_type
 from intake.files import UnreadableFile
 
 CSV = "text/csv"
@@ -39,8 +40,7 @@ async def file_of(request: Request, name: str) -> AsyncIterator[Path]:
     Raises:
         HTTPException: 415 for a body that does not say that it is CSV or XLSX.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in (CSV, XLSX):
+    if media_type(request) not in (CSV, XLSX):
         raise HTTPException(415, f"send the file itself, as Content-Type {CSV} or {XLSX}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name

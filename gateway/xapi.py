@@ -22,6 +22,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.bodies import media_type, small_body
 from gateway.callers import SourceOrBasic, To
 from gateway.strict_json import BadJson, loads
 from intake.xapi import (
@@ -270,14 +271,9 @@ def _parameters(request: Request, known: set[str]) -> dict[str, str]:
 
 
 async def _body(request: Request) -> Any:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    if media_type(request) != "application/json":
         raise HTTPException(400, "send application/json; attachments and forms are not taken")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST:
-            raise HTTPException(413, "at most 1 MB at once")
+    body = await small_body(request, MOST, "at most 1 MB at once")
     try:
         return loads(body)
     except BadJson as bad:

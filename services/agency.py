@@ -11,11 +11,7 @@ from records.tables import Assister, Submission
 from services import Unknown
 from services.connections import Connections
 from workflows import search_attributes
-from workflows.contract import (
-    IntakeProgress,
-    assister_workflow_id,
-    roster_workflow_id,
-)
+from workflows.contract import assister_workflow_id
 from workflows.lists import CASES
 
 LATEST = 10
@@ -78,10 +74,3 @@ async def own_submission(database: Database, agency_id: str, submission_id: str)
     if submission is None or submission.agency_id != agency_id:
         raise Unknown(f"there is no submission {submission_id}")
     return submission
-
-
-async def progress(to: Connections, submission_id: str) -> IntakeProgress:
-    """How far the intake of a roster is."""
-    handle = to.client.get_workflow_handle(roster_workflow_id(submission_id))
-    shown: IntakeProgress = await handle.query("progress", result_type=IntakeProgress)
-    return shown

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 from temporalio.client import Interceptor as ClientInterceptor
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 from temporalio.worker import Interceptor as WorkerInterceptor
 
+from activities import relay
 from portal.directory import ActivationRefused, StaleCommand
 from records.tables import PortalAccount
 from tests.conftest import MakeSystem
@@ -23,6 +25,7 @@ from tests.support.system import (
     no_access,
     record_people,
 )
+from workflows.client import tell_case
 from workflows.contract import Status
 
 
@@ -164,3 +167,30 @@ async def test_a_suspension_in_the_middle_of_each_step(
     if number:
         with pytest.raises(ActivationRefused):
             await system.portal.activate(number)
+
+
+async def test_one_case_that_cannot_be_told_of_its_activation_holds_up_no_other(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, other = new_training_id(), new_training_id()
+    await record_people(system.database, full, other)
+    for each in (full, other):
+        await meet_requirements(system, each)
+        await system.portal.activate(await system.portal.registration_number(each, 1))
+
+    async def tell(client: Client, queue: str, training_id: str, *fact: Any) -> None:
+        if training_id == full:
+            raise RPCError("the case takes no more signals", RPCStatusCode.INVALID_ARGUMENT, b"")
+        await tell_case(client, queue, training_id, *fact)
+
+    settings = system.settings
+    with monkeypatch.context() as patched:
+        patched.setattr(relay, "tell_case", tell)
+        with pytest.raises(RPCError):
+            await relay.relay_activations(
+                system.portal, system.client, settings.task_queue, settings.terms
+            )
+    await system.until(other, lambda status: status.stage == "active")
+    assert full in {each.training_id for each in await system.portal.unreported()}
+    await relay.relay_activations(system.portal, system.client, settings.task_queue, settings.terms)
+    await system.until(full, lambda status: status.stage == "active")

@@ -140,7 +140,7 @@ def _summary(case: Case, now: datetime) -> str:
 
 
 def _nobody(case: Case) -> str:
-    return "nobody: the system is at it" if case.stage is Stage.ENROLLING else "nobody"
+    return "nobody: the account is being made" if case.stage is Stage.ENROLLING else "nobody"
 
 
 def _next_step(case: Case, now: datetime) -> str:

@@ -84,7 +84,7 @@ def _root(name: str) -> None:
     if not tar.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES[name]}",
-            "trixie", tar, "http://deb.debian.org/debian")  # fmt: skip
+            "trixie", tar)  # fmt: skip
     run("docker", "import", tar, f"stand-in/{name}")
 
 

@@ -8,9 +8,12 @@ import httpx2
 import pytest
 from sqlmodel import col, delete, update
 
+from policy.requirements import AssisterType
+from policy.roster import COLUMNS, Row
 from records.people import record_agency
 from records.tables import Contact
 from records.visits import SignIn, Visit
+from services.rosters import record_roster
 from tests.gateway.conftest import LINK, Gateway, Serving, token_of
 from tests.gateway.test_rosters import OTHER, other_agency, roster
 from tests.support.system import (
@@ -57,6 +60,24 @@ async def test_a_roster_is_shown_before_it_is_submitted(system: System, gateway:
     # It was submitted: there is nothing to submit twice.
     assert (await browser.get(draft.url)).status_code == 404
     await eventually(lambda: _text(browser, HOME), lambda text: one in text)
+
+
+async def test_a_roster_whose_intake_has_not_begun_says_what_to_do(
+    system: System, gateway: Gateway
+) -> None:
+    browser = await gateway.signed_in(system)
+    one = new_training_id()
+    recorded = await record_roster(
+        system.database,
+        [Row(2, dict.fromkeys(COLUMNS, "") | {"training_id": one})],
+        agency_id=AGENCY,
+        roster_type=AssisterType.NAVIGATOR,
+        by=CONTACT,
+        filename="roster.csv",
+    )
+    page = await browser.get(f"{HOME}/rosters/{recorded.submission_id}")
+    assert page.status_code == 404
+    assert "Submit the same file again" in page.text
 
 
 async def _text(browser: httpx2.AsyncClient, path: str) -> str:
