@@ -4,14 +4,14 @@ Committed beside each history as ``*.commands.txt``. Replay fails at the first c
 in the SDK's words; this shows the whole difference, in ours.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetails
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 import bootstrap
 from workflows.assister_access import AssisterAccess
@@ -41,12 +41,20 @@ class Listening(SandboxedWorkflowRunner):
         return made
 
 
+def isolating() -> SandboxRestrictions:
+    """The worker's sandbox, but with a copy of the workflows for each: what they may not call is
+    refused when they call it.
+    """
+    shared = bootstrap.sandbox().restrictions
+    return replace(shared, passthrough_modules=shared.passthrough_modules - {"workflows"})
+
+
 def replayer(runner: SandboxedWorkflowRunner | None = None) -> Replayer:
     """Replays histories under today's code."""
     return Replayer(
         workflows=[AssisterAccess, RosterIntake, AttentionDigest],
         data_converter=DATA_CONVERTER,
-        workflow_runner=runner or bootstrap.sandbox(),
+        workflow_runner=runner or SandboxedWorkflowRunner(isolating()),
     )
 
 
@@ -62,7 +70,7 @@ def baseline(path: Path) -> Path:
 
 async def commands_of(path: Path) -> list[str]:
     """The commands that today's code gives along a history, as far as it comes."""
-    listening = Listening(bootstrap.sandbox().restrictions)
+    listening = Listening(isolating())
     await replayer(listening).replay_workflow(recorded(path), raise_on_replay_failure=False)
     return listening.commands
 
