@@ -8,7 +8,7 @@ from temporalio.service import RPCError
 from activities.results import TELL_TIMEOUT
 from policy.requirements import AccountActivated
 from policy.terms import Terms
-from portal.directory import Portal
+from portal.directory import Activated, Portal
 from workflows.client import tell_case
 
 
@@ -23,18 +23,28 @@ async def relay_activations(portal: Portal, client: Client, task_queue: str, ter
     """
     failure: RPCError | TimeoutError | None = None
     for activated in await portal.unreported():
-        fact = AccountActivated(
-            event_id=f"portal-{activated.training_id}-{activated.registration}",
-            occurred_at=activated.at,
-            registration=activated.registration,
-        )
-        training_id = activated.training_id
         try:
-            async with asyncio.timeout(TELL_TIMEOUT):
-                await tell_case(client, task_queue, training_id, "account_activated", fact, terms)
+            await relay_activation(activated, portal, client, task_queue, terms)
         except (RPCError, TimeoutError) as error:
             failure = error
-        else:
-            await portal.reported(activated)
     if failure is not None:
         raise failure
+
+
+async def relay_activation(
+    activated: Activated, portal: Portal, client: Client, task_queue: str, terms: Terms
+) -> None:
+    """Signals one activation.
+
+    Raises:
+        RPCError: If its case could not be told.
+        TimeoutError: If that took too long.
+    """
+    fact = AccountActivated(
+        event_id=f"portal-{activated.training_id}-{activated.registration}",
+        occurred_at=activated.at,
+        registration=activated.registration,
+    )
+    async with asyncio.timeout(TELL_TIMEOUT):
+        await tell_case(client, task_queue, activated.training_id, "account_activated", fact, terms)
+    await portal.reported(activated)

@@ -48,7 +48,7 @@ class EmbeddedPortal:
 
     async def fence(self, training_id: str) -> int:
         """See :class:`portal.directory.Portal`, for this and every method below."""
-        async with self._database.transaction() as session:
+        async with self._database.snapshot() as session:
             account = await session.get(PortalAccount, training_id)
             return account.fence if account else 0
 
@@ -124,7 +124,7 @@ class EmbeddedPortal:
             return await self._state(session, training_id)
 
     async def registration_number(self, training_id: str, registration: int) -> str:
-        async with self._database.transaction() as session:
+        async with self._database.snapshot() as session:
             issued = await session.get(PortalRegistration, (training_id, registration))
             if issued is None or issued.state != "issued":
                 raise StaleCommand("the registration number is no longer valid")
@@ -140,7 +140,7 @@ class EmbeddedPortal:
         return hmac.compare_digest(issued.check, self._check(number))
 
     async def reference_number(self, training_id: str) -> str | None:
-        async with self._database.transaction() as session:
+        async with self._database.snapshot() as session:
             account = await session.get(PortalAccount, training_id)
             return account.reference_number if account else None
 
@@ -180,7 +180,7 @@ class EmbeddedPortal:
             return Activated(issued.training_id, issued.registration, account.activated_at)
 
     async def unreported(self) -> list[Activated]:
-        async with self._database.transaction() as session:
+        async with self._database.snapshot() as session:
             found = select(PortalAccount).where(col(PortalAccount.reported).is_(False))
             return [
                 Activated(each.training_id, each.activated_registration, each.activated_at)

@@ -1,6 +1,6 @@
 """Using a registration number."""
 
-from activities.relay import relay_activations
+from activities.relay import relay_activation
 from portal.directory import Activated
 from services.connections import Connections
 
@@ -12,5 +12,5 @@ async def activate(to: Connections, registration_number: str) -> Activated:
         ActivationRefused: If the number is unknown, void, used or expired.
     """
     activated = await to.portal.activate(registration_number)
-    await relay_activations(to.portal, to.client, to.task_queue, to.terms)
+    await relay_activation(activated, to.portal, to.client, to.task_queue, to.terms)
     return activated
