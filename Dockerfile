@@ -13,7 +13,7 @@ COPY . /app
 RUN /opt/packages/bin/python -m compileall -q /app
 
 FROM python:3.13-slim-bookworm
-ENV PATH=/opt/packages/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/packages/bin:$PATH PYTHONUNBUFFERED=1
 RUN useradd --system --uid 10001 --no-create-home assister
 COPY --from=packages /opt/packages /opt/packages
 COPY --from=packages /app /app

@@ -11,8 +11,6 @@ from datetime import date, datetime
 from pathlib import Path
 from xml.parsers import expat
 
-import openpyxl
-
 MAX_UNPACKED = 200 * 2**20
 """Bytes; a roster of the most rows has about half of it."""
 MAX_SHEET_ROWS = 2**20
@@ -56,6 +54,9 @@ def rows_of(path: Path, width: int) -> Iterator[tuple[int, list[str]]]:
     Raises:
         BadWorkbook: If openpyxl cannot read it.
     """
+    # Imported here: every program reads the settings, which know of files, and few read a workbook.
+    import openpyxl
+
     try:
         # An open file, because openpyxl goes by a path's name, and people misname files.
         with path.open("rb") as file:
