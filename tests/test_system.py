@@ -16,8 +16,10 @@ from temporalio.testing import WorkflowEnvironment
 from activities.mail import MOST_DOUBTS
 from intake.files import read_roster
 from mail.templates import render
+from policy.calendar import StateHolidays, activation_times
 from policy.mails import MailKind
 from policy.requirements import AssisterType, ResultVoided
+from policy.terms import Terms
 from portal.directory import ActivationRefused
 from records import audit
 from records.people import NotAuthorized
@@ -204,7 +206,11 @@ async def test_a_case_expires_is_reissued_and_lapses(system: System) -> None:
     first = await system.portal.registration_number(training_id, 1)
     await system.skip(training_id, days=12)
     expired = await system.until(training_id, lambda s: s.stage == "activation_expired")
-    assert [each.kind for each in expired.mails].count("activation_reminder") == 2
+    assert expired.mails[0].sent_at is not None
+    issued = activation_times(expired.mails[0].sent_at, Terms(), StateHolidays())
+    reminded = [each for each in expired.mails if each.kind == "activation_reminder"]
+    # Around a weekend with a holiday both fall on one business day, and one mail goes out.
+    assert len(reminded) == len(issued.reminders_at)
     with pytest.raises(ActivationRefused, match="no longer works"):
         await system.portal.activate(first)
     await system.act(training_id, "reissue_activation")

@@ -87,9 +87,10 @@ class TemporalUi:
     async def actions(self) -> list[str]:
         """What the menu More Actions offers."""
         await self.page.get_by_role("button", name="More Actions").click()
-        offered = [
-            each.strip() for each in await self.page.get_by_role("menuitem").all_inner_texts()
-        ]
+        items = self.page.get_by_role("menuitem")
+        # Reading does not wait, unlike a click: a menu that has yet to open offers nothing.
+        await items.first.wait_for()
+        offered = [each.strip() for each in await items.all_inner_texts()]
         await self.page.keyboard.press("Escape")
         return offered
 

