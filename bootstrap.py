@@ -159,7 +159,7 @@ def make_worker(
         letterhead,
         timedelta(seconds=settings.smtp_timeout) + DELIVERY_MARGIN,
     )
-    intake = IntakeActivities(database, client, settings.task_queue)
+    intake = IntakeActivities(database, portal, client, settings.task_queue)
     return Worker(
         client,
         task_queue=settings.task_queue,

@@ -69,7 +69,7 @@ class AccessActivities:
             raise await self._stale(request.training_id)
         return steps.Enrollment(
             reference_number=account.reference_number,
-            registration=account.registration,
+            registration=0 if account.activated else account.registration,
             **times._asdict(),
         )
 
@@ -159,7 +159,7 @@ class AccessActivities:
             return
         case_id = assister_workflow_id(request.training_id)
         async with self.database.transaction() as session:
-            done: dict[str, Any] = {"reason": order.reason, "fence": request.fence}
+            done = {"reason": order.reason, "fence": request.fence}
             for entry in await audit.entries_of(session, case_id):
                 if entry.act == act and entry.details == done:
                     return

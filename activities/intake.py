@@ -18,9 +18,10 @@ from policy.addresses import mailbox_key
 from policy.requirements import AssisterType, RosterRecorded
 from policy.roster import Collisions, Entry, Reason, Verdict, judge
 from policy.terms import Terms
+from portal.directory import Portal, agency_access
 from records import audit
 from records.database import Database
-from records.people import holders, with_access
+from records.people import holders
 from records.tables import Assister, AuditEntry, Submission, SubmissionRow
 from workflows import steps
 from workflows.client import tell_case
@@ -34,6 +35,7 @@ class IntakeActivities:
     """What the intake asks of the records and of the cases."""
 
     database: Database
+    portal: Portal
     client: Client
     task_queue: str
 
@@ -46,15 +48,12 @@ class IntakeActivities:
         async for rows in self._chunks(request.submission_id):
             for row in rows:
                 collisions.add(as_row(row))
+        having = await agency_access(self.database, self.portal, submission.agency_id)
         accepted = suspensions = 0
         async for rows in self._chunks(request.submission_id):
             entries = await self._judged(request.submission_id, rows, collisions)
             accepted += len(entries)
-            async with self.database.transaction() as session:
-                ended = [each.training_id for each in entries if not each.grants]
-                suspensions += len(await with_access(session, submission.agency_id, ended))
-        async with self.database.transaction() as session:
-            having = await with_access(session, submission.agency_id)
+            suspensions += sum(not e.grants and e.training_id in having for e in entries)
         return steps.Judged(
             agency_id=submission.agency_id,
             rows=submission.rows,

@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from policy.calendar import CENTRAL
 from policy.mails import MailKind, Recipient
 from policy.requirements import Requirement
-from records.tables import Assister, Contact, PortalAccount, Submission, SubmissionRow
+from records.tables import Assister, Contact, Submission, SubmissionRow
 from workflows.contract import assister_workflow_id, roster_workflow_id
 from workflows.lists import case_link
 from workflows.steps import MailRequest
@@ -69,12 +69,17 @@ class Letter(NamedTuple):
 
 
 async def write_letter(
-    session: AsyncSession, request: MailRequest, head: Letterhead, number: str
+    session: AsyncSession,
+    request: MailRequest,
+    head: Letterhead,
+    number: str,
+    reference_number: str | None,
 ) -> Letter:
     """Collects what a mail says.
 
     Args:
         number: Stands for the registration number.
+        reference_number: The assister's, in mails to them.
 
     Raises:
         NoAddress: If the records do not know the recipient (yet).
@@ -98,14 +103,13 @@ async def write_letter(
     assister = await session.get(Assister, request.subject_id)
     if assister is None:
         raise NoAddress("no roster has named this assister yet")
-    account = await session.get(PortalAccount, request.subject_id)
     name = f"{assister.first_name} {assister.last_name}"
     values |= {
         "first_name": assister.first_name,
         "last_name": assister.last_name,
         "assister_name": name,
         "training_id": assister.training_id,
-        "reference_number": account.reference_number if account else None,
+        "reference_number": reference_number,
     }
     if request.kind.recipient is Recipient.ASSISTER:
         return Letter(assister.email, name, values)

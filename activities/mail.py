@@ -19,7 +19,7 @@ from activities.letters import Letterhead, NoAddress, write_letter
 from mail.message import build, message_id
 from mail.templates import html_of, render
 from mail.transport import FailureKind, MailFailure, Receipt, Transport
-from policy.mails import MailKind
+from policy.mails import MailKind, Recipient
 from portal.directory import Portal, StaleCommand
 from records import audit
 from records.database import Database
@@ -73,7 +73,7 @@ class MailActivities:
                 ``Stale``, which no retry mends; any other is worth one.
         """
         number = await self._registration_number(request)
-        delivery = await self._claim(request)
+        delivery = await self._claim(request, await self._reference_number(request))
         if delivery.state in FINAL:
             raise ApplicationError(delivery.reply, type=FINAL[delivery.state], non_retryable=True)
         if delivery.state == "sent":
@@ -96,13 +96,22 @@ class MailActivities:
         except StaleCommand as stale:
             raise ApplicationError(str(stale), type=steps.STALE, non_retryable=True) from None
 
-    async def _claim(self, request: steps.MailRequest) -> MailDelivery:
+    async def _reference_number(self, request: steps.MailRequest) -> str | None:
+        if request.kind.recipient is not Recipient.ASSISTER:
+            return None
+        return await self.portal.reference_number(request.subject_id)
+
+    async def _claim(
+        self, request: steps.MailRequest, reference_number: str | None
+    ) -> MailDelivery:
         now = datetime.now(UTC)
         async with self.database.transaction() as session:
             delivery = await session.get(MailDelivery, request.key, with_for_update=True)
             if delivery is None:
                 try:
-                    letter = await write_letter(session, request, self.letterhead, PLACEHOLDER)
+                    letter = await write_letter(
+                        session, request, self.letterhead, PLACEHOLDER, reference_number
+                    )
                 except NoAddress as missing:
                     raise ApplicationError(
                         str(missing), type=steps.NO_ADDRESS, non_retryable=True

@@ -24,9 +24,9 @@ from embedded.web_ui import free_port
 from intake.files import read_table
 from intake.results import judge_results, read_results
 from policy.requirements import AssisterType
+from portal.tables import PortalAccount
 from records.database import Database
 from records.people import record_agency
-from records.tables import PortalAccount
 from services.connections import Connections
 from services.orders import order
 from services.results import import_results

@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bootstrap import arc_holidays
+from bootstrap import arc_holidays, make_portal
 from commands import console
 from commands.session import (
     By,
@@ -34,6 +34,7 @@ from intake.forecast import forecast_roster
 from intake.submission import check
 from policy.requirements import AssisterType
 from policy.roster import Verdict
+from portal.directory import agency_access
 from records.people import holders
 from records.tables import Agency
 from services import Refused
@@ -150,12 +151,14 @@ async def rosters_check(
                     shown_count.update(f"Checking rows … {count:,}")
             forecast = None
             if client is not None and records is not None:
+                portal = make_portal(here.settings, here.database)
                 forecast = await forecast_roster(
                     records,
                     judged,
                     agency_id=agency,
                     roster_type=type,
                     open_case=lambda each: answered(open_case(client, each)),
+                    having_access=await agency_access(here.database, portal, agency),
                     terms=here.settings.terms,
                     holidays=arc_holidays(),
                     now=datetime.now(UTC),

@@ -1,7 +1,7 @@
 """What would happen if a roster were submitted now; nothing is done."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Set
 from datetime import date, datetime
 
 from pydantic import BaseModel
@@ -15,7 +15,6 @@ from policy.forecast import CaseForecast, foresee
 from policy.requirements import AssisterType, Evidence, RosterRecorded
 from policy.roster import Entry, Verdict
 from policy.terms import Terms
-from records.people import with_access
 from records.tables import Assister, ClosedCase
 
 QUERIES_AT_ONCE = 20
@@ -48,6 +47,7 @@ async def forecast_roster(
     agency_id: str,
     roster_type: AssisterType,
     open_case: Callable[[str], Awaitable[Case | None]],
+    having_access: Set[str],
     terms: Terms,
     holidays: Container[date],
     now: datetime,
@@ -57,6 +57,7 @@ async def forecast_roster(
     Args:
         verdicts: Of all rows: a rejected one still names its assister.
         open_case: Answers an assister's case as it stands, None where none is open.
+        having_access: The agency's assisters who have access now.
     """
     forecast = RosterForecast()
     places = asyncio.Semaphore(QUERIES_AT_ONCE)
@@ -100,12 +101,11 @@ async def forecast_roster(
         )
         forecast.cases += [each for each in foreseen if each.changes]
         forecast.unchanged += sum(not each.changes for each in foreseen)
-        ended = [each.training_id for each in chunk if not each.grants]
-        forecast.suspensions += len(await with_access(session, agency_id, ended))
+        forecast.suspensions += sum(not e.grants and e.training_id in having_access for e in chunk)
     on_record = select(Assister.training_id).where(
         Assister.agency_id == agency_id, Assister.assister_type == roster_type
     )
     forecast.missing = sorted(each for each in await session.exec(on_record) if each not in named)
-    forecast.with_access = len(await with_access(session, agency_id))
+    forecast.with_access = len(having_access)
     forecast.held = terms.holds(forecast.suspensions, forecast.with_access)
     return forecast

@@ -15,12 +15,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from intake.files import read_table
-from intake.results import COLUMNS, REQUIRED, SCORE, ResultVerdict, judge_result
+from intake.results import COLUMNS, REQUIRED, ResultVerdict, judge_result
 from intake.scores import percent
 from policy.calendar import CENTRAL
 from policy.requirements import CourseId
 from policy.roster import Row
-from policy.text import visible
 
 Column = Literal[
     "training_id", "event", "date", "course", "score", "maximum", "status", "valid_through"
@@ -88,7 +87,7 @@ class ExportFormat(BaseModel):
             yield judge_result(self._in_our_words(row), now)
 
     def _in_our_words(self, row: Row) -> Row:
-        cells = {name: visible(cell) for name, cell in row.cells.items()}
+        cells = {name: cell.strip() for name, cell in row.cells.items()}
         try:
             if self.event:
                 cells["event"] = self.event
@@ -108,12 +107,9 @@ class ExportFormat(BaseModel):
         return self.courses[name]
 
     def _percent(self, cells: Mapping[str, str]) -> str:
-        found = SCORE.fullmatch(cells["score"])
-        if found is None:
-            return cells["score"]  # said in its own words by the judge
         try:
-            number, sign = found.groups()
-            match Scale.PERCENT if sign else self.scale:
+            score = Decimal(cells["score"].removesuffix("%").strip())
+            match self.scale:
                 case Scale.PERCENT:
                     whole = Decimal(100)
                 case Scale.FRACTION:
@@ -122,8 +118,7 @@ class ExportFormat(BaseModel):
                     whole = Decimal(cells["maximum"])
             if not whole > 0:
                 raise ValueError("has a score without a maximum above 0")
-            sure = sign or self.scale is not Scale.PERCENT
-            return f"{percent(Decimal(number), whole)}{'%' if sure else ''}"
+            return str(percent(score, whole))
         except ArithmeticError:
             raise ValueError("has a score, or its maximum, that is not a number") from None
 

@@ -483,6 +483,12 @@ class Case(BaseModel):
         self._send_activation(MailKind.ACTIVATION)
         self._note(now, f"Enrolled; registration number {activation.registration} issued")
 
+    def found_active(self, reference_number: str, now: datetime) -> None:
+        """The account was set up already: no number is issued, and access is confirmed."""
+        self.reference_number = reference_number
+        self.activated = True
+        self.confirm(now)
+
     def remind_of_activation(self, now: datetime) -> None:
         """The activation is unused: the assister is reminded of when it ends."""
         assert self.activation is not None

@@ -3,10 +3,17 @@
 Every command carries a fence: a number that grows with each command of a case. A portal refuses a
 command older than the newest it has seen, so that a straggling attempt to make an account cannot
 undo a suspension that overtook it, and answers a repeated one with what it did the first time.
+Repeated is the same command under the same fence. Another one under it comes from a case that was
+restored to an earlier moment: it is refused like an older one, and the case gives it again under a
+fence that is new.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
+
+from records.database import Database
+from records.people import assisters_of
 
 
 class AccountState(NamedTuple):
@@ -32,7 +39,7 @@ class Activated(NamedTuple):
 
 
 class StaleCommand(Exception):
-    """A newer command overtook this one; nothing was done."""
+    """A newer command, or another one under the same fence, was done; this one was not."""
 
 
 class PortalRefused(Exception):
@@ -55,6 +62,8 @@ class Portal(Protocol):
     ) -> AccountState:
         """Makes the account once, voids any registration number and issues a new one (clause 3).
 
+        An account that was activated before has its access back, and no number is issued.
+
         Args:
             grounds: The evidence on which the account is made, for the audit trail.
 
@@ -76,6 +85,10 @@ class Portal(Protocol):
         self, training_id: str, fence: int, grounds: dict[str, Any]
     ) -> AccountState:
         """Gives an activated account its access back."""
+        ...
+
+    async def having_access(self, training_ids: Iterable[str]) -> set[str]:
+        """Those of the assisters whose account is active now."""
         ...
 
     async def registration_number(self, training_id: str, registration: int) -> str:
@@ -105,3 +118,10 @@ class Portal(Protocol):
     async def reported(self, activated: Activated) -> None:
         """The case has been told."""
         ...
+
+
+async def agency_access(database: Database, portal: Portal, agency_id: str) -> set[str]:
+    """The agency's assisters who have access now."""
+    async with database.snapshot() as session:
+        training_ids = await assisters_of(session, agency_id)
+    return await portal.having_access(training_ids)

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,13 +17,15 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from portal.directory import AccountState, Activated, ActivationRefused, StaleCommand
+from portal.tables import PortalAccount, PortalRegistration
 from records import audit
 from records.database import Database
-from records.tables import PortalAccount, PortalRegistration
 
 NUMBER_BYTES = 10
 GROUP = 4
 BY = "portal"
+ASKED_AT_ONCE = 1000
+"""A statement takes no more than so many thousand values."""
 
 
 class EmbeddedPortal:
@@ -56,10 +58,10 @@ class EmbeddedPortal:
         self, training_id: str, fence: int, expires_at: datetime, grounds: dict[str, Any]
     ) -> AccountState:
         async with self._database.transaction() as session:
-            account = await self._commanded(session, training_id, fence)
+            command = f"enroll until {expires_at.astimezone(UTC).isoformat()}"
+            account = await self._commanded(session, training_id, fence, command)
             if account is None:
                 return await self._state(session, training_id)
-            account = await session.get_one(PortalAccount, training_id)
             if account.reference_number is None:
                 account.reference_number = await self._new_reference_number(session)
                 await self._record(
@@ -71,8 +73,12 @@ class EmbeddedPortal:
                     **grounds,
                 )
             await self._void(session, account)
+            if account.activated_at is not None:
+                account.status = "active"
+                await self._record(session, training_id, "access_reinstated", "before", **grounds)
+                return _state(account)
             account.registration += 1
-            account.status = "active" if account.activated_at else "pending"
+            account.status = "pending"
             salt = secrets.token_hex(16)
             number = self._derive(training_id, account.registration, salt)
             session.add(
@@ -97,14 +103,14 @@ class EmbeddedPortal:
 
     async def void(self, training_id: str, fence: int) -> AccountState:
         async with self._database.transaction() as session:
-            account = await self._commanded(session, training_id, fence)
+            account = await self._commanded(session, training_id, fence, "void")
             if account is not None:
                 await self._void(session, account)
             return await self._state(session, training_id)
 
     async def suspend(self, training_id: str, fence: int, reason: str) -> AccountState:
         async with self._database.transaction() as session:
-            account = await self._commanded(session, training_id, fence)
+            account = await self._commanded(session, training_id, fence, "suspend")
             if account is not None:
                 await self._void(session, account)
                 account.status = "suspended"
@@ -117,11 +123,23 @@ class EmbeddedPortal:
         self, training_id: str, fence: int, grounds: dict[str, Any]
     ) -> AccountState:
         async with self._database.transaction() as session:
-            account = await self._commanded(session, training_id, fence)
+            account = await self._commanded(session, training_id, fence, "reinstate")
             if account is not None and account.activated_at is not None:
                 account.status = "active"
                 await self._record(session, training_id, "access_reinstated", "before", **grounds)
             return await self._state(session, training_id)
+
+    async def having_access(self, training_ids: Iterable[str]) -> set[str]:
+        asked = list(training_ids)
+        having: set[str] = set()
+        async with self._database.snapshot() as session:
+            for at in range(0, len(asked), ASKED_AT_ONCE):
+                found = select(PortalAccount.training_id).where(
+                    PortalAccount.status == "active",
+                    col(PortalAccount.training_id).in_(asked[at : at + ASKED_AT_ONCE]),
+                )
+                having.update(await session.exec(found))
+        return having
 
     async def registration_number(self, training_id: str, registration: int) -> str:
         async with self._database.snapshot() as session:
@@ -195,17 +213,19 @@ class EmbeddedPortal:
             session.add(account)
 
     async def _commanded(
-        self, session: AsyncSession, training_id: str, fence: int
+        self, session: AsyncSession, training_id: str, fence: int, command: str
     ) -> PortalAccount | None:
         """The account to act on; None where this very command was carried out before."""
         account = await session.get(PortalAccount, training_id, with_for_update=True)
         if account is None:
             account = PortalAccount(training_id=training_id, fence=0)
-        if fence < account.fence:
-            raise StaleCommand("a newer command overtook this one")
-        if fence == account.fence:
+        if (fence, command) == (account.fence, account.command):
             return None
-        account.fence = fence
+        if fence <= account.fence:
+            raise StaleCommand(
+                f"command {account.fence} was carried out already: {account.command}"
+            )
+        account.fence, account.command = fence, command
         session.add(account)
         await session.flush()
         return account

@@ -14,8 +14,8 @@ import httpx2
 
 from portal.directory import AccountState, Activated, PortalRefused, StaleCommand
 from portal.embedded import EmbeddedPortal
+from portal.tables import PortalAccount
 from records.database import Database
-from records.tables import PortalAccount
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"

@@ -7,7 +7,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from policy.addresses import BadAddress, clean_address, mailbox_key
-from records.tables import Actor, Agency, Assister, Contact, PortalAccount
+from records.tables import Actor, Agency, Assister, Contact
 
 LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
@@ -71,17 +71,9 @@ async def holders(session: AsyncSession, keys: Iterable[str]) -> dict[str, str]:
     return {key: training_id for key, training_id in await session.exec(found)}
 
 
-async def with_access(
-    session: AsyncSession, agency_id: str, training_ids: Iterable[str] | None = None
-) -> Sequence[str]:
-    """The agency's assisters whose account is active, of those named or of all."""
-    found = (
-        select(Assister.training_id)
-        .join(PortalAccount, col(PortalAccount.training_id) == col(Assister.training_id))
-        .where(PortalAccount.status == "active", Assister.agency_id == agency_id)
-    )
-    if training_ids is not None:
-        found = found.where(col(Assister.training_id).in_(list(training_ids)))
+async def assisters_of(session: AsyncSession, agency_id: str) -> Sequence[str]:
+    """The Training IDs of the agency's assisters."""
+    found = select(Assister.training_id).where(Assister.agency_id == agency_id)
     return (await session.exec(found)).all()
 
 

@@ -19,7 +19,8 @@ SQLModel.metadata.naming_convention = MetaData(
 ).naming_convention
 
 
-def _instant(*, nullable: bool = False) -> Any:
+def instant(*, nullable: bool = False) -> Any:
+    """A column for a moment."""
     return Field(
         default=None,
         sa_type=UtcDateTime,
@@ -67,7 +68,7 @@ class Assister(SQLModel, table=True):
     languages: str
     counties: str
     submission_id: str
-    updated_at: datetime = _instant()
+    updated_at: datetime = instant()
 
 
 class Submission(SQLModel, table=True):
@@ -85,7 +86,7 @@ class Submission(SQLModel, table=True):
     filename: str
     digest: str
     rows: int
-    submitted_at: datetime = _instant()
+    submitted_at: datetime = instant()
     number: int = Field(index=True)
     """Counts the agency's submissions of this type, to know which came last."""
 
@@ -127,11 +128,11 @@ class ResultEvent(SQLModel, table=True):
     training_id: str = Field(index=True)
     signal: str
     payload: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
-    received_at: datetime = _instant()
+    received_at: datetime = instant()
     told_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     attempts: int = 0
     last_error: str = ""
-    next_attempt_at: datetime = _instant()
+    next_attempt_at: datetime = instant()
 
 
 class MailDelivery(SQLModel, table=True):
@@ -155,14 +156,14 @@ class MailDelivery(SQLModel, table=True):
     subject: str
     text: str | None
     message_id: str
-    dated_at: datetime = _instant()
+    dated_at: datetime = instant()
     state: str
-    claimed_until: datetime | None = _instant(nullable=True)
+    claimed_until: datetime | None = instant(nullable=True)
     attempts: int = 0
     doubts: int = 0
     reply: str = ""
     digest: str = ""
-    sent_at: datetime | None = _instant(nullable=True)
+    sent_at: datetime | None = instant(nullable=True)
 
 
 class ClosedCase(SQLModel, table=True):
@@ -171,7 +172,7 @@ class ClosedCase(SQLModel, table=True):
     training_id: str = Field(primary_key=True)
     outcome: str
     evidence: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
-    closed_at: datetime = _instant()
+    closed_at: datetime = instant()
 
 
 class Actor(SQLModel, table=True):
@@ -187,62 +188,18 @@ class AuditEntry(SQLModel, table=True):
 
     Attributes:
         clause: The policy sentence it rests on, where there is one.
-        key: Names the act within the case, where repeated attempts must enter it once.
         previous: The hash of the case's previous entry, empty for the first.
     """
 
-    __table_args__ = (
-        UniqueConstraint("case_id", "sequence"),
-        UniqueConstraint("case_id", "key", name="uq_auditentry_key"),
-    )
+    __table_args__ = (UniqueConstraint("case_id", "sequence"),)
 
     id: int | None = Field(default=None, primary_key=True)
     case_id: str
     sequence: int
-    at: datetime = _instant()
+    at: datetime = instant()
     act: str
     clause: str
     by: str
-    key: str | None = None
     details: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     previous: str
     hash: str
-
-
-class PortalAccount(SQLModel, table=True):
-    """An account of the embedded portal.
-
-    Attributes:
-        fence: The newest command seen; an older one is refused.
-        reference_number: Seven digits, shared with consumers; None until the account is made.
-        status: ``none``, ``pending`` activation, ``active`` or ``suspended``.
-        registration: Counts the registration numbers issued.
-        reported: The case has been told of the activation.
-    """
-
-    training_id: str = Field(primary_key=True)
-    fence: int
-    reference_number: str | None = Field(default=None, unique=True)
-    status: str = "none"
-    registration: int = 0
-    activated_at: datetime | None = _instant(nullable=True)
-    activated_registration: int = 0
-    reported: bool = True
-
-
-class PortalRegistration(SQLModel, table=True):
-    """A one-time registration number, never in clear.
-
-    Attributes:
-        check: Keyed hash of the number.
-        state: ``issued``, ``used`` or ``void``.
-    """
-
-    __table_args__ = (UniqueConstraint("check"),)
-
-    training_id: str = Field(foreign_key="portalaccount.training_id", primary_key=True)
-    registration: int = Field(primary_key=True)
-    salt: str
-    check: str
-    expires_at: datetime = _instant()
-    state: str

@@ -9,6 +9,7 @@ from intake.forecast import RosterForecast, forecast_roster
 from intake.submission import check
 from policy.requirements import AssisterType
 from policy.roster import Row, Verdict
+from portal.directory import agency_access
 from services.connections import Connections
 from workflows.client import open_case
 
@@ -29,6 +30,7 @@ async def check_roster(
     holidays: Container[date],
 ) -> Checked:
     """Judges every row and plays it on a copy of its case; changes nothing."""
+    having_access = await agency_access(to.database, to.portal, agency_id)
     async with to.database.snapshot() as session:
         verdicts = [each async for each in check(session, roster, roster_type)]
         forecast = await forecast_roster(
@@ -37,6 +39,7 @@ async def check_roster(
             agency_id=agency_id,
             roster_type=roster_type,
             open_case=partial(open_case, to.client),
+            having_access=having_access,
             terms=to.terms,
             holidays=holidays,
             now=datetime.now(UTC),

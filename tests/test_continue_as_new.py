@@ -11,8 +11,8 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 import worker
+from portal.tables import PortalAccount
 from records import audit
-from records.tables import PortalAccount
 from tests.faults.conftest import full
 from tests.support.slow_handlers import SlowHandlers
 from tests.support.system import (

@@ -12,7 +12,7 @@ from temporalio.worker import Interceptor as WorkerInterceptor
 
 from activities import relay
 from portal.directory import ActivationRefused, StaleCommand
-from records.tables import PortalAccount
+from portal.tables import PortalAccount
 from tests.conftest import MakeSystem
 from tests.support.histories import SCENES, Scene
 from tests.support.system import (

@@ -9,8 +9,8 @@ from sqlmodel import select
 from commands.console import table
 from portal.directory import ActivationRefused
 from portal.embedded import NUMBER_BYTES, EmbeddedPortal
+from portal.tables import PortalRegistration
 from records.database import Database
-from records.tables import PortalRegistration
 from tests.support.system import SECRET
 
 LATER = datetime.now(UTC) + timedelta(days=7)

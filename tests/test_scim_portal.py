@@ -186,12 +186,11 @@ async def portal(sqlite_url: str) -> AsyncIterator[ScimPortal]:
     await database.close()
 
 
-def soon() -> datetime:
-    return datetime.now(UTC) + timedelta(days=7)
+SOON = datetime.now(UTC) + timedelta(days=7)
 
 
 async def activated(portal: ScimPortal) -> None:
-    await portal.enroll("NAV1001", 1, soon(), {})
+    await portal.enroll("NAV1001", 1, SOON, {})
     await portal.activate(await portal.registration_number("NAV1001", 1))
 
 
@@ -203,10 +202,10 @@ async def test_what_happened_though_its_answer_was_lost_is_not_done_twice(
 
     faulty.after = lost
     with pytest.raises(DirectoryUnavailable):
-        await portal.enroll("NAV1001", 1, soon(), {})
+        await portal.enroll("NAV1001", 1, SOON, {})
     made = faulty.user
     # The same command again: the account is found, nothing is made or issued anew.
-    state = await portal.enroll("NAV1001", 1, soon(), {})
+    state = await portal.enroll("NAV1001", 1, SOON, {})
     assert (faulty.user, state.registration) == (made, 1)
 
 
@@ -220,7 +219,7 @@ async def test_a_directory_that_is_away_is_asked_again(
 
     faulty.before = away
     with pytest.raises(DirectoryUnavailable):
-        await portal.enroll("NAV1001", 1, soon(), {})
+        await portal.enroll("NAV1001", 1, SOON, {})
     faulty.before = faulty._nothing
     await activated(portal)
     faulty.before = away
@@ -262,7 +261,7 @@ async def test_another_account_under_the_name_is_never_ours(
 ) -> None:
     faulty.user = {"id": "1", "userName": "nav1001", "externalId": "somebody", "active": True}
     with pytest.raises(PortalRefused, match="another account"):
-        await portal.enroll("NAV1001", 1, soon(), {})
+        await portal.enroll("NAV1001", 1, SOON, {})
     assert faulty.user["active"] is True
 
 
@@ -272,7 +271,7 @@ async def test_no_for_good_is_said(portal: ScimPortal, faulty: Faulty) -> None:
 
     faulty.before = no
     with pytest.raises(PortalRefused, match="answered 400"):
-        await portal.enroll("NAV1001", 1, soon(), {})
+        await portal.enroll("NAV1001", 1, SOON, {})
 
 
 async def test_suspending_before_there_is_an_account_makes_none(
@@ -280,3 +279,16 @@ async def test_suspending_before_there_is_an_account_makes_none(
 ) -> None:
     await portal.suspend("NAV1001", 1, "a test")
     assert faulty.user is None
+
+
+async def test_another_command_under_the_same_fence_leaves_the_directory(
+    portal: ScimPortal, faulty: Faulty
+) -> None:
+    await activated(portal)
+    await portal.unreported()
+    await portal.suspend("NAV1001", 2, "a test")
+    with pytest.raises(StaleCommand, match="carried out already: suspend"):
+        await portal.reinstate("NAV1001", 2, {})
+    assert faulty.shown["active"] is False
+    await portal.reinstate("NAV1001", 3, {})
+    assert faulty.shown["active"] is True

@@ -21,15 +21,10 @@ from policy.mails import MailKind
 from policy.requirements import AssisterType, ResultVoided
 from policy.terms import Terms
 from portal.directory import ActivationRefused
+from portal.tables import PortalAccount, PortalRegistration
 from records import audit
 from records.people import NotAuthorized
-from records.tables import (
-    AuditEntry,
-    MailDelivery,
-    PortalAccount,
-    PortalRegistration,
-    SubmissionRow,
-)
+from records.tables import AuditEntry, MailDelivery, SubmissionRow
 from services.rosters import record_roster, submit_roster
 from tests.conftest import MakeSystem
 from tests.support.system import (
@@ -252,6 +247,26 @@ async def test_suspension_and_reinstatement_by_staff(each_system: System) -> Non
         account = await session.get_one(PortalAccount, training_id)
         assert account.status == "suspended"
         assert (await audit.verify(session)).breaks == []
+
+
+async def test_a_case_that_opens_again_finds_the_account_set_up(system: System) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    await system.activate(training_id)
+    await system.until(training_id, lambda s: s.stage == "active")
+    await system.act(training_id, "close_case")
+    await system.case(training_id).result()
+    assert not await system.portal.having_access([training_id])
+    for signal, fact in facts(LONG_AGO.replace(month=2)).items():
+        fact = fact.model_copy(update={"event_id": f"{signal}-again"})
+        await system.tell(training_id, signal, fact)
+    again = await system.until(training_id, lambda s: s.stage == "active" and bool(s.mails))
+    assert await system.portal.having_access([training_id])
+    assert [each.kind for each in again.mails] == ["confirmation"]
+    async with system.database.snapshot() as session:
+        trail = await audit.entries_of(session, f"assister-{training_id}")
+    assert [each.act for each in trail].count("registration_issued") == 1
 
 
 async def test_malformed_input_changes_nothing_and_stays_visible(system: System) -> None:

@@ -12,8 +12,8 @@ from embedded.temporal_server import TIME_SKIPPING, clock_of, temporal_server
 from policy.calendar import certification_warnings, end_of
 from policy.requirements import AssisterType, CertificationRecorded, RosterRecorded
 from policy.terms import Terms
+from portal.tables import PortalAccount
 from records import audit
-from records.tables import PortalAccount
 from tests.conftest import MakeSystem
 from tests.support.system import (
     System,

@@ -259,15 +259,19 @@ class AssisterAccess:
         enrollment = await self._command(
             Due.ENROLLMENT, steps.ENROLL, request, "Enroll and issue a registration number"
         )
-        if enrollment is not None:
-            activation = Activation(
-                registration=enrollment.registration,
-                issued_at=now,
-                reminders_at=enrollment.reminders_at,
-                expires_at=enrollment.expires_at,
-                reissuable_until=enrollment.reissuable_until,
-            )
-            self.case.issued(enrollment.reference_number, activation, workflow.now())
+        if enrollment is None:
+            return
+        if not enrollment.registration:
+            self.case.found_active(enrollment.reference_number, workflow.now())
+            return
+        activation = Activation(
+            registration=enrollment.registration,
+            issued_at=now,
+            reminders_at=enrollment.reminders_at,
+            expires_at=enrollment.expires_at,
+            reissuable_until=enrollment.reissuable_until,
+        )
+        self.case.issued(enrollment.reference_number, activation, workflow.now())
 
     async def _expire(self) -> None:
         answer = await self._command(

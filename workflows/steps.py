@@ -104,7 +104,11 @@ class EnrollmentRequest(BaseModel):
 
 
 class Enrollment(BaseModel):
-    """The account and the life of its registration number."""
+    """The account and the life of its registration number.
+
+    Attributes:
+        registration: 0 where the assister had set up the account already: then none is issued.
+    """
 
     reference_number: str
     registration: int

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from records.tables import PortalAccount
+from portal.tables import PortalAccount
 from tests.browser.temporal_ui import TemporalUi
 from tests.browser.test_cases import listed
 from tests.support.system import System, new_training_id

@@ -22,8 +22,8 @@ from policy.requirements import AccountActivated
 from policy.terms import Terms
 from portal.directory import Portal
 from portal.embedded import EmbeddedPortal
+from portal.tables import PortalAccount
 from records.database import Database
-from records.tables import PortalAccount
 from workflows import steps
 
 COMMANDS = ("enroll", "suspend", "reinstate")
@@ -160,7 +160,7 @@ def commit_before_send() -> None:
     @wraps(MailActivities.send_mail)
     async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Sent:
         number = await mails._registration_number(request)
-        delivery = await mails._claim(request)
+        delivery = await mails._claim(request, None)
         if delivery.state != "sent":
             message = mails._message(delivery, number)
             await mails._sent(request, message, Receipt(250, "250"))
@@ -176,11 +176,11 @@ def fence_not_checked() -> None:
     """The portal carries out a command again that it has carried out before."""
 
     async def commanded(
-        portal: EmbeddedPortal, session: Any, training_id: str, fence: int
+        portal: EmbeddedPortal, session: Any, training_id: str, fence: int, command: str
     ) -> PortalAccount:
         account = await session.get(PortalAccount, training_id, with_for_update=True)
         account = account or PortalAccount(training_id=training_id, fence=0)
-        account.fence = fence
+        account.fence, account.command = fence, command
         session.add(account)
         await session.flush()
         return account

@@ -19,9 +19,10 @@ from temporalio.testing import WorkflowEnvironment
 
 import bootstrap
 from embedded.inbox import mail_inbox
+from portal.tables import PortalAccount
 from records import audit
 from records.database import Database
-from records.tables import MailDelivery, PortalAccount
+from records.tables import MailDelivery
 from settings import Settings
 from tests.support.system import SECRET, System, eventually, facts, new_training_id, record_people
 

@@ -23,10 +23,11 @@ from policy.requirements import (
     TrainingCompleted,
 )
 from portal.directory import ActivationRefused, StaleCommand
+from portal.tables import PortalAccount
 from records import audit
 from records.database import Database
 from records.people import record_agency
-from records.tables import Assister, AuditEntry, PortalAccount, Submission, SubmissionRow
+from records.tables import Assister, AuditEntry, Submission, SubmissionRow
 from services.rosters import record_roster, submit_roster
 from tests.support.system import (
     AGENCY,

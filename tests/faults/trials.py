@@ -19,15 +19,10 @@ import bootstrap
 from embedded.inbox import mail_inbox
 from policy.requirements import Fact
 from portal.directory import ActivationRefused, StaleCommand
+from portal.tables import PortalAccount, PortalRegistration
 from records import audit
 from records.database import Database
-from records.tables import (
-    AuditEntry,
-    MailDelivery,
-    PortalAccount,
-    PortalRegistration,
-    SubmissionRow,
-)
+from records.tables import AuditEntry, MailDelivery, SubmissionRow
 from settings import Settings
 from tests.support.system import (
     SECRET,

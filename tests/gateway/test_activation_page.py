@@ -10,7 +10,7 @@ import structlog.testing
 from sqlmodel import update
 
 from activities.relay import relay_activations
-from records.tables import PortalRegistration
+from portal.tables import PortalRegistration
 from tests.gateway.conftest import Gateway, Serving
 from tests.support.system import (
     System,

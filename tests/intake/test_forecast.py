@@ -10,6 +10,7 @@ from intake.forecast import RosterForecast, forecast_roster
 from intake.submission import check
 from policy.forecast import CaseForecast
 from policy.requirements import AssisterType
+from portal.directory import agency_access
 from tests.support.system import (
     AGENCY,
     System,
@@ -26,6 +27,7 @@ from workflows.contract import Status
 async def forecast_of(system: System, folder: Path, content: str) -> RosterForecast:
     path = folder / "check.csv"
     path.write_text(HEADER + content)
+    having_access = await agency_access(system.database, system.portal, AGENCY)
     async with system.database.transaction() as session:
         verdicts = [
             verdict async for verdict in check(session, read_roster(path), AssisterType.NAVIGATOR)
@@ -36,6 +38,7 @@ async def forecast_of(system: System, folder: Path, content: str) -> RosterForec
             agency_id=AGENCY,
             roster_type=AssisterType.NAVIGATOR,
             open_case=partial(open_case, system.client),
+            having_access=having_access,
             terms=system.settings.terms,
             holidays=arc_holidays(),
             now=datetime.now(UTC),
