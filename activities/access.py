@@ -159,7 +159,7 @@ class AccessActivities:
             return
         case_id = assister_workflow_id(request.training_id)
         async with self.database.transaction() as session:
-            done = {"reason": order.reason, "fence": request.fence}
+            done: dict[str, Any] = {"reason": order.reason, "fence": request.fence}
             for entry in await audit.entries_of(session, case_id):
                 if entry.act == act and entry.details == done:
                     return

@@ -43,19 +43,28 @@ async def append(
     at: datetime,
     by: str,
     clause: str = "",
+    key: str | None = None,
     **details: Any,
 ) -> AuditEntry:
     """Adds an entry to a case's chain, in the caller's transaction.
 
     Details hold ids, dates and scores, no personal data: the trail outlives what people may ask to
     have removed.
+
+    Args:
+        key: Names the act within its case. An act whose entry is there is not entered again: that
+            entry is returned, whatever it says.
     """
     if session.get_bind().dialect.name == "postgresql":
         # Two transactions on one case would otherwise both read the same last entry.
         lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:case_id, 0))")
         await (await session.connection()).execute(lock, {"case_id": case_id})
-    newest = select(AuditEntry).where(AuditEntry.case_id == case_id)
-    last = (await session.exec(newest.order_by(col(AuditEntry.sequence).desc()).limit(1))).first()
+    chain = select(AuditEntry).where(AuditEntry.case_id == case_id)
+    if key is not None:
+        written = (await session.exec(chain.where(AuditEntry.key == key))).first()
+        if written is not None:
+            return written
+    last = (await session.exec(chain.order_by(col(AuditEntry.sequence).desc()).limit(1))).first()
     entry = AuditEntry(
         case_id=case_id,
         sequence=last.sequence + 1 if last else 1,
@@ -63,6 +72,7 @@ async def append(
         act=act,
         clause=clause,
         by=by,
+        key=key,
         details=details,
         previous=last.hash if last else "",
         hash="",
@@ -118,6 +128,7 @@ def _hash(entry: AuditEntry) -> str:
         entry.act,
         entry.clause,
         entry.by,
+        entry.key,
         entry.details,
         entry.previous,
     ]

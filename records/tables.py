@@ -188,10 +188,14 @@ class AuditEntry(SQLModel, table=True):
 
     Attributes:
         clause: The policy sentence it rests on, where there is one.
+        key: Names the act within the case, where repeated attempts must enter it once.
         previous: The hash of the case's previous entry, empty for the first.
     """
 
-    __table_args__ = (UniqueConstraint("case_id", "sequence"),)
+    __table_args__ = (
+        UniqueConstraint("case_id", "sequence"),
+        UniqueConstraint("case_id", "key", name="uq_auditentry_key"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     case_id: str
@@ -200,6 +204,7 @@ class AuditEntry(SQLModel, table=True):
     act: str
     clause: str
     by: str
+    key: str | None = None
     details: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     previous: str
     hash: str

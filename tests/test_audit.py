@@ -1,5 +1,6 @@
 """The audit trail: whatever is done to one row shows, and what cannot show is said."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ OTHER: dict[str, Callable[[Any], Any]] = {
     "act": lambda value: f"{value} ",
     "clause": lambda value: f"{value}0",
     "by": lambda value: value[:-1],
+    "key": lambda value: f"{value}0",
     "details": lambda value: {**value, "number": str(value["number"])},
     "previous": lambda value: value[:-1] + "0" if value else "0" * 64,
     "hash": lambda value: value[:-1] + ("0" if value[-1] != "0" else "1"),
@@ -30,7 +32,7 @@ OTHER: dict[str, Callable[[Any], Any]] = {
 
 
 ADMINISTRATOR = {
-    "sqlite": ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete"),
+    "sqlite": tuple(f"DROP TRIGGER audit_no_{each}" for each in ("update", "delete", "replace")),
     "postgresql": ("DROP TRIGGER audit_append_only ON auditentry",),
 }
 
@@ -44,8 +46,9 @@ async def trail(records_url: str) -> AsyncIterator[Database]:
             for number in range(count):
                 at = NOW + timedelta(minutes=number)
                 await audit.append(
-                    session, case_id, "act", at=at, by="staff-1", clause="3", number=number, ä="é"
-                )
+                    session, case_id, "act", at=at, by="staff-1", clause="3", key=f"k{number}",
+                    number=number, ä="é",
+                )  # fmt: skip
     async with database.engine.begin() as connection:
         # Whoever administers the database can do so, too.
         for each in ADMINISTRATOR[database.engine.dialect.name]:
@@ -81,12 +84,41 @@ def named(row: dict[str, Any]) -> Any:
 async def test_the_database_itself_refuses_a_change(records_url: str) -> None:
     database = Database(records_url)
     async with database.transaction() as session:
-        await audit.append(session, "assister-A", "act", at=NOW, by="t")
-    changes: list[Any] = [update(TABLE).values(act="forged"), delete(TABLE)]
-    for change in changes:
+        await audit.append(session, "assister-A", "act", at=NOW, by="t", key="order-1")
+    if database.engine.dialect.name == "sqlite":
+        [entry] = await rows(database)
+        replace = insert(TABLE).prefix_with("OR REPLACE")
+        others: list[Any] = [
+            replace.values({**entry, "act": "forged"}),
+            replace.values({**entry, "act": "forged", "id": 9}),
+            replace.values({**entry, "act": "forged", "id": 9, "sequence": 9}),
+        ]
+    else:
+        others = [text("TRUNCATE auditentry")]
+    for change in [update(TABLE).values(act="forged"), delete(TABLE), *others]:
         with pytest.raises(DBAPIError, match="append-only"):
             async with database.engine.begin() as connection:
                 await connection.execute(change)
+    await database.close()
+
+
+async def test_an_act_with_a_key_is_entered_once_in_its_case(records_url: str) -> None:
+    database = Database(records_url)
+
+    async def enter(case_id: str, key: str | None, by: str) -> str:
+        async with database.transaction() as session:
+            return (await audit.append(session, case_id, "act", at=NOW, by=by, key=key)).by
+
+    at_once = [enter("assister-A", "order-1", f"staff-{each}") for each in range(8)]
+    assert len(set(await asyncio.gather(*at_once))) == 1, "all are told of the one that was first"
+    await enter("assister-A", "order-2", "staff-9")
+    await enter("assister-B", "order-1", "staff-9")
+    for _ in range(2):
+        await enter("assister-B", None, "system")
+    async with database.snapshot() as session:
+        assert len(await audit.entries_of(session, "assister-A")) == 2
+        assert len(await audit.entries_of(session, "assister-B")) == 3
+        assert (await audit.verify(session)).breaks == []
     await database.close()
 
 

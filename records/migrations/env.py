@@ -3,7 +3,7 @@
 import asyncio
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 
 import records.drafts
@@ -13,8 +13,15 @@ import records.tables
 import records.visits  # noqa: F401
 from records.database import make_engine
 
+MIGRATING = 5_372_160_481
+"""Any number that nothing else locks."""
+
 
 def _run(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # Workers that start at once would all find no schema and all make it. SQLite's only writer
+        # has the database for itself as it is.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATING})
     context.configure(
         connection=connection,
         target_metadata=SQLModel.metadata,

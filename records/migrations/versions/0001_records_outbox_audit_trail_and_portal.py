@@ -33,10 +33,12 @@ def upgrade() -> None:
     sa.Column('act', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('clause', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('by', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('key', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('details', sa.JSON(), nullable=False),
     sa.Column('previous', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('hash', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_auditentry')),
+    sa.UniqueConstraint('case_id', 'key', name='uq_auditentry_key'),
     sa.UniqueConstraint('case_id', 'sequence', name=op.f('uq_auditentry_case_id'))
     )
     op.create_table('closedcase',
@@ -184,12 +186,23 @@ def upgrade() -> None:
             "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON auditentry "
             "FOR EACH ROW EXECUTE FUNCTION refuse_change()"
         )
+        op.execute(
+            "CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON auditentry "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        )
     else:
+        refused = "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
         for act in ("UPDATE", "DELETE"):
             op.execute(
-                f"CREATE TRIGGER audit_no_{act.lower()} BEFORE {act} ON auditentry "
-                "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+                f"CREATE TRIGGER audit_no_{act.lower()} BEFORE {act} ON auditentry {refused}"
             )
+        # INSERT OR REPLACE removes what stands in its way, and no trigger on DELETE hears of it.
+        op.execute(
+            "CREATE TRIGGER audit_no_replace BEFORE INSERT ON auditentry WHEN EXISTS (SELECT 1"
+            " FROM auditentry WHERE id = NEW.id"
+            " OR (case_id = NEW.case_id AND sequence = NEW.sequence)"
+            f" OR (case_id = NEW.case_id AND key = NEW.key)) {refused}"
+        )
 
 
 def downgrade() -> None:
