@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from intake.files import Table, read_table
+from intake.scores import percent
 from policy.calendar import CENTRAL
 from policy.requirements import (
     AssessmentScored,
@@ -21,6 +22,7 @@ from policy.requirements import (
 )
 from policy.roster import TRAINING_ID, Reason, Row, as_typed
 from policy.terms import PORTAL_COURSE
+from policy.text import compared, identified, spreadsheet_fault, visible
 
 REQUIRED = {"training_id": "Training ID", "event": "Event", "date": "Date"}
 COLUMNS = REQUIRED | {
@@ -34,6 +36,10 @@ SIGNALS: dict[str, str] = {
     "training": "training_completed",
     "assessment": "assessment_scored",
 }
+SCORE = re.compile(r"([+-]?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]{1,2})?) *(%?)")
+MIDNIGHT = re.compile(r"(.+?)[T ]00:00(:00(\.0+)?)?")
+SCORE_DIGITS = 12
+"""Digits of a score that a case takes."""
 CERTIFIED = {"certified": True, "not certified": False, "not-certified": False}
 
 
@@ -78,12 +84,14 @@ def judge_results(table: Table, now: datetime) -> Iterator[ResultVerdict]:
 
 def judge_result(row: Row, now: datetime) -> ResultVerdict:
     """The verdict on one row: its event's id follows from its content, so a repeat is known."""
-    cells = {name: cell.strip() for name, cell in row.cells.items()}
-    training_id = cells["training_id"].upper()
+    cells = {name: visible(cell) for name, cell in row.cells.items()}
+    training_id = identified(cells["training_id"])
     reasons: list[Reason] = [Reason("row", row.fault, "")] if row.fault else []
 
     def read(name: str, reader: Any) -> Any:
         try:
+            if fault := spreadsheet_fault(cells[name]):
+                raise BadValue(fault)
             return reader(cells[name])
         except BadValue as bad:
             reasons.append(Reason(COLUMNS[name], str(bad), ""))
@@ -92,9 +100,7 @@ def judge_result(row: Row, now: datetime) -> ResultVerdict:
     if not TRAINING_ID.fullmatch(training_id):
         reasons.append(Reason("Training ID", "is not seven letters or digits", "2b"))
         training_id = as_typed(cells["training_id"])
-    event = cells["event"].casefold()
-    if event not in SIGNALS:
-        reasons.append(Reason("Event", f"write one of {', '.join(SIGNALS)}", ""))
+    event = read("event", read_event)
     occurred_at = read("date", read_moment)
     if occurred_at is not None and occurred_at > now:
         reasons.append(Reason("Date", "lies in the future", ""))
@@ -103,14 +109,17 @@ def judge_result(row: Row, now: datetime) -> ResultVerdict:
         case "certification":
             facts["certified"] = read("status", read_status)
             facts["valid_through"] = read("valid_through", read_day)
+            if not reasons and _ends_before(facts, occurred_at):
+                message = "lies before the record's Date; what has ended is Not Certified"
+                reasons.append(Reason("Valid Through", message, ""))
         case "training":
-            facts["course"] = cells["course"] or PORTAL_COURSE
+            facts["course"] = read("course", read_course)
         case "assessment":
-            facts["course"] = cells["course"] or PORTAL_COURSE
+            facts["course"] = read("course", read_course)
             facts["score"] = read("score", read_score)
     if reasons:
         return ResultVerdict(row.line, training_id, reasons)
-    return _event(row.line, training_id, event, occurred_at, facts)
+    return _event(row.line, training_id, event, occurred_at, facts, now)
 
 
 def event_id(training_id: str, signal: str, occurred_at: datetime, facts: dict[str, Any]) -> str:
@@ -119,15 +128,36 @@ def event_id(training_id: str, signal: str, occurred_at: datetime, facts: dict[s
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
+def read_event(text: str) -> str:
+    """Which kind of result a row holds."""
+    event = compared(text)
+    if event not in SIGNALS:
+        raise BadValue(f"write one of {', '.join(SIGNALS)}")
+    return event
+
+
+def read_course(text: str) -> str:
+    """The course's id; the portal's own where none is named."""
+    return text or PORTAL_COURSE
+
+
 def read_score(text: str) -> Decimal:
-    """A percentage, compared later as it stands."""
+    """A percentage, compared later as it stands.
+
+    A number above 0 and up to 1 without a percent sign is most likely a fraction: 0.85 may mean
+    85 % or less than one, and a guess would fail or pass the wrong person.
+    """
+    found = SCORE.fullmatch(visible(text))
     try:
-        score = Decimal(text.removesuffix("%").strip())
+        score = Decimal(found[1] if found else "")
     except InvalidOperation:
         raise BadValue("is not a number; write a percentage such as 82.5") from None
-    if not score.is_finite() or not 0 <= score <= 100 or len(text) > 12:
+    if not 0 <= score <= 100:
         raise BadValue("is not a percentage between 0 and 100")
-    return score
+    if found and not found[2] and 0 < score <= 1:
+        raise BadValue("looks like a fraction; write 85 or 85% for eighty-five percent")
+    short = len(score.as_tuple().digits) <= SCORE_DIGITS
+    return score if short else percent(score, Decimal(100))
 
 
 def read_moment(text: str) -> datetime:
@@ -146,11 +176,12 @@ def read_moment(text: str) -> datetime:
 
 
 def read_day(text: str) -> date | None:
-    """A last valid day; empty for none."""
+    """A last valid day; empty for none. Databases write a day as its midnight."""
     if not text:
         return None
+    midnight = MIDNIGHT.fullmatch(text)
     try:
-        day = date.fromisoformat(text)
+        day = date.fromisoformat(midnight[1] if midnight else text)
     except ValueError:
         raise BadValue("is not a date; write 2027-10-15") from None
     if not 2000 <= day.year <= 2200:
@@ -160,14 +191,26 @@ def read_day(text: str) -> date | None:
 
 def read_status(text: str) -> bool:
     """Certified or not certified."""
-    certified = CERTIFIED.get(text.casefold())
+    certified = CERTIFIED.get(compared(text))
     if certified is None:
         raise BadValue("write Certified or Not Certified")
     return certified
 
 
+def _ends_before(facts: dict[str, Any], occurred_at: datetime) -> bool:
+    last: date | None = facts["valid_through"]
+    if last is None or not facts["certified"]:
+        return False
+    return last < occurred_at.astimezone(CENTRAL).date()
+
+
 def _event(
-    line: int, training_id: str, event: str, occurred_at: datetime, facts: dict[str, Any]
+    line: int,
+    training_id: str,
+    event: str,
+    occurred_at: datetime,
+    facts: dict[str, Any],
+    now: datetime,
 ) -> ResultVerdict:
     kinds: dict[str, type[Fact]] = {
         "certification": CertificationRecorded,
@@ -176,6 +219,11 @@ def _event(
     }
     signal = SIGNALS[event]
     identity = event_id(training_id, signal, occurred_at, facts)
+    day = occurred_at.astimezone(CENTRAL)
+    if facts.get("certified") is False and day.time() == time():
+        # A bare date: nobody knows the hour, and a certification of that day must not outlive it.
+        end = datetime.combine(day.date() + timedelta(days=1), time(), CENTRAL)
+        occurred_at = min(end.astimezone(UTC) - timedelta(seconds=1), now)
     try:
         fact = kinds[event](event_id=identity, occurred_at=occurred_at, **facts)
     except ValidationError:

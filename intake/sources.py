@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from intake.files import read_table
-from intake.results import COLUMNS, REQUIRED, ResultVerdict, judge_result
+from intake.results import COLUMNS, REQUIRED, SCORE, ResultVerdict, judge_result
 from intake.scores import percent
 from policy.calendar import CENTRAL
 from policy.requirements import CourseId
 from policy.roster import Row
+from policy.text import visible
 
 Column = Literal[
     "training_id", "event", "date", "course", "score", "maximum", "status", "valid_through"
@@ -87,7 +88,7 @@ class ExportFormat(BaseModel):
             yield judge_result(self._in_our_words(row), now)
 
     def _in_our_words(self, row: Row) -> Row:
-        cells = {name: cell.strip() for name, cell in row.cells.items()}
+        cells = {name: visible(cell) for name, cell in row.cells.items()}
         try:
             if self.event:
                 cells["event"] = self.event
@@ -107,9 +108,12 @@ class ExportFormat(BaseModel):
         return self.courses[name]
 
     def _percent(self, cells: Mapping[str, str]) -> str:
+        found = SCORE.fullmatch(cells["score"])
+        if found is None:
+            return cells["score"]  # said in its own words by the judge
         try:
-            score = Decimal(cells["score"].removesuffix("%").strip())
-            match self.scale:
+            number, sign = found.groups()
+            match Scale.PERCENT if sign else self.scale:
                 case Scale.PERCENT:
                     whole = Decimal(100)
                 case Scale.FRACTION:
@@ -118,7 +122,8 @@ class ExportFormat(BaseModel):
                     whole = Decimal(cells["maximum"])
             if not whole > 0:
                 raise ValueError("has a score without a maximum above 0")
-            return str(percent(score, whole))
+            sure = sign or self.scale is not Scale.PERCENT
+            return f"{percent(Decimal(number), whole)}{'%' if sure else ''}"
         except ArithmeticError:
             raise ValueError("has a score, or its maximum, that is not a number") from None
 

@@ -52,7 +52,7 @@ def test_the_same_row_is_the_same_event() -> None:
         {"event": "training", "date": "0001-01-01T00:00:00+14:00"},
         {"event": "training", "date": "2026-08-20", "course": "a b"},
         *({"event": "assessment", "date": "2026-08-20", "score": each} for each in
-          ["", "A", "101", "-1", "NaN", "Infinity", "70,5", "70.000000000000001"]),
+          ["", "A", "101", "-1", "NaN", "Infinity", "70,5"]),
         {"event": "certification", "date": "2026-08-20", "status": "maybe"},
         *({"event": "certification", "date": "2026-08-20", "status": "certified",
            "valid_through": each} for each in ["x", "9999-01-01"]),

@@ -1,0 +1,84 @@
+"""Which characters a cell may hold: one rule for every text that people send.
+
+What comes along unseen when a cell is copied is dropped, every kind of space is one space, and what
+is left of control and format characters is refused by whoever reads the cell.
+"""
+
+import re
+import unicodedata
+
+_UNSEEN = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+"""Soft hyphen, zero-width characters, byte order mark: no reader sees them."""
+_DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u2066\u2067\u2068\u2069"
+"""Marks of a text's direction. Around a cell they come from address books; within one they can make
+it look like another, as the right-to-left override U+202E does everywhere."""
+_SPACES = "\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_SEEN = str.maketrans(dict.fromkeys(_UNSEEN) | dict.fromkeys(_SPACES, " "))
+_BREAKS = re.compile("[\t\n\v\f\r\x85\u2028\u2029]+ *")
+_ERROR = re.compile(
+    r"#(N/A|REF!|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|SPILL!|CALC!|FIELD!|BLOCKED!|GETTING_DATA"
+    r"|UNKNOWN!|CONNECT!|BUSY!|EXTERNAL!|PYTHON!)|Err:\d{3}"
+)
+_QUOTES = "\"'“”„‟‘’‚‛«»‹›`´"
+
+
+def visible(cell: str) -> str:
+    """A cell as a reader sees it, without what comes along unseen when it is copied."""
+    if not cell.isascii():
+        cell = cell.translate(_SEEN).strip().strip(_DIRECTIONS)
+    return cell.strip()
+
+
+def on_one_line(cell: str) -> str:
+    """A cell as a reader sees it, with its line breaks and tabs as spaces."""
+    return _BREAKS.sub(" ", visible(cell))
+
+
+def unprintable(text: str) -> str | None:
+    """The first control, format or private character of a text, in words; None if there is none."""
+    if text.isascii() and text.isprintable():
+        return None
+    for each in text:
+        if each in "\n\r\v\f\x85\u2028\u2029":
+            return "a line break"
+        if each == "\t":
+            return "a tab"
+        if unicodedata.category(each) in ("Cc", "Cf", "Co", "Cs"):
+            return f"a character that cannot be seen (U+{ord(each):04X})"
+    return None
+
+
+def spreadsheet_fault(text: str) -> str | None:
+    """What a spreadsheet left in a cell instead of a value; None where it left none."""
+    if text.startswith(("=", "＝")):
+        return (
+            "holds a formula without a value; open the file in a spreadsheet program, save it and"
+            " send it again"
+        )
+    if _ERROR.fullmatch(text):
+        return f"holds a spreadsheet's error, {text}; mend the formula or type the value"
+    return None
+
+
+def quoted(text: str) -> bool:
+    """Whether quotation marks stand around a text."""
+    return len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES
+
+
+def mixes_scripts(text: str) -> bool:
+    """Whether letters of several alphabets stand in one text, as in a look-alike."""
+    if text.isascii():
+        return False
+    scripts = {unicodedata.name(each, "?").split()[0] for each in text if each.isalpha()}
+    return len(scripts & {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}) > 1
+
+
+def compared(text: str) -> str:
+    """A word as the policy compares it: compatibility forms and case make no difference."""
+    return unicodedata.normalize("NFKC", visible(text)).casefold()
+
+
+def identified(text: str) -> str:
+    """An id in capitals: letters of other alphabets stay what they are, or ``ſ`` would be an S."""
+    plain = visible(text)
+    return plain.upper() if plain.isascii() else plain
