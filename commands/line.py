@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Group
 
 from commands import console
-from policy.addresses import has_controls
+from policy.text import unprintable
 
 MAX_WORD = 4096
 """Characters of one value; messages repeat values."""
@@ -68,7 +68,7 @@ def command_line(*, overview: bool = False) -> App:
 
 def run(words: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
-    if any(len(each) > MAX_WORD or has_controls(each) for each in words):
+    if any(len(each) > MAX_WORD or unprintable(each) for each in words):
         console.err.print("A value holds control characters, or is far too long.", style="red")
         return 2
     app = command_line(overview=not words or words[0] in ("--help", "-h"))

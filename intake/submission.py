@@ -6,9 +6,10 @@ from typing import TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from policy.addresses import mailbox_key, visible
+from policy.addresses import mailbox_key
 from policy.requirements import AssisterType
 from policy.roster import Collisions, Row, Verdict, judge
+from policy.text import visible
 from records.people import holders
 from records.tables import SubmissionRow
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import unicodedata
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -11,9 +10,7 @@ from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 
 from mail.addresses import wire_form
-
-_UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
-"""Controls, lone surrogates, and the separators that Python, too, takes for an end of line."""
+from policy.text import unprintable
 
 
 class UnsafeHeader(ValueError):
@@ -52,7 +49,7 @@ def build(
             is none, or the text cannot be written.
     """
     for value in (sender, sender_name, reply_to, recipient, recipient_name, subject, message_id):
-        if "=?" in value or any(unicodedata.category(each) in _UNSAFE for each in value):
+        if "=?" in value or unprintable(value):
             raise UnsafeHeader("a name, address or subject holds control characters or “=?”")
     if re.search("[\ud800-\udfff]", text + html):
         raise UnsafeHeader("the text holds half a character")

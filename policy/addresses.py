@@ -2,28 +2,79 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
+
+from policy.text import compared, mixes_scripts, spreadsheet_fault, unprintable, visible
 
 RFC_2142 = """
     abuse ftp hostmaster info list marketing news noc postmaster sales security support usenet uucp
     webmaster www
 """
 OFFICE = """
-    accounting accounts admin administration administrator agency apply assistance assister
-    assisters billing cac cacs careers clinic compliance contact coordinator customerservice desk
-    director enroll enrollment everyone feedback finance frontdesk general hello help helpdesk hr
-    inbox inquiries intake intern interns it jobs mail mailbox main manager mnsure navigator
-    navigators noreply office officemanager operations outreach payroll portal privacy programs
-    questions reception receptionist recruiting registration scheduling secretary service services
-    staff team temp test training trainee user volunteer volunteers welcome
+    account accounting admin administration administrator agency all apply assistance assister
+    ayuda billing board cac career caseworker ceo clinic community compliance contact contacto
+    contactus coordinator customercare customerservice desk director donotreply employee
+    enquiries enquiry enroll enrollment events everybody everyone executive fax feedback finance
+    frontdesk general grants group health hello help helpdesk helpline hotline hr humanresources
+    inbox informacion information inquiries inquiry insurance intake intern internship it jobs
+    legal mail mailbox main manager mnsure navigator newsletter noreply notification office
+    operations outreach payroll personnel portal postbox privacy program programs question
+    reception receptionist recruiting referral registration root scan scheduling secretary
+    service shared staff student sysadmin team temp test trainee training user voicemail
+    volunteer welcome
 """
 GENERIC = frozenset((RFC_2142 + OFFICE).split())
+FILLERS = frozenset(
+    [
+        "all",
+        "back",
+        "care",
+        "case",
+        "central",
+        "city",
+        "client",
+        "county",
+        "customer",
+        "downtown",
+        "east",
+        "fall",
+        "front",
+        "head",
+        "human",
+        "line",
+        "member",
+        "metro",
+        "minnesota",
+        "mn",
+        "new",
+        "north",
+        "not",
+        "office",
+        "our",
+        "post",
+        "public",
+        "resource",
+        "room",
+        "south",
+        "spring",
+        "state",
+        "summer",
+        "sys",
+        "the",
+        "web",
+        "west",
+        "winter",
+    ]
+)
+"""What is put before or behind such a word, and says of nobody who they are."""
+SHORT = 4
+"""Letters of a desk's word that is found inside a longer one; shorter ones are in many names."""
 
 GMAIL = frozenset({"gmail.com", "googlemail.com"})
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 
 
 class BadAddress(ValueError):
@@ -38,8 +89,12 @@ def clean_address(cell: str) -> str:
         BadAddress: If there is not exactly one plain, valid address.
     """
     plain = visible(cell)
-    if "=?" in plain or has_controls(plain):
-        raise BadAddress("holds control characters; type the address again")
+    if "=?" in plain:
+        raise BadAddress("holds “=?” as an encoded mail header does; type the address again")
+    if fault := spreadsheet_fault(plain):
+        raise BadAddress(fault)
+    if unseen := unprintable(plain):
+        raise BadAddress(f"holds {unseen}; type the address again")
     if "<" in plain or ">" in plain:
         raise BadAddress("give the address alone, without a name or angle brackets")
     if plain.count("@") > 1 or re.search(r"[;,]|\s", plain):
@@ -48,16 +103,11 @@ def clean_address(cell: str) -> str:
         valid = validate_email(plain, check_deliverability=False, strict=True)
     except EmailNotValidError:
         raise BadAddress("is not a valid e-mail address") from None
+    if odd := next((each for each in valid.local_part if _is_odd(each)), None):
+        raise BadAddress(f"holds “{odd}”, which no mailbox has; type the address again")
     if mixes_scripts(valid.normalized):
         raise BadAddress("mixes look-alike letters of different alphabets; type it again")
     return valid.normalized
-
-
-def visible(cell: str) -> str:
-    """A cell without the spaces and invisible characters that come along when it is copied."""
-    if not cell.isascii():
-        cell = cell.replace("\u00a0", " ").translate(_INVISIBLE)
-    return cell.strip()
 
 
 def mailbox_key(address: str) -> str:
@@ -75,27 +125,62 @@ def mailbox_key(address: str) -> str:
     return f"{local}@{domain}"
 
 
-def is_generic(address: str) -> bool:
+def is_generic(address: str, *names: str) -> bool:
     """Whether an address names a desk rather than a person (clause 1.2b).
 
-    Numbered and tagged variants are the same thing: ``intern2@``, ``info+portal@``.
+    Numbered and tagged variants are the same thing (``intern2@``, ``info+portal@``), and so are
+    words put together (``allstaff@``, ``info.north@``). Where its parts are the person's own names
+    or initials it is a person's: ``t.eam@`` of Thida Eam.
+
+    Args:
+        names: The person's names, where they are known.
     """
-    local = address.casefold().rpartition("@")[0].partition("+")[0]
-    word = re.sub(r"[\W_]+", "", re.sub(r"[\W_]*\d+$", "", local))
-    return word in GENERIC
+    local = compared(address).rpartition("@")[0].partition("+")[0]
+    parts = [word for each in re.split(r"[\W_]+", local) if (word := each.strip("0123456789"))]
+    whole = "".join(parts)
+    desk = any(_is_desk(each) for each in parts) or _is_desk(whole) or _is_compound(whole)
+    return desk and not _is_person(parts, names)
 
 
-def has_controls(text: str) -> bool:
-    """Whether a text holds control, format or bidirectional characters."""
-    return (
-        not text.isascii()
-        and any(unicodedata.category(each) in ("Cc", "Cf", "Co", "Cs") for each in text)
-    ) or any(each < " " or each == "\x7f" for each in text)
+def _is_desk(word: str) -> bool:
+    return word in GENERIC or word.removesuffix("s") in GENERIC
 
 
-def mixes_scripts(text: str) -> bool:
-    """Whether letters of several alphabets stand in one text, as in a look-alike."""
-    if text.isascii():
+def _is_compound(word: str, found: bool = False) -> bool:
+    """Whether a word is put together from words of desks and fillers, one of a desk among them."""
+    if not word:
+        return found
+    for end in range(2, len(word) + 1):
+        part = word[:end]
+        desk = end >= SHORT and _is_desk(part)
+        if (desk or part in FILLERS) and _is_compound(word[end:], found or desk):
+            return True
+    return False
+
+
+def _is_person(parts: Sequence[str], names: Iterable[str]) -> bool:
+    words = [word for each in names for word in _name_words(each)]
+    unsaid = list(words)
+    for part in parts:
+        if part in words and not _says_nobody(part):
+            return True
+        if (match := next((each for each in unsaid if each.startswith(part)), None)) is None:
+            return False
+        unsaid.remove(match)
+    return len(parts) > 1 and not all(_says_nobody(each) for each in parts)
+
+
+def _says_nobody(word: str) -> bool:
+    return _is_desk(word) or word in FILLERS
+
+
+def _name_words(name: str) -> list[str]:
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return re.findall(r"[^\W\d_]+", "".join(e for e in plain if not unicodedata.combining(e)))
+
+
+def _is_odd(each: str) -> bool:
+    """Whether a character came from a word processor: no letter, or one that stands for others."""
+    if each.isascii():
         return False
-    scripts = {unicodedata.name(each, "?").split()[0] for each in text if each.isalpha()}
-    return len(scripts & {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}) > 1
+    return unicodedata.category(each)[0] not in "LMN" or unicodedata.normalize("NFKC", each) != each

@@ -6,23 +6,25 @@ repaired: a cell that does not say what it must goes back to the agency.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import phonenumbers
 
-from policy.addresses import (
-    BadAddress,
-    clean_address,
-    has_controls,
-    is_generic,
-    mailbox_key,
+from policy.addresses import BadAddress, clean_address, is_generic, mailbox_key
+from policy.requirements import AssisterType
+from policy.text import (
+    compared,
+    identified,
     mixes_scripts,
+    on_one_line,
+    quoted,
+    spreadsheet_fault,
+    unprintable,
     visible,
 )
-from policy.requirements import AssisterType
 
 REQUIRED = {
     "first_name": "First Name",
@@ -50,6 +52,14 @@ EMPLOYMENT = {"active": True, "inactive": False}
 
 MAX_CELL = 300
 SHOWN = 40
+PANDAS_FLOAT = re.compile(r"^(\d{10,11})\.0$")
+"""A number to which a data program gave a decimal place."""
+LABEL = re.compile(r"^[^\W\d_][^\W\d_ .]*[^\d\w]*[:\s]\s*")
+EXTENSION = re.compile(r"[\s,;]*(?:ext(?:ension|n)?|x|#|,,)[\s.:=]*\d{1,7}#?$", re.IGNORECASE)
+VANITY = 3
+"""Letters of the shortest word that is dialled."""
+NO_NAMES = frozenset(["n/a", "n.a.", "none", "tbd", "tba", "undefined", "unknown"])
+"""What programs and people write where there is no name. Null, Nan and Na are names."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
@@ -141,7 +151,7 @@ class Collisions:
 
     def add(self, row: Row) -> None:
         """Takes note of a row."""
-        if training_id := row.cells["training_id"].strip().upper():
+        if training_id := identified(row.cells["training_id"]):
             self._training_ids[training_id].append(row.line)
         # Not validated here: a bad address is rejected for itself, whatever it collides with.
         if email := visible(row.cells["email"]):
@@ -150,7 +160,7 @@ class Collisions:
     def others(self, row: Row, email: str | None) -> list[Reason]:
         """The reasons that other rows give against this one."""
         reasons = []
-        same = self._training_ids.get(row.cells["training_id"].strip().upper(), [])
+        same = self._training_ids.get(identified(row.cells["training_id"]), [])
         if len(same) > 1:
             message = f"the same Training ID stands in {_lines(same, row.line)}"
             reasons.append(Reason(COLUMNS["training_id"], message, "2b"))
@@ -173,7 +183,7 @@ def judge(
         collisions: The roster's first pass.
         taken: Which Training ID holds a mailbox in the records, by mailbox key.
     """
-    cells = row.cells
+    cells = {name: visible(cell) for name, cell in row.cells.items()}
     reasons: list[Reason] = []
 
     def reject(name: str, message: str, clause: str = "") -> None:
@@ -181,12 +191,12 @@ def judge(
 
     if row.fault:
         reasons.append(Reason("row", row.fault, ""))
-    training_id = cells["training_id"].strip().upper()
+    training_id = identified(cells["training_id"])
     if not TRAINING_ID.fullmatch(training_id):
         reject("training_id", _training_id_fault(cells["training_id"]), "2b")
-        training_id = as_typed(cells["training_id"])
+        training_id = as_typed(row.cells["training_id"])
     names = {each: _name(cells[each], each, reject) for each in ("first_name", "last_name")}
-    email = _certification_email(cells["email"], reject)
+    email = _certification_email(cells["email"], names.values(), reject)
     if email is not None:
         holder = taken.get(mailbox_key(email))
         if holder is not None and holder != training_id:
@@ -195,17 +205,15 @@ def judge(
             )
     approved = read_access(cells["access"])
     if approved is None:
-        reject("access", f"says {_shown(cells['access'])}; write Yes or No", "1.1")
-    employed = EMPLOYMENT.get(_word(cells["employment"]))
+        reject("access", _said(cells["access"], "Yes or No"), "1.1")
+    employed = EMPLOYMENT.get(compared(cells["employment"]))
     if employed is None:
-        reject("employment", f"says {_shown(cells['employment'])}; write Active or Inactive")
+        reject("employment", _said(cells["employment"], "Active or Inactive"))
     # Clause 1.3a asks it of assisters; a CAC without portal access is not shown to consumers.
     needed = roster_type is AssisterType.NAVIGATOR or bool(approved)
     phone = _public_phone(cells["public_phone"], needed, reject)
     public_email = _public_email(cells["public_email"], needed, reject)
-    for each in OPTIONAL:
-        if len(cells[each]) > MAX_CELL or has_controls(cells[each]):
-            reject(each, f"is longer than {MAX_CELL} characters or holds control characters")
+    optional = {each: _optional(cells[each], each, reject) for each in OPTIONAL}
     reasons += collisions.others(row, email)
     if reasons or email is None or approved is None or employed is None:
         return Verdict(row.line, training_id, reasons)
@@ -218,16 +226,16 @@ def judge(
         approved=approved,
         public_phone=phone,
         public_email=public_email,
-        business_address=cells["business_address"].strip(),
-        languages=cells["languages"].strip(),
-        counties=cells["counties"].strip(),
+        business_address=optional["business_address"],
+        languages=optional["languages"],
+        counties=optional["counties"],
     )
     return Verdict(row.line, training_id, [], entry)
 
 
 def read_access(cell: str) -> bool | None:
     """Approval as "Assister Portal Access" says it (clause 1.1); None where it does not."""
-    word = _word(cell)
+    word = compared(cell)
     return True if word in YES else False if word in NO else None
 
 
@@ -237,8 +245,8 @@ def as_typed(cell: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def _certification_email(cell: str, reject: Any) -> str | None:
-    if not cell.strip():
+def _certification_email(cell: str, names: Iterable[str], reject: Any) -> str | None:
+    if not cell:
         reject("email", "is empty; an address of the assister's own is needed", "1.2a")
         return None
     try:
@@ -246,26 +254,27 @@ def _certification_email(cell: str, reject: Any) -> str | None:
     except BadAddress as bad:
         reject("email", f"{_shown(cell)} {bad}", "1.2a")
         return None
-    if is_generic(email):
+    if is_generic(email, *names):
         reject("email", f"{_shown(email)} is generic; give the assister's own address", "1.2b")
     return email
 
 
 def _public_phone(cell: str, needed: bool, reject: Any) -> str:
-    if not cell.strip():
+    if not cell:
         if needed:
             reject("public_phone", "is empty; a number for consumers is needed", "1.3a")
         return ""
-    phone = read_phone(cell.strip())
+    phone = read_phone(cell)
     if phone is None:
         hint = "; format the column as text" if re.search(r"\dE\+", cell, re.I) else ""
-        reject("public_phone", f"{_shown(cell)} is not a phone number{hint}", "1.3a")
+        fault = spreadsheet_fault(cell) or f"{_shown(cell)} is not one phone number{hint}"
+        reject("public_phone", fault, "1.3a")
         return ""
     return phone
 
 
 def _public_email(cell: str, needed: bool, reject: Any) -> str:
-    if not cell.strip():
+    if not cell:
         if needed:
             reject("public_email", "is empty; an address for consumers is needed", "1.3a")
         return ""
@@ -278,12 +287,20 @@ def _public_email(cell: str, needed: bool, reject: Any) -> str:
 
 @lru_cache(maxsize=4096)
 def read_phone(text: str) -> str | None:
-    """A phone number as E.164 with ``;ext=``, read as in the United States; None if it is none."""
+    """A phone number as E.164 with ``;ext=``, read as in the United States; None if it is none.
+
+    The library drops what it cannot read: letters between digits, a second extension. Here they
+    refuse the number, for two readings of it would reach two people.
+    """
+    text = PANDAS_FLOAT.sub(r"\1", visible(text))
     if (
         len(text) > MAX_CELL
         or text.startswith(("=", "@"))
         or re.search(r"\dE\+\d", text, re.IGNORECASE)
     ):
+        return None
+    number_alone = LABEL.sub("", EXTENSION.sub("", text))
+    if "#" in number_alone or _has_stray_letters(number_alone):
         return None
     try:
         number = phonenumbers.parse(text, "US")
@@ -291,39 +308,79 @@ def read_phone(text: str) -> str | None:
         return None
     if not phonenumbers.is_possible_number(number) or not phonenumbers.is_valid_number(number):
         return None
+    if number.extension and not EXTENSION.search(text):
+        return None
     plain = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return f"{plain};ext={number.extension}" if number.extension else plain
 
 
+def _has_stray_letters(number: str) -> bool:
+    """Whether letters stand in it that are no word to be dialled, as in 1-800-FLOWERS."""
+    letters = re.findall(r"[^\W\d_]+", number)
+    return bool(letters) and max(map(len, letters)) < VANITY
+
+
 def _name(cell: str, name: str, reject: Any) -> str:
-    text = cell.replace("\u00a0", " ").strip()
+    if fault := name_fault(cell, COLUMNS[name]):
+        reject(name, fault)
+    return cell
+
+
+def name_fault(text: str, column: str) -> str | None:
+    """Why a text is no name; None where it may be one.
+
+    Args:
+        text: As a reader sees it.
+        column: The title of its column.
+    """
     if not text:
-        reject(name, "is empty")
-    elif len(text) > 100:
-        reject(name, "is longer than 100 characters")
-    elif text.startswith(FORMULA) or has_controls(text) or "=?" in text or "://" in text:
-        reject(name, f"{_shown(text)} is not a name; type it as plain text")
-    elif mixes_scripts(text):
-        reject(name, f"{_shown(text)} mixes look-alike letters of different alphabets")
-    elif not any(each.isalpha() for each in text):
-        reject(name, f"{_shown(text)} is not a name")
+        return "is empty"
+    if len(text) > 100:
+        return "is longer than 100 characters"
+    if fault := spreadsheet_fault(text):
+        return fault
+    if unseen := unprintable(text):
+        return f"{_shown(text)} holds {unseen}; type the name again"
+    if quoted(text):
+        return f"{_shown(text)} stands in quotation marks; type the name without them"
+    if text.startswith(FORMULA) or "=?" in text or "://" in text:
+        return f"{_shown(text)} is not a name; type it as plain text"
+    if mixes_scripts(text):
+        return f"{_shown(text)} mixes look-alike letters of different alphabets"
+    if not any(each.isalpha() for each in text):
+        return f"{_shown(text)} is not a name"
+    bracketed = text[0] + text[-1] in ("[]", "()", "<>", "{}")
+    if bracketed or text in ("nan", "NaN") or text.casefold() in (*NO_NAMES, column.casefold()):
+        return f"{_shown(text)} stands for no name; type the name"
+    return None
+
+
+def _optional(cell: str, name: str, reject: Any) -> str:
+    text = on_one_line(cell)
+    if fault := spreadsheet_fault(text):
+        reject(name, fault)
+    elif len(text) > MAX_CELL:
+        reject(name, f"is longer than {MAX_CELL} characters")
+    elif unseen := unprintable(text):
+        reject(name, f"holds {unseen}; type it again")
     return text
 
 
+def _said(cell: str, wanted: str) -> str:
+    return spreadsheet_fault(cell) or f"says {_shown(cell)}; write {wanted}"
+
+
 def _training_id_fault(cell: str) -> str:
-    text = cell.strip()
-    if not text:
+    if not cell:
         return "is empty"
-    if re.fullmatch(r'="?.*"?', text) or re.fullmatch(r"[\d.]+(E\+?\d+)?", text, re.IGNORECASE):
+    if fault := spreadsheet_fault(cell):
+        return fault
+    if re.fullmatch(r"[\d.]+(E\+?\d+)?", cell, re.IGNORECASE):
         return (
-            f"{_shown(text)} looks changed by a spreadsheet; format the column as text and enter"
+            f"{_shown(cell)} looks changed by a spreadsheet; format the column as text and enter"
             " the seven characters again"
         )
-    return f"{_shown(text)} is not seven letters or digits"
-
-
-def _word(cell: str) -> str:
-    return cell.replace("\u00a0", " ").strip().casefold()
+    return f"{_shown(cell)} is not seven letters or digits"
 
 
 def _shown(cell: str) -> str:

@@ -34,14 +34,7 @@ from mail.message import UnsafeHeader, build, message_id
 from mail.templates import html_of, render
 from mail.transport import classify
 from policy import calendar
-from policy.addresses import (
-    BadAddress,
-    clean_address,
-    has_controls,
-    is_generic,
-    mailbox_key,
-    visible,
-)
+from policy.addresses import BadAddress, clean_address, is_generic, mailbox_key
 from policy.case import Case, Due
 from policy.forecast import foresee
 from policy.mails import MailKind
@@ -59,6 +52,7 @@ from policy.requirements import (
     TrainingId,
 )
 from policy.roster import COLUMNS, REQUIRED, Collisions, Row, Verdict, judge, read_phone
+from policy.text import unprintable, visible
 from tests.fuzz import requests
 from workflows import dialogs, presentation
 from workflows.contract import StaffAct
@@ -240,7 +234,7 @@ def replies_and_words(data: bytes) -> None:
         _silent(failure, rest, said=failure.summary)
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), suppress(CycloptsError):
         command_line().parse_args(
-            [each for each in words if each and not has_controls(each)], exit_on_error=False
+            [each for each in words if each and not unprintable(each)], exit_on_error=False
         )
     for kind in (TrainingId, AgencyId):
         try:

@@ -27,9 +27,7 @@ def test_a_desk_is_generic(address: str) -> None:
     assert is_generic(address)
 
 
-@pytest.mark.parametrize(
-    "address", ["infante@x.org", "ann.lee@x.org", "maria.office@x.org", "helper.jo@x.org"]
-)
+@pytest.mark.parametrize("address", ["infante@x.org", "ann.lee@x.org", "helper.jo@x.org"])
 def test_a_person_is_not(address: str) -> None:
     assert not is_generic(address)
 
