@@ -149,9 +149,10 @@ class EmbeddedPortal:
             return self._derive(training_id, registration, issued.salt)
 
     async def has_its_secret(self) -> bool:
-        """Whether the numbers on record were made with this secret; where there are none, it is."""
+        """Whether the open numbers were made with this secret; where there are none, it is."""
+        open_one = select(PortalRegistration).where(PortalRegistration.state == "issued").limit(1)
         async with self._database.snapshot() as session:
-            issued = (await session.exec(select(PortalRegistration).limit(1))).first()
+            issued = (await session.exec(open_one)).first()
         if issued is None:
             return True
         number = self._derive(issued.training_id, issued.registration, issued.salt)
