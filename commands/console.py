@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from intake import files
     from intake.forecast import RosterForecast
     from workflows.contract import IntakeProgress, Status
 
@@ -42,6 +43,12 @@ def verdicts(shown: Iterable[dict[str, Any]]) -> list[RenderableType]:
     said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     summary = f"{counts.total()} rows: {said or 'none'}."
     return [table("Rejected", columns, rows), summary] if rows else [summary]
+
+
+def notes(read: "files.Table") -> list[RenderableType]:
+    """What of a file was passed over, or deserves a look."""
+    unused = [f"Columns not used: {', '.join(read.ignored)}"] if read.ignored else []
+    return [escape(f"{each}.") for each in (*unused, *read.notes)]
 
 
 def intake(at: "IntakeProgress") -> list[RenderableType]:

@@ -27,8 +27,7 @@ from temporalio.service import RPCError
 import bootstrap
 from commands import console
 from commands.session import Json, Session, print_json, session
-from mail.failures import MailFailure, classify
-from mail.transport import Security
+from mail.transport import MailFailure, Security, classify
 from records.schema import config
 from services import Refused
 from telemetry import version

@@ -19,6 +19,7 @@ from commands.session import (
     session,
     training_id_of,
 )
+from intake.files import MissingColumns
 from intake.results import BadValue, event_id, judge_results, read_results, read_score
 from policy.requirements import (
     AssessmentScored,
@@ -103,7 +104,10 @@ async def results_import(
     Columns: Training ID, Event (certification, training, assessment), Date; Course, Score, Status,
     Valid Through as the event needs them.
     """
-    table = read_results(file, encoding)
+    try:
+        table = read_results(file, encoding)
+    except MissingColumns as missing:
+        raise Refused(f"{missing} The layout: starter.py results import --help") from None
     verdicts = list(judge_results(table, datetime.now(UTC)))
     async with session() as here:
         to = await here.connections()
@@ -120,10 +124,12 @@ async def results_import(
     shown = [each.public() for each in verdicts]
     new = receipts.count(Receipt.NEW)
     if json:
-        print_json({"new": new, "known": len(receipts) - new, "rows": shown})
+        known = len(receipts) - new
+        print_json({"new": new, "known": known, "notes": table.notes, "rows": shown})
         return
-    known = f", {len(receipts) - new} were known" if len(receipts) > new else ""
-    console.out.print(*console.verdicts(shown), f"{new} results are new{known}.", sep="\n")
+    repeated = f", {len(receipts) - new} were known" if len(receipts) > new else ""
+    summary = f"{new} results are new{repeated}."
+    console.out.print(*console.verdicts(shown), *console.notes(table), summary, sep="\n")
 
 
 @results.command(name="waiting")

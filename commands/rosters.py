@@ -97,8 +97,11 @@ async def rosters_submit(
                     shown.update(f"Cases told: {at.opened:,} of {at.accepted:,} …")
         rows = await verdicts(here.database, done.submission_id) if wait or json else []
     if json:
-        print_json({**done._asdict(), "stage": at and at.stage, "rows": rows})
+        answer = {**done._asdict(), "stage": at and at.stage, "notes": roster.notes, "rows": rows}
+        print_json(answer)
         return
+    for note in console.notes(roster):
+        console.out.print(note)
     if done.new:
         console.out.print(f"Submission {done.submission_id}: {done.rows} rows.")
     else:
@@ -137,11 +140,11 @@ async def rosters_check(
                     " agencies import FILE"
                 )
             client = await here.client() if agency else None
-            if json:
-                sys.stdout.write(f'{{"file": {as_json(file.name)}, "rows": [')
+            # Written with the first verdict: a file that breaks off leaves no half of an answer.
+            before = f'{{"file": {as_json(file.name)}, "notes": {as_json(roster.notes)}, "rows": ['
             async for verdict in check(records, roster, type):
                 if json:
-                    sys.stdout.write(f"{',' if count else ''}\n{as_json(verdict.public())}")
+                    sys.stdout.write(f"{',' if count else before}\n{as_json(verdict.public())}")
                 else:
                     shown.append(verdict.public() if verdict.reasons else ACCEPTED)
                 if agency:
@@ -165,11 +168,9 @@ async def rosters_check(
                 )
     if json:
         ending = f', "forecast": {forecast.model_dump_json()}' if forecast else ""
-        sys.stdout.write(f"\n]{ending}}}\n")
+        sys.stdout.write(f"{'' if count else before}\n]{ending}}}\n")
         return
-    console.out.print(*console.verdicts(shown), sep="\n")
-    if roster.ignored:
-        console.out.print(f"Columns not used: {', '.join(roster.ignored)}", markup=False)
+    console.out.print(*console.verdicts(shown), *console.notes(roster), sep="\n")
     if forecast is not None:
         console.out.print(*console.forecast(forecast), sep="\n")
 

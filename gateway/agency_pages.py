@@ -5,6 +5,7 @@ A roster is chosen, then every row's verdict and the forecast are shown, and onl
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -97,7 +98,7 @@ async def check(
 ) -> Response:
     """Every row's verdict and what would happen; nothing has happened yet."""
     draft = await _draft(to, contact, draft_id)
-    rows = await _rows(draft)
+    rows, notes = await _read(draft)
     try:
         checked = await check_roster(
             to,
@@ -117,6 +118,7 @@ async def check(
         rejected=[each.public() for each in checked.verdicts if each.reasons],
         accepted=sum(not each.reasons for each in checked.verdicts),
         forecast=checked.forecast,
+        notes=notes,
         shown=SHOWN,
     )
 
@@ -128,10 +130,11 @@ async def submit(
     """Submits the roster as it was checked (clause 1)."""
     await visitors_form(request, visitor.token)
     draft = await _draft(to, contact, draft_id)
+    rows, _ = await _read(draft)
     try:
         done = await submit_roster(
             to,
-            await _rows(draft),
+            rows,
             agency_id=contact.agency_id,
             roster_type=AssisterType(draft.roster_type),
             by=contact.email,
@@ -263,11 +266,14 @@ async def _draft(to: To, contact: Contact, draft_id: str) -> RosterDraft:
     return draft
 
 
-async def _rows(draft: RosterDraft) -> list[Row]:
-    def read() -> list[Row]:
+async def _read(draft: RosterDraft) -> tuple[list[Row], Sequence[str]]:
+    """The draft's rows, and what of the file was passed over or deserves a look."""
+
+    def read() -> tuple[list[Row], Sequence[str]]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "the roster"
             path.write_bytes(draft.content)
-            return list(read_roster(path, draft.encoding))
+            roster = read_roster(path, draft.encoding)
+            return list(roster), roster.notes
 
     return await parsed(read)

@@ -1,30 +1,67 @@
 """Reading a table from a file somebody sends: CSV or XLSX, with a limit on everything.
 
-What a person can mend is said as :class:`UnreadableFile`, with the line; a fault of one row stays
-with that row.
+The column names are looked for: below a title, behind a line that names the delimiter, on whichever
+sheet has them. What that passes over is told in the table's notes; where two readings are possible
+the file is refused. What a person can mend is said as :class:`UnreadableFile`, with the line; a
+fault of one row stays with that row.
 """
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
-from intake.workbooks import BadWorkbook, check_workbook, rows_of
+from intake.workbooks import BadWorkbook, Record, Sheet, Workbook
 from policy.roster import COLUMNS, MAX_CELL, REQUIRED, Row
+from policy.text import visible
 
 MAX_BYTES = 50 * 2**20
 MAX_ROWS = 100_000
 MAX_RECORD = 2**20
 """Characters of one record of a CSV; a quotation mark never closed would make it the whole file."""
 MAX_WIDTH = 200
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
+SEARCHED = 20
+"""Lines with text in which the column names are looked for."""
+TITLE_CELLS = 2
+"""Cells of a line that may stand above the column names: a row would have more."""
+SHOWN_CELLS, SHOWN = 6, 20
+"""Cells of a line that are quoted, and characters of each."""
 ZIP_MAGIC = b"PK\x03\x04"
 OLD_EXCEL_MAGIC = b"\xd0\xcf\x11\xe0"
+ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""The four-byte ones first: UTF-32's begins with UTF-16's."""
+UNNAMED = "utf-8-sig"
+"""The encoding that is read where nobody names one."""
 
 
 class UnreadableFile(Exception):
     """A file that cannot be read as a table; the text says what to do."""
+
+
+class MissingColumns(UnreadableFile):
+    """A table without the columns that are needed; the text quotes what it has instead."""
+
+
+class _Source(Protocol):
+    """What may hold the table: the file with one delimiter, or one sheet."""
+
+    @property
+    def name(self) -> str:
+        """How it is called in a sentence, with a space before it; empty for a file of its own."""
+
+    def records(self) -> Iterator[Record]:
+        """Its rows, empty ones included."""
 
 
 @dataclass(frozen=True)
@@ -32,37 +69,48 @@ class Table:
     """A file's columns, matched to the fields that are wanted; rows are read on each iteration.
 
     Attributes:
+        header: The line with the column names.
+        titles: What they are called here, by field.
         ignored: Headers that mean nothing here.
+        notes: What was passed over or deserves a look, in sentences.
     """
 
-    path: Path
-    encoding: str
+    source: _Source
+    header: Record
     columns: Mapping[str, int]
-    fields: Sequence[str]
+    titles: Mapping[str, str]
     ignored: Sequence[str]
+    notes: Sequence[str]
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """The fields that every row has."""
+        return list(self.titles)
 
     def __iter__(self) -> Iterator[Row]:
-        records = _records(self.path, self.encoding)
-        header = next(records, (0, []))[1]
         known = {column: name for name, column in self.columns.items()}
-        for count, (line, record) in enumerate(
-            (each for each in records if any(cell.strip() for cell in each[1])), start=1
+        records = (each for each in self.source.records() if each.line > self.header.line)
+        for count, record in enumerate(
+            (each for each in records if any(cell.strip() for cell in each.cells)), start=1
         ):
             if count > MAX_ROWS:
                 raise UnreadableFile(f"more than {MAX_ROWS:,} rows; send it in parts")
-            cells = dict.fromkeys(self.fields, "")
-            cells |= {known[at]: cell for at, cell in enumerate(record) if at in known}
+            cells = dict.fromkeys(self.titles, "")
+            cells |= {known[at]: cell for at, cell in enumerate(record.cells) if at in known}
             fault = ""
-            if any(cell.strip() for cell in record[len(header) :]):
+            if any(cell.strip() for cell in record.cells[len(self.header.cells) :]):
                 fault = "has more cells than the header; quote cells that hold the delimiter"
-            elif record == header:
+            elif record.cells == self.header.cells:
                 fault = "repeats the header"
-            elif any(len(cell) > 10 * MAX_CELL for cell in record):
+            elif any(len(cell) > 10 * MAX_CELL for cell in record.cells):
                 fault = "holds a cell far too long; is a quotation mark missing?"
-            yield Row(line, cells, fault)
+            elif odd := [at for at in record.odd if at in known]:
+                titles = ", ".join(self.titles[known[at]] for at in odd)
+                fault = f"{titles}: {record.odd[odd[0]]}"
+            yield Row(record.line, cells, fault)
 
 
-def read_roster(path: Path, encoding: str = "utf-8-sig") -> Table:
+def read_roster(path: Path, encoding: str = UNNAMED) -> Table:
     """A roster.
 
     Raises:
@@ -75,7 +123,7 @@ def read_table(
     path: Path,
     columns: Mapping[str, str],
     required: Mapping[str, str],
-    encoding: str = "utf-8-sig",
+    encoding: str = UNNAMED,
 ) -> Table:
     """A table whose headers are matched without regard to case, spaces and punctuation.
 
@@ -84,93 +132,304 @@ def read_table(
     """
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise UnreadableFile(f"{path} is not a file")
+        if size > MAX_BYTES:
+            raise UnreadableFile(f"{path.name} is larger than {MAX_BYTES // 2**20} MB")
+        with path.open("rb") as file:
+            start = file.read(200)
     except OSError as error:
         raise UnreadableFile(f"{path}: {error.strerror}") from None
-    if not path.is_file():
-        raise UnreadableFile(f"{path} is not a file")
-    if size > MAX_BYTES:
-        raise UnreadableFile(f"{path.name} is larger than {MAX_BYTES // 2**20} MB")
-    if _is_workbook(path):
-        try:
-            check_workbook(path)
-        except BadWorkbook as bad:
-            raise UnreadableFile(f"{path.name} {bad}") from None
-    header = next(_records(path, encoding), (0, []))[1]
-    if not any(header):
-        raise UnreadableFile(f"{path.name} is empty: its first line must name the columns")
-    wanted = {_plain(title): name for name, title in columns.items()}
-    found: dict[str, int] = {}
-    for at, cell in enumerate(header):
-        name = wanted.get(_plain(cell))
-        if name in found:
-            raise UnreadableFile(f"column “{columns[name]}” stands twice in the header")
-        if name is not None:
-            found[name] = at
-    missing = [title for name, title in required.items() if name not in found]
-    if missing:
-        raise UnreadableFile(f"{path.name} lacks these columns: {', '.join(missing)}")
-    ignored = [cell for at, cell in enumerate(header) if cell and at not in found.values()]
-    return Table(path, encoding, found, list(columns), ignored)
+    search = _Search(columns, required)
+    if start.startswith(ZIP_MAGIC):
+        return _workbook_table(path, search)
+    if said := _what_else(path, start):
+        raise UnreadableFile(f"{path.name} {said}")
+    if encoding == UNNAMED:
+        marks = (name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark))
+        encoding = next(marks, UNNAMED)
+    if encoding == UNNAMED:
+        for kind, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
+            if zeros.count(0) > len(start) // 4:
+                raise UnreadableFile(
+                    f"{path.name} looks like UTF-16 that does not say so; save it as UTF-8 or name"
+                    f" its encoding: --encoding {kind}"
+                )
+    return _csv_table(path, encoding, search)
+
+
+def _what_else(path: Path, start: bytes) -> str | None:
+    """What a file is that is no table; None for what may be one."""
+    if start.startswith(OLD_EXCEL_MAGIC):
+        if ENCRYPTED in path.read_bytes():
+            return "is protected with a password; remove it, save the file and send it again"
+        return "is an old .xls file, which cannot be read; save it as .xlsx or CSV"
+    if start.startswith(b"%PDF"):
+        return "is a PDF; save the table itself as .xlsx or CSV"
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    if text.startswith((b"<html", b"<!doctype", b"<table", b"<?xml")):
+        return (
+            "is a web page or XML under a spreadsheet's name; open it in a spreadsheet program and"
+            " save it as .xlsx or CSV"
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Where the column names stand in a source, or the line that is most like them."""
+
+    source: _Source
+    header: Record
+    above: Sequence[Record]
+    missing: Sequence[str]
+
+
+class _Search:
+    """The column names that are wanted."""
+
+    def __init__(self, columns: Mapping[str, str], required: Mapping[str, str]) -> None:
+        self._columns, self._required = columns, required
+        self._wanted = {_plain(title): name for name, title in columns.items()}
+
+    def look(self, source: _Source) -> _Found | None:
+        """The line of a source that holds them, or holds the most; None if it holds nothing."""
+        above: list[Record] = []
+        best: _Found | None = None
+        filled = (each for each in source.records() if any(map(visible, each.cells)))
+        for record in islice(filled, SEARCHED):
+            names = {self._wanted.get(_plain(cell)) for cell in record.cells}
+            missing = [title for name, title in self._required.items() if name not in names]
+            found = _Found(source, record, list(above), missing)
+            if not missing:
+                return found
+            if best is None or len(missing) < len(best.missing):
+                best = found
+            above.append(record)
+        return best
+
+    def table(self, file: str, found: _Found, notes: Sequence[str]) -> Table:
+        """The table whose column names were found, all or not all."""
+        header, place = found.header, f"line {found.header.line}{found.source.name}"
+        if found.missing:
+            cells = [visible(each) for each in header.cells if visible(each)]
+            said = f"holds {_quoted(cells)}"
+            if len(cells) == 1:
+                said = (
+                    f"has one cell, {_quoted(cells)}; columns are split at comma, semicolon, tab"
+                    " or |"
+                )
+            raise MissingColumns(
+                f"{file} lacks these columns: {', '.join(found.missing)}. Its {place} {said}."
+                f"{_sentences(notes)}"
+            )
+        where: dict[str, int] = {}
+        for at, cell in enumerate(header.cells):
+            name = self._wanted.get(_plain(cell))
+            if name in where:
+                raise UnreadableFile(f"column “{self._columns[name]}” stands twice in the header")
+            if name is not None:
+                where[name] = at
+        for each in found.above:
+            cells = [visible(cell) for cell in each.cells if visible(cell)]
+            if len(cells) > TITLE_CELLS:
+                raise UnreadableFile(
+                    f"{file} names its columns in {place}, below a row: line {each.line} holds"
+                    f" {_quoted(cells)}. Put the column names first."
+                )
+            notes = [*notes, f"Line {each.line}, above the columns, was not read: {_quoted(cells)}"]
+        ignored = [
+            visible(cell)
+            for at, cell in enumerate(header.cells)
+            if visible(cell) and at not in where.values()
+        ]
+        return Table(found.source, header, where, self._columns, ignored, notes)
 
 
 def _plain(header: str) -> str:
     return "".join(each for each in header.casefold() if each.isalnum())
 
 
-def _records(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    if not _is_workbook(path):
-        yield from _csv(path, encoding)
-        return
+def _quoted(cells: Sequence[str]) -> str:
+    shown = [
+        "“"
+        + "".join(each if each.isprintable() else "·" for each in cell[:SHOWN])
+        + ("…”" if len(cell) > SHOWN else "”")
+        for cell in cells[:SHOWN_CELLS]
+    ]
+    return ", ".join(shown) + (", …" if len(cells) > SHOWN_CELLS else "")
+
+
+def _sentences(notes: Sequence[str]) -> str:
+    return "".join(f" {each}." for each in notes)
+
+
+# Workbooks
+
+
+@dataclass(frozen=True)
+class _SheetSource:
+    file: str
+    book: Workbook
+    sheet: Sheet
+
+    @property
+    def name(self) -> str:
+        return f" of sheet {_quoted([self.sheet.name])}"
+
+    def records(self) -> Iterator[Record]:
+        try:
+            yield from self.book.rows(self.sheet)
+        except BadWorkbook as bad:
+            raise UnreadableFile(f"{self.file} {bad}") from None
+
+
+def _workbook_table(path: Path, search: _Search) -> Table:
     try:
-        yield from rows_of(path, MAX_WIDTH)
+        book = Workbook(path, MAX_WIDTH)
     except BadWorkbook as bad:
         raise UnreadableFile(f"{path.name} {bad}") from None
-
-
-def _is_workbook(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        raise UnreadableFile(f"{path}: {error.strerror}") from None
-    if magic == OLD_EXCEL_MAGIC:
-        raise UnreadableFile("an old .xls file cannot be read; save it as .xlsx or CSV")
-    return magic == ZIP_MAGIC
-
-
-def _csv(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    line = size = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal size
-        while text := file.readline(MAX_RECORD + 1):
-            size += len(text)
-            if size > MAX_RECORD:
+    looked = {each: search.look(_SheetSource(path.name, book, each)) for each in book.sheets}
+    filled = {sheet: found for sheet, found in looked.items() if found is not None}
+    if not filled:
+        raise UnreadableFile(f"{path.name} is empty: its first line must name the columns")
+    seen = {sheet: found for sheet, found in filled.items() if not sheet.hidden}
+    whole = [sheet for sheet, found in seen.items() if not found.missing]
+    if len(whole) > 1:
+        names = " and ".join(_quoted([each.name]) for each in whole)
+        raise UnreadableFile(
+            f"{path.name} has these columns on several sheets, {names}; put all rows on one sheet,"
+            " or send each sheet as a file of its own"
+        )
+    if not whole:
+        for sheet, found in filled.items():
+            if not found.missing:
                 raise UnreadableFile(
-                    f"{path.name} has a record of more than {MAX_RECORD:,} characters at line"
-                    f" {line + 1}; is a quotation mark missing?"
+                    f"{path.name} has these columns on the hidden sheet {_quoted([sheet.name])}"
+                    " only; show that sheet, or send the right file"
                 )
-            # The csv module stops at a NUL, and no database takes half a character: as another
-            # control character each costs its own row only.
-            yield re.sub("[\0\ud800-\udfff]", "\x01", text)
+    read = min(seen or filled, key=lambda each: len(filled[each].missing))
+    notes = [
+        f"{'The hidden' if each.hidden else 'The'} sheet {_quoted([each.name])} was not read"
+        for each in filled
+        if each is not read
+    ]
+    if rows := read.hidden_rows:
+        notes.append(
+            f"{rows} hidden row{'s' if rows > 1 else ''} of the sheet count"
+            f"{'' if rows > 1 else 's'} as well"
+        )
+    return search.table(path.name, filled[read], notes)
 
+
+# CSV
+
+
+@dataclass(frozen=True)
+class _DelimitedSource:
+    path: Path
+    encoding: str
+    delimiter: str
+    skipped: int
+    """Lines before the first record."""
+
+    @property
+    def name(self) -> str:
+        return ""
+
+    def records(self) -> Iterator[Record]:
+        line, size = self.skipped, 0
+
+        def lines() -> Iterator[str]:
+            nonlocal size
+            while text := file.readline(MAX_RECORD + 1):
+                size += len(text)
+                if size > MAX_RECORD:
+                    raise UnreadableFile(
+                        f"{self.path.name} has a record of more than {MAX_RECORD:,} characters at"
+                        f" line {line + 1}; is a quotation mark missing?"
+                    )
+                # The csv module stops at a NUL, and no database takes half a character: as another
+                # control character each costs its own row only.
+                yield re.sub("[\0\ud800-\udfff]", "\x01", text)
+
+        reader = None
+        try:
+            with self.path.open(encoding=self.encoding, newline="") as file:
+                for _ in range(self.skipped):
+                    file.readline(MAX_RECORD)
+                reader = csv.reader(
+                    lines(), delimiter=self.delimiter, strict=True, skipinitialspace=True
+                )
+                for record in reader:
+                    yield Record(line + 1, record[:MAX_WIDTH])
+                    line, size = self.skipped + reader.line_num, 0
+        except (UnicodeError, LookupError, ValueError) as error:
+            raise _undecodable(self.path, self.encoding, error) from None
+        except csv.Error as error:
+            at = self.skipped + (reader.line_num if reader is not None else 0)
+            raise _misquoted(self.path, line + 1, at, error) from None
+
+
+def _csv_table(path: Path, encoding: str, search: _Search) -> Table:
     try:
         with path.open(encoding=encoding, newline="") as file:
             first = file.readline(MAX_RECORD)
-            delimiter = max(DELIMITERS, key=first.count)
-            file.seek(0)
-            reader = csv.reader(lines(), delimiter=delimiter, strict=True)
-            for record in reader:
-                yield line + 1, record[:MAX_WIDTH]
-                line, size = reader.line_num, 0
-    except UnicodeError:
-        raise UnreadableFile(
-            f"{path.name} is not {encoding.removesuffix('-sig')} near line {line + 1}; save it as"
-            " UTF-8 or name its encoding, such as --encoding cp1252"
-        ) from None
-    except (LookupError, ValueError):
-        raise UnreadableFile(f"there is no encoding {encoding!r} for text") from None
-    except csv.Error as error:
-        raise UnreadableFile(
-            f"{path.name} breaks off near line {line + 1} ({error}); is a quotation mark missing?"
-        ) from None
+    except (UnicodeError, LookupError, ValueError) as error:
+        raise _undecodable(path, encoding, error) from None
+    named = re.fullmatch(f'"?sep=([{re.escape(DELIMITERS)}])"?', visible(first), re.IGNORECASE)
+    skipped = 1 if named else 0
+    delimiters = named[1] if named else sorted(DELIMITERS, key=first.count, reverse=True)
+    best: _Found | None = None
+    fault: UnreadableFile | None = None
+    for each in delimiters:
+        try:
+            found = search.look(_DelimitedSource(path, encoding, each, skipped))
+        except UnreadableFile as error:
+            # With another delimiter the quotation marks may be right.
+            fault = error if each == delimiters[0] else fault
+            continue
+        if found is None:
+            break
+        if best is None or len(found.missing) < len(best.missing):
+            best = found
+        if not found.missing:
+            break
+    if best is not None and not (fault and best.missing):
+        return search.table(path.name, best, [])
+    raise fault or UnreadableFile(f"{path.name} is empty: its first line must name the columns")
+
+
+def _undecodable(path: Path, encoding: str, error: Exception) -> UnreadableFile:
+    if not isinstance(error, UnicodeError):
+        return UnreadableFile(f"there is no encoding {encoding!r} for text")
+    return UnreadableFile(
+        f"{path.name} is not {encoding.removesuffix('-sig')}{_undecodable_line(path, encoding)};"
+        " save it as UTF-8 or name its encoding, such as --encoding cp1252"
+    )
+
+
+def _undecodable_line(path: Path, encoding: str) -> str:
+    """The line that cannot be decoded: the decoder itself reads ahead and knows no lines."""
+    try:
+        with path.open(encoding=encoding, errors="replace", newline="") as file:
+            line = 1
+            while text := file.readline(MAX_RECORD):
+                if "\ufffd" in text:
+                    return f" in line {line}"
+                line += text.endswith(("\n", "\r"))
+    except (UnicodeError, ValueError):
+        pass
+    return ""
+
+
+def _misquoted(path: Path, start: int, at: int, error: csv.Error) -> UnreadableFile:
+    if "expected after" in str(error):
+        return UnreadableFile(
+            f'{path.name}, line {at}: a quotation mark inside a quoted cell must be doubled ("")'
+        )
+    return UnreadableFile(
+        f"{path.name} breaks off: a quotation mark in line {start} is never closed"
+        if "unexpected end" in str(error)
+        else f"{path.name} breaks off near line {start} ({error}); is a quotation mark missing?"
+    )

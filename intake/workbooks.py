@@ -1,20 +1,33 @@
-"""Reading the first sheet of an XLSX, once it is known that reading it will end.
+"""Reading an XLSX, once it is known that reading it will end.
 
 A workbook is an archive of XML. A few kilobytes can unpack to gigabytes, claim endless empty rows,
-or hold millions of elements in one another: openpyxl would try. So every part is first gone through
-once, without keeping anything of it.
+or hold millions of elements in one another. So every part is first gone through once, without
+keeping anything of it.
+
+A cell is read as a person sees it in a spreadsheet program: a percentage with its sign, a date as a
+date, 1234567.0 as 1234567. A formula whose value was never stored is read as the formula, and a
+cell in error as the error: whoever judges the cell refuses both. Looks are not read at all, and no
+library is asked to understand what does not matter here.
 """
 
+import re
 import zipfile
-from collections.abc import Iterator
-from datetime import date, datetime
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
+from posixpath import join, normpath
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
 MAX_UNPACKED = 200 * 2**20
 """Bytes; a roster of the most rows has about half of it."""
 MAX_SHEET_ROWS = 2**20
 """Excel's own limit, empty rows included."""
+MAX_COLUMN = 2**14
 MAX_STRINGS = 2**20
 MAX_ELEMENTS = 100_000
 """In one row, in one shared string, and in all the rest of a part."""
@@ -22,54 +35,197 @@ MAX_DEPTH = 50
 MAX_TEXT = 2**20
 """Bytes without a tag. A cell holds 32,767 characters at the most."""
 
+PERCENT_FORMATS = {9, 10}
+DATE_FORMATS = {*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)}
+LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
+"""What a number format shows as it stands, and its colors, currencies and conditions."""
+ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
+REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]+)")
+NOT_TABLES = {
+    "word/document.xml": "is a Word document; copy its table into a spreadsheet and save that as"
+    " .xlsx or CSV",
+    "content.xml": "is an OpenDocument spreadsheet; save it as Excel Workbook (.xlsx) or as CSV",
+    "xl/workbook.bin": "is a binary workbook (.xlsb); save it as Excel Workbook (.xlsx)",
+}
+
 
 class BadWorkbook(Exception):
     """A workbook that is damaged or not meant to be read; the text completes a sentence."""
 
 
-def check_workbook(path: Path) -> None:
-    """Goes through every part of a workbook.
+@dataclass(frozen=True)
+class Record:
+    """A row: its line, its cells' texts, and what is odd about an empty cell, by its place."""
+
+    line: int
+    cells: list[str]
+    odd: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet of the workbook.
+
+    Attributes:
+        part: Its place in the archive.
+        hidden_rows: Rows with values that are hidden, by a filter or by hand.
+    """
+
+    name: str
+    hidden: bool
+    part: str
+    hidden_rows: int
+
+
+class Workbook:
+    """A workbook that was gone through; its sheets in their order.
 
     Raises:
-        BadWorkbook: If reading it would take more than any roster needs.
+        BadWorkbook: If it cannot be read, or reading it would take more than any roster needs.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            parts = archive.infolist()
-            if sum(each.file_size for each in parts) > MAX_UNPACKED:
-                raise BadWorkbook("unpacks to more than can be read")
-            for part in parts:
-                if part.filename.endswith((".xml", ".rels")):
-                    with archive.open(part) as content:
-                        _Part().check(iter(lambda: content.read(MAX_TEXT), b""))
-    except BadWorkbook:
-        raise
-    except Exception as error:  # each kind of compression has errors of its own
-        raise _unreadable(error) from None
 
+    def __init__(self, path: Path, width: int) -> None:
+        self._path, self._width = path, width
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._parts = _checked(archive)
+                self._open(archive)
+        except BadWorkbook:
+            raise
+        except Exception:  # each kind of compression has errors of its own
+            raise _unreadable() from None
+        if not self.sheets:
+            raise BadWorkbook("has no sheet; save it again as Excel Workbook (.xlsx) or as CSV")
 
-def rows_of(path: Path, width: int) -> Iterator[tuple[int, list[str]]]:
-    """The first sheet's rows with their line, each at most ``width`` cells; empty ones too.
+    def _open(self, archive: zipfile.ZipFile) -> None:
+        books = [each for each in self._parts if each.lower() == "xl/workbook.xml"]
+        if not books:
+            names = {each.filename.lower() for each in archive.infolist()}
+            known = (said for name, said in NOT_TABLES.items() if name in names)
+            raise BadWorkbook(
+                next(known, "is an archive and no workbook; unpack it and send the file in it")
+            )
+        book, folder = _parsed(archive, books[0]), books[0].rpartition("/")[0]
+        related: dict[str | None, tuple[str, str]] = {}
+        relations = f"{folder}/_rels/{books[0].rpartition('/')[2]}.rels"
+        for each in _parsed(archive, relations) if relations in self._parts else ():
+            part = normpath(join("/", folder, each.get("Target", ""))).lstrip("/")
+            related[each.get("Id")] = (each.get("Type", "").rpartition("/")[2], part)
+        parts = dict(related.values())
+        self._looks = _looks(_parsed(archive, parts["styles"])) if "styles" in parts else []
+        self._strings = (
+            list(self._shared(archive, parts["sharedStrings"])) if "sharedStrings" in parts else []
+        )
+        self.sheets, self._first_day = [], datetime(1899, 12, 30, tzinfo=UTC)
+        for each in book.iter():
+            match _kind(each):
+                case "workbookPr" if each.get("date1904") in ("1", "true"):
+                    self._first_day = datetime(1904, 1, 1, tzinfo=UTC)
+                case "sheet":
+                    key = next(at for name, at in each.items() if name.endswith("}id"))
+                    kind, part = related[key]
+                    if kind == "worksheet":
+                        hidden = each.get("state", "visible") != "visible"
+                        rows = self._parts[part].hidden_rows
+                        self.sheets.append(Sheet(each.get("name", ""), hidden, part, rows))
 
-    Raises:
-        BadWorkbook: If openpyxl cannot read it.
-    """
-    # Imported here: every program reads the settings, which know of files, and few read a workbook.
-    import openpyxl
+    def _shared(self, archive: zipfile.ZipFile, part: str) -> Iterator[str]:
+        for each in self._elements(archive, part, "si"):
+            yield _string(each)
 
-    try:
-        # An open file, because openpyxl goes by a path's name, and people misname files.
-        with path.open("rb") as file:
-            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            sheet = book.worksheets[0]
-            # What a sheet says of its size is often wrong, and then rows would be lost.
-            sheet.reset_dimensions()
-            records = sheet.iter_rows(max_row=MAX_SHEET_ROWS, max_col=width, values_only=True)
-            for line, record in enumerate(records, start=1):
-                empty = record.count(None) == len(record)
-                yield line, [] if empty else [_text(cell) for cell in record]
-    except Exception as error:  # openpyxl raises whatever a broken part makes it stumble over
-        raise _unreadable(error) from None
+    def rows(self, sheet: Sheet) -> Iterator[Record]:
+        """A sheet's rows, those that the file leaves out left out.
+
+        Raises:
+            BadWorkbook: If the sheet is damaged.
+        """
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                yield from self._rows(archive, sheet)
+        except Exception:  # a broken part is stumbled over in many ways
+            raise _unreadable() from None
+
+    def _rows(self, archive: zipfile.ZipFile, sheet: Sheet) -> Iterator[Record]:
+        line = 0
+        merged = self._parts[sheet.part].merged
+        merged_until: dict[int, int] = {}
+        for row in self._elements(archive, sheet.part, "row"):
+            line = int(row.get("r", line + 1))
+            cells: list[str] = []
+            for cell in row:
+                at = _column(cell.get("r"), len(cells))
+                if at < len(cells) or at >= MAX_COLUMN:
+                    raise ValueError("cells out of order")
+                if at < self._width:
+                    cells += [""] * (at - len(cells))
+                    cells.append(self._text(cell))
+            odd = {}
+            for first in [each for each in merged if each <= line]:
+                for left, right, last in merged.pop(first):
+                    for at in range(left, min(right + 1, self._width)):
+                        merged_until[at] = max(last, merged_until.get(at, 0))
+            for at, last in merged_until.items():
+                if line <= last and (at >= len(cells) or not cells[at]):
+                    odd[at] = "is merged with another cell; unmerge it and fill in every row"
+            yield Record(line, cells if any(cells) else [], odd)
+
+    def _elements(self, archive: zipfile.ZipFile, part: str, kind: str) -> Iterator[Element]:
+        """The elements of one kind, each forgotten when the next is asked for."""
+        if part not in self._parts:
+            raise _unreadable()  # nobody went through it
+        within: list[Element] = []
+        with archive.open(part) as content:
+            events = ElementTree.iterparse(content, ("start", "end"))  # noqa: S314 checked before
+            for event, each in events:
+                if event == "start":
+                    within.append(each)
+                    continue
+                within.pop()
+                if _kind(each) == kind:
+                    yield each
+                    within[-1].clear()
+
+    def _text(self, cell: Element) -> str:
+        kind = cell.get("t", "n")
+        formula = value = None
+        for each in cell:
+            match _kind(each):
+                case "v":
+                    value = each.text or ""
+                case "f":
+                    formula = f"={each.text or ''}"
+                case "is":
+                    value = _string(each)
+        if formula is not None and not value and (value is None or kind != "str"):
+            return formula
+        match kind:
+            case _ if not value:
+                return ""
+            case "s":
+                return self._strings[int(value)]
+            case "b":
+                return "TRUE" if value == "1" else "FALSE"
+            case "d":
+                return value.removesuffix("T00:00:00")
+            case "n":
+                return self._number(float(value), int(cell.get("s", 0)))
+        return _unescaped(value)
+
+    def _number(self, number: float, style: int) -> str:
+        look = self._looks[style] if style < len(self._looks) else ""
+        if look == "percent":
+            percents = Decimal(repr(number)) * 100
+            return f"{percents.normalize():f}%"
+        if look == "date":
+            try:
+                moment = self._first_day + timedelta(milliseconds=round(number * 86_400_000))
+            except OverflowError:
+                return _plain(number)
+            if 0 <= number < 1:
+                return moment.time().isoformat()
+            day = moment.date().isoformat()
+            return day if moment.time() == time() else f"{day} {moment.time()}"
+        return _plain(number)
 
 
 class _Part:
@@ -79,6 +235,20 @@ class _Part:
         self._depth = self._last_row = self._strings = self._elsewhere = self._inside = 0
         self._at: int | None = None
         """The depth of the row or string that is open."""
+        self._hidden = False
+        self.hidden_rows = 0
+        self._merged: list[str] = []
+
+    @property
+    def merged(self) -> defaultdict[int, list[tuple[int, int, int]]]:
+        """Merged cells by their first row: first column, last column and last row of each."""
+        found: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
+        for each in self._merged:
+            left, _, right = each.partition(":")
+            first, last = REFERENCE.fullmatch(left), REFERENCE.fullmatch(right)
+            if first and last:
+                found[int(first[2])].append((_letters(first[1]), _letters(last[1]), int(last[2])))
+        return found
 
     def check(self, chunks: Iterator[bytes]) -> None:
         parser = expat.ParserCreate()
@@ -101,13 +271,18 @@ class _Part:
         kind = name.rpartition(":")[2]
         if self._at is not None:
             self._inside += 1 + len(attributes)
+            if self._hidden and kind in ("v", "is"):
+                self.hidden_rows, self._hidden = self.hidden_rows + 1, False
         elif kind == "row":
             self._open(attributes.get("r"))
+            self._hidden = attributes.get("hidden") in ("1", "true")
         elif kind == "si":
             self._strings += 1
             self._at, self._inside = self._depth, 0
         else:
             self._elsewhere += 1 + len(attributes)
+            if kind == "mergeCell":
+                self._merged.append(attributes.get("ref", ""))
         if max(self._inside, self._elsewhere) > MAX_ELEMENTS or self._strings > MAX_STRINGS:
             raise BadWorkbook("holds more than any roster does")
 
@@ -123,22 +298,93 @@ class _Part:
         self._depth -= 1
 
 
-def _unreadable(error: Exception) -> BadWorkbook:
+def _checked(archive: zipfile.ZipFile) -> dict[str, _Part]:
+    """Goes through every part; only these are ever read."""
+    parts = archive.infolist()
+    if sum(each.file_size for each in parts) > MAX_UNPACKED:
+        raise BadWorkbook("unpacks to more than can be read")
+    checked = {}
+    for part in parts:
+        if part.filename.endswith((".xml", ".rels")):
+            checked[part.filename] = _Part()
+            with archive.open(part) as content:
+                checked[part.filename].check(iter(lambda: content.read(MAX_TEXT), b""))
+    return checked
+
+
+def _unreadable() -> BadWorkbook:
     return BadWorkbook(
-        f"is not a workbook that can be read ({type(error).__name__}); save it again or as CSV"
+        "is not a workbook that can be read; save it again as Excel Workbook (.xlsx) or as CSV"
     )
 
 
-def _text(cell: object) -> str:
-    match cell:
-        case None:
-            return ""
-        case datetime() if cell.time() == datetime.min.time():
-            return cell.date().isoformat()
-        case date():
-            return cell.isoformat()
-        case bool():
-            return "TRUE" if cell else "FALSE"
-        case float() if cell.is_integer():
-            return f"{cell:.1f}"
-    return str(cell)
+def _parsed(archive: zipfile.ZipFile, part: str) -> Element:
+    with archive.open(part) as content:
+        return ElementTree.parse(content).getroot()  # noqa: S314 checked before
+
+
+def _looks(styles: Element) -> list[str]:
+    """What each style makes of a number: "percent", "date" or nothing."""
+    formats = {
+        int(each.get("numFmtId", 0)): each.get("formatCode", "")
+        for each in styles.iter()
+        if _kind(each) == "numFmt"
+    }
+    styled = next((each for each in styles if _kind(each) == "cellXfs"), ())
+    return [_look(number, formats.get(number, "")) for number in _format_numbers(styled)]
+
+
+def _format_numbers(styled: "Element | tuple[()]") -> Iterator[int]:
+    for each in styled:
+        yield int(each.get("numFmtId", 0))
+
+
+def _look(number: int, code: str) -> str:
+    shown = LITERAL.sub("", code).partition(";")[0].casefold()
+    if number in PERCENT_FORMATS or "%" in shown:
+        return "percent"
+    if number in DATE_FORMATS or (shown != "general" and re.search("[dmyhs]", shown)):
+        return "date"
+    return ""
+
+
+def _kind(element: Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _string(element: Element) -> str:
+    """The text of a string, in whatever pieces it comes; its pronunciation left out."""
+    texts = []
+    for each in element:
+        match _kind(each):
+            case "t":
+                texts.append(each.text or "")
+            case "r":
+                texts += [piece.text or "" for piece in each if _kind(piece) == "t"]
+    return _unescaped("".join(texts))
+
+
+def _unescaped(text: str) -> str:
+    # No database takes half a character: as a control character it costs its own row only.
+    plain = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    return re.sub("[\0\ud800-\udfff]", "\x01", plain)
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+
+
+def _column(reference: str | None, following: int) -> int:
+    if reference is None:
+        return following
+    found = REFERENCE.fullmatch(reference)
+    if found is None:
+        raise ValueError("not a cell's place")
+    return _letters(found[1])
+
+
+def _letters(column: str) -> int:
+    at = 0
+    for each in column:
+        at = at * 26 + ord(each) - ord("A") + 1
+    return at - 1

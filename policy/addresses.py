@@ -28,48 +28,12 @@ OFFICE = """
     volunteer welcome
 """
 GENERIC = frozenset((RFC_2142 + OFFICE).split())
-FILLERS = frozenset(
-    [
-        "all",
-        "back",
-        "care",
-        "case",
-        "central",
-        "city",
-        "client",
-        "county",
-        "customer",
-        "downtown",
-        "east",
-        "fall",
-        "front",
-        "head",
-        "human",
-        "line",
-        "member",
-        "metro",
-        "minnesota",
-        "mn",
-        "new",
-        "north",
-        "not",
-        "office",
-        "our",
-        "post",
-        "public",
-        "resource",
-        "room",
-        "south",
-        "spring",
-        "state",
-        "summer",
-        "sys",
-        "the",
-        "web",
-        "west",
-        "winter",
-    ]
-)
+FILLER = """
+    all back care case central city client county customer downtown east fall front head human
+    line member metro minnesota mn new north not office our post public resource room south
+    spring state summer sys the web west winter
+"""
+FILLERS = frozenset(FILLER.split())
 """What is put before or behind such a word, and says of nobody who they are."""
 SHORT = 4
 """Letters of a desk's word that is found inside a longer one; shorter ones are in many names."""

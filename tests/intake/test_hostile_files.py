@@ -122,8 +122,9 @@ def test_other_encodings_are_read_when_named(tmp_path: Path, encoding: str) -> N
     path = write(tmp_path, f"{HEADER}\n{ROW}\n".encode(encoding))
     (row,) = read_roster(path, encoding)
     assert row.cells["first_name"] == "Ann"
-    with pytest.raises(UnreadableFile):
-        read_roster(path)
+    if encoding == "cp037":  # the others say by their first bytes what they are
+        with pytest.raises(UnreadableFile):
+            read_roster(path)
 
 
 @pytest.mark.parametrize("encoding", ["undefined", "idna", "rot13", "hex", "\0", "klingon"])
