@@ -16,9 +16,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.letters import Letterhead, NoAddress, write_letter
+from mail.failures import FailureKind, MailFailure
 from mail.message import build, message_id
 from mail.templates import html_of, render
-from mail.transport import FailureKind, MailFailure, Receipt, Transport
+from mail.transport import Receipt, Transport
 from policy.mails import MailKind, Recipient
 from portal.directory import Portal, StaleCommand
 from records import audit

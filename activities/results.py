@@ -5,20 +5,23 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlmodel import col, update
-from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.exceptions import TemporalError
+from temporalio.service import RPCError, RPCStatusCode
 
 from policy.terms import Terms
 from records.database import Database
-from records.inbox import FACTS, waiting
+from records.inbox import FACTS, AccountClosed, waiting
 from records.tables import ResultEvent
-from workflows.client import tell_case
+from workflows.client import act, tell_case
+from workflows.contract import StaffAct, assister_workflow_id
 
 AT_ONCE = 20
 """Cases told at the same time."""
 BATCH = 200
 """Results read at a time."""
 LONGEST_PAUSE = timedelta(minutes=1)
+CLOSED = StaffAct(by="portal", reason="The portal has closed the account")
 TELL_TIMEOUT = 10.0
 """Seconds for one case."""
 
@@ -47,10 +50,13 @@ async def tell_results(
             try:
                 fact = FACTS[event.signal].model_validate(event.payload)
                 async with asyncio.timeout(TELL_TIMEOUT):
-                    await tell_case(
-                        client, task_queue, event.training_id, event.signal, fact, terms
-                    )
-            except (RPCError, TimeoutError, ValueError) as error:
+                    if isinstance(fact, AccountClosed):
+                        await _end_access(client, event)
+                    else:
+                        await tell_case(
+                            client, task_queue, event.training_id, event.signal, fact, terms
+                        )
+            except (TemporalError, TimeoutError, ValueError) as error:
                 failed.append((event, str(error).partition("\n")[0] or "no answer in time"))
             else:
                 told.append(event.id)
@@ -72,3 +78,15 @@ async def tell_results(
                 )
             )
     return len(told)
+
+
+async def _end_access(client: Client, event: ResultEvent) -> None:
+    """Suspends until staff reinstate; a case that is closed, or held by staff, stays so."""
+    case, order = assister_workflow_id(event.training_id), f"{event.source}:{event.event_id}"
+    try:
+        await act(client, case, "suspend_access", CLOSED, order)
+    except WorkflowUpdateFailedError:
+        pass
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise

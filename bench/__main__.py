@@ -1,13 +1,14 @@
-"""Measures the product beside what Temporal itself can do: ``./run bench [--quick]``.
+"""Measures the product beside what Temporal itself can do.
 
 Writes docs/performance.md, its pictures, and docs/performance.json, which a later run can be
-compared with: ``./run bench --compare A.json B.json``.
+compared with. With a subject it measures that alone, and prints instead of writing.
 """
 
 import argparse
 import asyncio
 import os
 import platform
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +17,10 @@ from time import monotonic
 from rich.console import Console
 from rich.table import Table
 
-from bench import page, whole_flow
+from bench import cases, checks, events, latency, mails, page, replays, starts, whole_flow
 from bench.figures import Figures, changes
+from bench.flows import pair
+from bench.site import KINDS
 from embedded.stack import ROOT
 
 KEPT = ROOT / "docs/performance.json"
@@ -36,14 +39,41 @@ def about(*, quick: bool) -> dict[str, str]:
     }
 
 
-async def measure(figures: Figures, out: Console, *, quick: bool) -> None:
-    """Every subject in turn."""
-    subjects = {
-        "whole flow": whole_flow.measure(figures, persons=100, rounds=2 if quick else 5),
+def subjects(
+    figures: Figures, *, quick: bool, large: bool
+) -> dict[str, Callable[[], Awaitable[object]]]:
+    """What is measured, by name."""
+    sizes = (100, 1000, 10_000) if large else (100, 1000)
+    kinds = KINDS[:1] if quick else KINDS
+    return {
+        "flow": lambda: flow(figures, quick=quick),
+        "cases": lambda: cases.measure(figures, kinds, sizes, rest=5 if quick else 30),
+        "mails": lambda: mails.measure(figures, mails=1000, rounds=3),
+        "gateway": lambda: events.measure(figures, events=200, rounds=3),
+        "check": lambda: checks.measure(figures, (10_000, 100_000), rounds=1 if quick else 3),
+        "replay": lambda: replays.measure(figures, rounds=10),
+        "starts": lambda: starts.measure(figures, rounds=5),
     }
-    for name, subject in subjects.items():
+
+
+async def flow(figures: Figures, *, quick: bool) -> None:
+    """The whole flow, then how long its mail takes, on each database."""
+    for kind in KINDS:
+        async with pair(kind) as both:
+            rate = await whole_flow.measure(
+                figures, both, kind, persons=100, rounds=2 if quick else 5
+            )
+            if kind == KINDS[0] or not quick:
+                await latency.measure(figures, both, kind, persons=100, highest_rate=rate)
+
+
+async def measure(figures: Figures, out: Console, *, only: str, quick: bool, large: bool) -> None:
+    """Every subject in turn, or only one."""
+    for name, subject in subjects(figures, quick=quick, large=large).items():
+        if only and name != only:
+            continue
         begun = monotonic()
-        await subject
+        await subject()
         out.print(f"{name}: {monotonic() - begun:.0f} s", highlight=False)
 
 
@@ -61,7 +91,14 @@ def compare(before: Path, after: Path, out: Console) -> int:
 def main() -> int:
     """The command; its exit code."""
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
+    parser.add_argument(
+        "subject",
+        nargs="?",
+        default="",
+        choices=["", *subjects(Figures(), quick=True, large=False)],
+    )
     parser.add_argument("--quick", action="store_true", help="a few minutes, fewer rounds")
+    parser.add_argument("--large", action="store_true", help="10,000 waiting cases too")
     parser.add_argument("--compare", nargs=2, type=Path, metavar="RUN.json")
     options = parser.parse_args()
     out = Console()
@@ -69,9 +106,16 @@ def main() -> int:
         before, after = options.compare
         return compare(before, after, out)
     figures = Figures(about(quick=options.quick))
-    asyncio.run(measure(figures, out, quick=options.quick))
+    asyncio.run(
+        measure(figures, out, only=options.subject, quick=options.quick, large=options.large)
+    )
+    if options.subject:
+        for name, values in figures.with_ratios().items():
+            out.print(f"{name}: {', '.join(f'{each:.4g}' for each in values)}", highlight=False)
+        return 0
     figures.write(KEPT)
     page.write(figures)
+    page.draw(figures)
     out.print(f"Written: {page.PAGE.relative_to(ROOT)}", highlight=False)
     return 0
 

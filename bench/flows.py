@@ -1,20 +1,24 @@
 """A person's way to an account, on whatever drives it: the same events, the same mails."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
 from temporalio.client import Client
 
+from bench.figures import FLOOR, OURS
 from bench.floor import TASK_QUEUE
-from bench.site import Relay, Site, new_persons
+from bench.processes import Program
+from bench.site import Kind, Relay, Site, new_persons, site
 from policy.requirements import Fact
 from tests.support.system import activated, facts, record_people
 
-PATIENCE = 300.0
+PATIENCE = 1800.0
 """Seconds after which a run counts as not finished."""
+LOOKS_AT_ONCE = 4
 
 
 class Flow(Protocol):
@@ -93,13 +97,45 @@ class Floor:
         return f"floor-{person}"
 
 
-async def journey(flow: Flow, relay: Relay, person: str) -> None:
-    """One person's way."""
+@dataclass
+class Pair:
+    """Ours and the floor at one site, each with a worker that runs."""
+
+    site: Site
+    flows: dict[str, OnTemporal]
+    workers: dict[str, Program]
+
+    async def restart(self) -> None:
+        """Ends both workers, and starts them with nothing in their memory."""
+        for each in self.workers.values():
+            await each.end()
+            await each.start()
+
+
+@asynccontextmanager
+async def pair(kind: Kind) -> AsyncIterator[Pair]:
+    """Both for as long as the context is open."""
+    async with site(kind) as made:
+        flows: dict[str, OnTemporal] = {OURS: Ours(made), FLOOR: Floor(made.system.client)}
+        workers = {OURS: made.worker(), FLOOR: made.floor()}
+        try:
+            for each in workers.values():
+                await each.start()
+            yield Pair(made, flows, workers)
+        finally:
+            for each in workers.values():
+                await each.end()
+
+
+async def journey(flow: Flow, relay: Relay, person: str) -> float:
+    """One person's way; the seconds from the last requirement to the activation mail."""
     for event, fact in facts().items():
+        told = monotonic()
         await flow.tell(person, event, fact)
-    await relay.mailed(person, 1)
+    mailed = await relay.mailed(person, 1)
     await flow.activate(person)
     await relay.mailed(person, 2)
+    return mailed - told
 
 
 async def journeys(flow: Flow, relay: Relay, number: int, at_once: int) -> tuple[list[str], float]:
@@ -107,16 +143,39 @@ async def journeys(flow: Flow, relay: Relay, number: int, at_once: int) -> tuple
     persons = new_persons(number)
     await flow.prepare(persons)
     relay.start_anew()
+    begun = monotonic()
+    await for_each(persons, at_once, lambda person: journey(flow, relay, person))
+    return persons, monotonic() - begun
+
+
+async def for_each(
+    persons: Iterable[str], at_once: int, act: Callable[[str], Awaitable[object]]
+) -> None:
+    """Acts for each, so many at a time."""
     places = asyncio.Semaphore(at_once)
 
     async def one(person: str) -> None:
         async with places:
-            await journey(flow, relay, person)
+            await act(person)
 
-    begun = monotonic()
     async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*(one(each) for each in persons))
-    return persons, monotonic() - begun
+
+
+async def at_rest(client: Client, workflow_ids: Sequence[str]) -> None:
+    """Waits until workflows have nothing left to do at once."""
+
+    async def rests(workflow_id: str) -> None:
+        handle = client.get_workflow_handle(workflow_id)
+        while True:
+            described = (await handle.describe()).raw_description
+            task = described.HasField("pending_workflow_task")
+            if not task and not described.pending_activities:
+                return
+            await asyncio.sleep(0.1)
+
+    # The last are the last to rest, as a rule: then one look each is enough.
+    await for_each(reversed(workflow_ids), LOOKS_AT_ONCE, rests)
 
 
 async def run_of(client: Client, workflow_id: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
+from bench import bars, pictures
 from bench.figures import FLOOR, OURS, Figures
 from bench.site import KINDS
 from embedded.stack import ROOT
@@ -15,6 +16,7 @@ from embedded.stack import ROOT
 PAGE = ROOT / "docs/performance.md"
 PICTURES = ROOT / "docs/pictures"
 DATABASES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
+DASH = "—"
 
 
 def write(figures: Figures) -> None:
@@ -24,22 +26,61 @@ def write(figures: Figures) -> None:
         place = re.compile(rf"(<!-- bench: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         assert place.search(text), f"the page has no place for {name}"
         made = "".join(f"{line}\n" for line in rows(Shown(figures)))
-        text = place.sub(rf"\g<1>{made}\g<2>", text)
+        text = place.sub(lambda found, made=made: found[1] + made + found[2], text)  # type: ignore[misc]
     PAGE.write_text(text)
+
+
+def draw(figures: Figures) -> None:
+    """Makes the pictures anew."""
+    values = {name: median(each) for name, each in figures.values.items()}
+    flows = {
+        "ours": "whole flow/postgresql/ours",
+        "Temporal alone": "whole flow/postgresql/floor",
+        "DBOS": "peers/dbos",
+        "a queue and a state row": "peers/queue",
+    }
+    speeds = {
+        name: values[f"{place}/persons per s"]
+        for name, place in flows.items()
+        if f"{place}/persons per s" in values
+    }
+    if "ours" in speeds:
+        drawn = pictures.bars("Persons per second, PostgreSQL", speeds, ours="ours")
+        (PICTURES / "performance-flow.svg").write_text(drawn)
+    charts = [_curves(values, title, what) for title, what in GROWING.items()]
+    if all(chart.lines for chart in charts):
+        (PICTURES / "performance-growth.svg").write_text(pictures.growth(charts))
+
+
+GROWING = {
+    "opened per second": "opened per s",
+    "KB stored per case": "KB stored per case",
+    "MB in memory per case": "MB in memory per case",
+}
+
+
+def _curves(values: dict[str, float], title: str, what: str) -> pictures.Curves:
+    lines = {}
+    for who in (OURS, FLOOR):
+        start = f"cases/{KINDS[0]}/{who}/{what}, "
+        points = [(int(e.removeprefix(start)), values[e]) for e in values if e.startswith(start)]
+        if points:
+            lines[who] = points
+    return pictures.Curves(title, lines)
 
 
 class Shown:
     """The figures as the page shows them."""
 
     def __init__(self, figures: Figures) -> None:
-        self.about = figures.about
-        self._values = figures.with_ratios()
+        self.figures = figures
+        self.values = figures.with_ratios()
 
     def __call__(self, name: str) -> str:
         """The median of the rounds, and from where to where they went."""
-        values = self._values.get(name)
+        values = self.values.get(name)
         if values is None:
-            return "—"
+            return DASH
         middle, low, high = (_short(each) for each in (median(values), min(values), max(values)))
         return middle if low == high else f"{middle} ({low}–{high})"
 
@@ -48,6 +89,11 @@ class Shown:
         each = (self(f"{place}/{who}/{what}") for who in (OURS, FLOOR, "ratio"))
         return f"| {label} | " + " | ".join(each) + " |"
 
+    def sizes(self, start: str) -> list[int]:
+        """The numbers with which a figure's name ends."""
+        ends = (each.removeprefix(start) for each in self.values if each.startswith(start))
+        return sorted(int(each) for each in ends)
+
 
 def _short(value: float) -> str:
     if abs(value) >= 100:
@@ -55,12 +101,20 @@ def _short(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _machine(shown: Shown) -> Iterator[str]:
-    yield from (f"- {name}: {said}" for name, said in shown.about.items())
-
-
 def _head(*columns: str) -> Sequence[str]:
     return ("| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|")
+
+
+def _machine(shown: Shown) -> Iterator[str]:
+    yield from (f"- {name}: {said}" for name, said in shown.figures.about.items())
+
+
+def _bars(shown: Shown) -> Iterator[str]:
+    yield from _head("what", "bar", "measured", "kept")
+    for says, bound, value, met in bars.rows(shown.figures):
+        measured = DASH if value is None else _short(value)
+        kept = {None: DASH, True: "yes", False: "**no**"}[met]
+        yield f"| {says} | {bound} | {measured} | {kept} |"
 
 
 def _whole_flow(shown: Shown) -> Iterator[str]:
@@ -74,16 +128,61 @@ def _whole_flow(shown: Shown) -> Iterator[str]:
     place = f"whole flow/{KINDS[0]}"
     label = "CPU of PostgreSQL, ms per person"
     yield shown.beside(place, "database CPU ms per person", label)
-    for what in ("events", "bytes", "actions"):
-        yield shown.beside(place, f"{what} per person", LABELS[what])
+    for what, label in (
+        ("events", "events in the history, per person"),
+        ("bytes", "bytes of the history, per person"),
+        ("actions", "actions that Temporal Cloud bills, per person"),
+    ):
+        yield shown.beside(place, f"{what} per person", label)
 
 
-LABELS = {
-    "events": "events in the history, per person",
-    "bytes": "bytes of the history, per person",
-    "actions": "actions that Temporal Cloud bills, per person",
-}
+def _latency(shown: Shown) -> Iterator[str]:
+    yield from _head("last requirement to activation mail, ms", "ours", "floor", "ratio")
+    for kind in KINDS:
+        for when, label in (("idle", "idle"), ("half rate", "at half our highest rate")):
+            for what in ("median", "p99"):
+                row = f"{what}, {label}, {DATABASES[kind]}"
+                yield shown.beside(f"latency/{kind}", f"{when} {what} ms", row)
+
+
+def _cases(shown: Shown) -> Iterator[str]:
+    yield from _head("cases", "ours", "floor", "ratio")
+    for kind in KINDS:
+        for what, label in (
+            ("opened per s", "opened per second, of {}"),
+            ("opened and waiting per s", "opened per second until all wait, of {}"),
+            ("KB stored per case", "KB stored for each of {}"),
+            ("MB in memory per case", "MB in the worker's memory for each of {}"),
+            ("idle CPU of the worker for them, % of a core", "idle CPU of the worker for {}, %"),
+            ("idle CPU of the server for them, % of a core", "idle CPU of the server for {}, %"),
+            ("answered per s", "answered per second by a fresh worker, of {}"),
+        ):
+            for size in shown.sizes(f"cases/{kind}/{OURS}/{what}, "):
+                row = f"{label.format(f'{size:,}')}, {DATABASES[kind]}"
+                yield shown.beside(f"cases/{kind}", f"{what}, {size}", row)
+
+
+def _parts(shown: Shown) -> Iterator[str]:
+    yield from _head("part", "ours", "floor", "ratio")
+    yield shown.beside("mails", "mails per s", "mails/s; floor: a bare loop of aiosmtplib")
+    for what in ("median", "p99"):
+        label = f"signed event at the gateway, {what} ms; floor: an empty handler and one insert"
+        yield shown.beside("gateway", f"{what} ms", label)
+    for size in shown.sizes(f"roster check/{OURS}/rows per s, "):
+        label = f"rows checked per second, of {size:,}; floor: read and validate types"
+        yield shown.beside("roster check", f"rows per s, {size}", label)
+        yield shown.beside("roster check", f"MB, {size}", f"MB to check {size:,} rows")
+    events = shown("replay/ours/events")
+    yield shown.beside("replay", "ms", f"replay of a five-year history of {events} events, ms")
+    for name in ("--help", "status"):
+        yield f"| `starter.py {name}`, s | {shown(f'starts/{name}/wall s')} | {DASH} | {DASH} |"
+
+
 TABLES: dict[str, Callable[[Shown], Iterator[str]]] = {
     "machine": _machine,
+    "bars": _bars,
     "whole flow": _whole_flow,
+    "latency": _latency,
+    "cases": _cases,
+    "parts": _parts,
 }

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -150,26 +150,34 @@ def postgresql() -> Iterator[tuple[str, int]]:
 
 
 @asynccontextmanager
-async def site(kind: Kind) -> AsyncIterator[Site]:
-    """A site for as long as the context is open; nothing of it stays."""
+async def site(kind: Kind, config: Mapping[str, str] | None = None) -> AsyncIterator[Site]:
+    """A site for as long as the context is open; nothing of it stays.
+
+    Args:
+        config: Of Temporal's server, beyond its own.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if kind == "sqlite":
-            async with _site(folder, f"sqlite:///{folder / 'records.db'}", None) as made:
+            async with _site(
+                folder, f"sqlite:///{folder / 'records.db'}", None, config or {}
+            ) as made:
                 yield made
         else:
             with postgresql() as (url, process):
-                async with _site(folder, url, process) as made:
+                async with _site(folder, url, process, config or {}) as made:
                     yield made
 
 
 @asynccontextmanager
-async def _site(folder: Path, url: str, process: int | None) -> AsyncIterator[Site]:
+async def _site(
+    folder: Path, url: str, process: int | None, config: Mapping[str, str]
+) -> AsyncIterator[Site]:
     await migrate(url)
     before = set(children(os.getpid()))
     async with (
         _relay(folder) as relay,
-        temporal_server(database=folder / "temporal.db", dynamic_config={}) as server,
+        temporal_server(database=folder / "temporal.db", dynamic_config=config) as server,
     ):
         settings = Settings(
             _env_file=None,

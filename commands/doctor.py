@@ -27,7 +27,8 @@ from temporalio.service import RPCError
 import bootstrap
 from commands import console
 from commands.session import Json, Session, print_json, session
-from mail.transport import MailFailure, Security, classify
+from mail.failures import MailFailure, classify
+from mail.transport import Security
 from records.schema import config
 from services import Refused
 from telemetry import version

@@ -23,19 +23,21 @@ async def keys_create(
     *,
     source: Annotated[str, Parameter(help="A training system's name.")] = "",
     events: Annotated[bool, Parameter(negative="", help="It signs events instead.")] = False,
+    portal: Annotated[str, Parameter(help="The portal's name; it signs events.")] = "",
     agency: Annotated[str, Parameter(help="The agency whose program it is for.")] = "",
     contact: Annotated[str, Parameter(help="Its authorized contact's e-mail address.")] = "",
     json: Json = False,
 ) -> None:
-    """Make a key for a training system, or for an agency's program and its authorized contact.
+    """Make a key for a training system, the portal, or an agency's program and its contact.
 
     Example: starter.py keys create --source learning-center
     """
-    if bool(source) == bool(agency) or bool(agency) != bool(contact) or (events and agency):
-        raise Refused("name a --source, or an --agency and its --contact")
+    holders = [each for each in (source, portal, agency) if each]
+    if len(holders) != 1 or bool(agency) != bool(contact) or (events and not source):
+        raise Refused("name a --source, a --portal, or an --agency and its --contact")
     async with session() as here, here.database.transaction() as records:
-        kind, holder = Kind.EVENTS if events else Kind.TRAINING, source or agency
-        contact_id = None
+        [holder], contact_id = holders, None
+        kind = Kind.PORTAL if portal else Kind.EVENTS if events else Kind.TRAINING
         TypeAdapter(AgencyId).validate_python(holder)
         if agency:
             kind = Kind.AGENCY
@@ -79,7 +81,7 @@ async def keys_revoke(key: str) -> None:
 
 def _show(settings: Settings, key: ApiKey, sent: str, as_json: bool) -> None:
     how = f"Send it as: Authorization: Bearer {key.id}.…"
-    if key.kind == Kind.EVENTS:
+    if Kind(key.kind).signs:
         sent = signing_secret(system_secret(settings), key.id)
         how = "Sign with it as Standard Webhooks says."
     if as_json:

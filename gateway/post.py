@@ -4,9 +4,10 @@ import asyncio
 import secrets
 from datetime import UTC, datetime
 
+from mail.failures import MailFailure
 from mail.message import build, message_id
 from mail.templates import html_of
-from mail.transport import MailFailure, Transport
+from mail.transport import Transport
 from settings import Settings
 
 PAUSES = (1.0, 5.0)

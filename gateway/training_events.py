@@ -7,7 +7,7 @@ nothing. Only the source of an event can void it.
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Request
@@ -25,12 +25,11 @@ from pydantic import (
 )
 from starlette.exceptions import HTTPException
 
-from gateway.bodies import media_type, small_body
 from gateway.callers import To
 from gateway.problems import described
+from gateway.signed import described_signed, signed_event
 from gateway.strict_json import BadJson, loads
 from intake.scores import percent
-from intake.webhooks import Unsigned, open_envelope, secret_bytes
 from policy.requirements import (
     AssessmentScored,
     CertificationRecorded,
@@ -43,15 +42,12 @@ from policy.requirements import (
 )
 from policy.terms import PORTAL_COURSE
 from records.inbox import Incoming, Receipt, receive
-from records.keys import Kind, signing_secret, working_keys
+from records.keys import Kind
 from services import mistakes
-from services.connections import Connections
 from settings import Settings
 
 router = APIRouter(tags=["training systems"])
 
-MOST = 64 * 2**10
-"""Bytes of an event."""
 CLOCKS = timedelta(minutes=5)
 """How far the sender's clock may be ahead."""
 
@@ -176,69 +172,38 @@ class Received(BaseModel):
     status: Literal["recorded", "repeated", "ignored"]
 
 
-def _body() -> dict[str, Any]:
-    content = {"application/json": {"schema": _events.json_schema(), "example": EXAMPLE}}
-    header = {"in": "header", "required": True, "schema": {"type": "string"}}
-    return {
-        "requestBody": {"required": True, "content": content},
-        "parameters": [
-            header | {"name": f"webhook-{each}"} for each in ("id", "timestamp", "signature")
-        ],
-    }
-
-
 @router.post(
     "/training/events",
     status_code=202,
     summary="Send one result as a signed event",
     responses=described(400, 401, 408, 409, 413, 415, 422),
-    openapi_extra=_body(),
+    openapi_extra=described_signed(_events.json_schema(), EXAMPLE),
 )
 async def training_events(request: Request, to: To) -> Received:
     """Signed as Standard Webhooks 1.0.0 says. Send it again until it is answered: a repetition
     changes nothing. An event of a type that is not listed is answered 202 and ignored.
     """
     now = datetime.now(UTC)
-    try:
-        envelope = open_envelope(request.headers, now)
-        body = await _read(request)
-        source = envelope.signer(body, await _secrets(request, to, now))
-    except Unsigned as unsigned:
-        structlog.get_logger().warning("event refused", reason=str(unsigned))
-        raise HTTPException(401, str(unsigned)) from None
-    request.scope["caller"] = source
-    event = read_event(body)
-    if event is None:
-        return Received(status="ignored")
-    incoming = Incoming(
-        source, envelope.id, event.data.training_id, fact_of(source, envelope.id, event, now)
-    )
-    async with to.database.transaction() as session:
-        [receipt] = await receive(session, [incoming], now)
-    if receipt is Receipt.CONFLICT:
-        structlog.get_logger().warning("event id used twice", source=source, event_id=envelope.id)
-        raise HTTPException(409, "this webhook-id came before, with other content")
-    return Received(status="recorded" if receipt is Receipt.NEW else "repeated")
-
-
-async def _read(request: Request) -> bytes:
-    if media_type(request) != "application/json":
-        raise HTTPException(415, "send application/json")
-    return await small_body(request, MOST, "an event has at most 64 KB")
-
-
-async def _secrets(request: Request, to: Connections, now: datetime) -> list[tuple[str, bytes]]:
-    """Every secret that works, with the source that signs with it."""
     settings: Settings = request.app.state.settings
-    async with to.database.snapshot() as session:
-        keys = await working_keys(session, Kind.EVENTS, now)
-    made = [(e.holder, signing_secret(request.app.state.secret, e.id)) for e in keys]
     given = [
         (source, each.get_secret_value())
         for source, secrets in settings.event_secrets.items()
         for each in secrets
     ]
-    return [(source, secret_bytes(each)) for source, each in made + given]
+    signed = await signed_event(request, to, Kind.EVENTS, now, given)
+    source = signed.source
+    event = read_event(signed.body)
+    if event is None:
+        return Received(status="ignored")
+    incoming = Incoming(
+        source, signed.id, event.data.training_id, fact_of(source, signed.id, event, now)
+    )
+    async with to.database.transaction() as session:
+        [receipt] = await receive(session, [incoming], now)
+    if receipt is Receipt.CONFLICT:
+        structlog.get_logger().warning("event id used twice", source=source, event_id=signed.id)
+        raise HTTPException(409, "this webhook-id came before, with other content")
+    return Received(status="recorded" if receipt is Receipt.NEW else "repeated")
 
 
 def read_event(body: bytes) -> Event | None:

@@ -111,6 +111,14 @@ class Portal(Protocol):
         """
         ...
 
+    async def was_activated(self, training_id: str, registration: int, at: datetime) -> bool:
+        """Takes note of an activation elsewhere; False where it is known.
+
+        Raises:
+            ActivationRefused: If that number was not the one that counted at that time.
+        """
+        ...
+
     async def unreported(self) -> list[Activated]:
         """Activations that the case has not been told of."""
         ...

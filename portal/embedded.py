@@ -149,9 +149,10 @@ class EmbeddedPortal:
             return self._derive(training_id, registration, issued.salt)
 
     async def has_its_secret(self) -> bool:
-        """Whether the numbers on record were made with this secret; where there are none, it is."""
+        """Whether the open numbers were made with this secret; where there are none, it is."""
+        open_one = select(PortalRegistration).where(PortalRegistration.state == "issued").limit(1)
         async with self._database.snapshot() as session:
-            issued = (await session.exec(select(PortalRegistration).limit(1))).first()
+            issued = (await session.exec(open_one)).first()
         if issued is None:
             return True
         number = self._derive(issued.training_id, issued.registration, issued.salt)
@@ -182,20 +183,21 @@ class EmbeddedPortal:
                     "This registration number no longer works. Ask the Assister Resource Center for"
                     " a new one."
                 )
-            issued.state = "used"
-            account.status = "active"
-            account.activated_at = self._now()
-            account.activated_registration = issued.registration
-            account.reported = False
-            session.add_all([issued, account])
-            await self._record(
-                session,
-                issued.training_id,
-                "account_activated",
-                "3.2",
-                registration=issued.registration,
-            )
-            return Activated(issued.training_id, issued.registration, account.activated_at)
+            return await self._used(session, account, issued, self._now())
+
+    async def was_activated(self, training_id: str, registration: int, at: datetime) -> bool:
+        async with self._database.transaction() as session:
+            account = await session.get(PortalAccount, training_id, with_for_update=True)
+            issued = await session.get(PortalRegistration, (training_id, registration))
+            if account is None or issued is None:
+                raise ActivationRefused("no such registration number was issued")
+            if account.activated_at is not None:
+                return False
+            # One that was voided meanwhile, by its end or a suspension, was used before that.
+            if registration != account.registration or at >= issued.expires_at:
+                raise ActivationRefused("this registration number did not count at that time")
+            await self._used(session, account, issued, at)
+            return True
 
     async def unreported(self) -> list[Activated]:
         async with self._database.snapshot() as session:
@@ -232,6 +234,29 @@ class EmbeddedPortal:
 
     async def _state(self, session: AsyncSession, training_id: str) -> AccountState:
         return _state(await session.get_one(PortalAccount, training_id))
+
+    async def _used(
+        self,
+        session: AsyncSession,
+        account: PortalAccount,
+        issued: PortalRegistration,
+        at: datetime,
+    ) -> Activated:
+        issued.state = "used"
+        if account.status != "suspended":
+            account.status = "active"
+        account.activated_at = at
+        account.activated_registration = issued.registration
+        account.reported = False
+        session.add_all([issued, account])
+        await self._record(
+            session,
+            issued.training_id,
+            "account_activated",
+            "3.2",
+            registration=issued.registration,
+        )
+        return Activated(issued.training_id, issued.registration, at)
 
     async def _void(self, session: AsyncSession, account: PortalAccount) -> None:
         issued = select(PortalRegistration).where(

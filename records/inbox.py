@@ -23,11 +23,17 @@ from policy.requirements import (
 )
 from records.tables import ResultEvent
 
+
+class AccountClosed(Fact):
+    """The portal has closed the account; staff say when access may come back."""
+
+
 SIGNALS: dict[type[Fact], str] = {
     CertificationRecorded: "certification_recorded",
     TrainingCompleted: "training_completed",
     AssessmentScored: "assessment_scored",
     ResultVoided: "result_voided",
+    AccountClosed: "account_closed",
 }
 FACTS = {signal: kind for kind, signal in SIGNALS.items()}
 KEY = tuple_(col(ResultEvent.source), col(ResultEvent.event_id))

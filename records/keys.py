@@ -31,6 +31,13 @@ class Kind(StrEnum):
     AGENCY = "agency"
     EVENTS = "events"
     """A training system's secret, with which it signs events instead of sending it."""
+    PORTAL = "portal"
+    """The portal's secret, with which it signs events."""
+
+    @property
+    def signs(self) -> bool:
+        """Whether its holder signs with it, instead of sending it."""
+        return self in (Kind.EVENTS, Kind.PORTAL)
 
 
 class UnknownKey(Exception):
@@ -65,7 +72,7 @@ async def make_key(
 ) -> tuple[ApiKey, str]:
     """A new key, and what its holder sends: shown now and never again.
 
-    A key for events sends nothing: `signing_secret` says with what it signs.
+    A key that signs is not sent: `signing_secret` says with what it signs.
     """
     secret = secrets.token_urlsafe(SECRET_BYTES)
     key = ApiKey(
@@ -91,7 +98,7 @@ async def key_sent(session: AsyncSession, sent: str, now: datetime) -> ApiKey | 
 
 
 def signing_secret(system_secret: str, key_id: str) -> str:
-    """The secret of a key for events, as Standard Webhooks writes one.
+    """The secret of a key that signs, as Standard Webhooks writes one.
 
     A signature can be checked only with the secret itself, so it is derived, not kept.
     """

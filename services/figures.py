@@ -1,10 +1,14 @@
 """The system in figures: how many cases stand where, what waits, and for how long."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from sqlmodel import col, func, select
+from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError
+from temporalio.service import RPCError
 
 from policy.case import Stage
 from records.tables import MailDelivery, ResultEvent, SubmissionRow
@@ -15,6 +19,8 @@ from workflows.contract import ASSISTER_ACCESS
 
 MOST_ASKED = 20
 """Cases that are asked since when they need a person."""
+LONGEST_ASKED = 5.0
+"""Seconds that a case has to answer."""
 MAIL_STATES = ("prepared", "sending", "sent", "address_refused", "message_refused", "in_doubt")
 WAITING = ("prepared", "sending")
 VERDICTS = ("accepted", "rejected")
@@ -48,13 +54,7 @@ async def take_figures(of: Connections) -> Figures:
         for stage in Stage
     }
     needy = [each async for each in client.list_workflows(lists.ATTENTION, limit=MOST_ASKED)]
-    since = []
-    for each in needy:
-        if each.workflow_type == ASSISTER_ACCESS:
-            status = await case_status(client, each.id.removeprefix("assister-"))
-            since += [mark.since for mark in status.attention]
-        else:
-            since.append(each.start_time)
+    marks = await asyncio.gather(*(_needy_since(client, each) for each in needy))
     async with of.database.snapshot() as session:
         verdict, state = col(SubmissionRow.verdict), col(MailDelivery.state)
         rows = dict((await session.exec(select(verdict, func.count()).group_by(verdict))).all())
@@ -75,7 +75,20 @@ async def take_figures(of: Connections) -> Figures:
         mails={each: mails.get(each, 0) for each in MAIL_STATES},
         mail_since=mail_since,
         attention=(await client.count_workflows(lists.ATTENTION)).count,
-        attention_since=min(since, default=None),
+        attention_since=min(chain.from_iterable(marks), default=None),
         backlog={"activations": len(await of.portal.unreported()), "results": untold},
         backlog_since=backlog_since,
     )
+
+
+async def _needy_since(client: Client, workflow: WorkflowExecution) -> list[datetime]:
+    """When it came to need a person; nothing where it does not say."""
+    if workflow.workflow_type != ASSISTER_ACCESS:
+        return [workflow.start_time]
+    try:
+        async with asyncio.timeout(LONGEST_ASKED):
+            status = await case_status(client, workflow.id.removeprefix("assister-"))
+    except (TimeoutError, RPCError, WorkflowQueryFailedError):
+        # A case that cannot go on answers nothing, and every figure would wait for it.
+        return []
+    return [mark.since for mark in status.attention]

@@ -1,10 +1,11 @@
 """The bench's own reckoning: what a comparison shows, and where figures go."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from bench import page
+from bench import bars, page, pictures
 from bench.figures import Figures, changes
 from embedded.stack import ROOT
 
@@ -41,3 +42,25 @@ def test_the_page_has_a_place_for_each_table_and_keeps_its_text(
     assert "| 9.50 | 19.0 | 0.50 |" in copy.read_text()
     page.write(Figures.read(ROOT / "docs/performance.json"))
     assert copy.read_text() == before
+
+
+def test_a_bar_is_kept_up_to_its_bound_and_unknown_where_nothing_was_measured() -> None:
+    bar, *_ = (bar for bar in bars.BARS if bar.figure == RATIO)
+    other = run([8, 8, 8], [10, 10, 10])
+    kept = {says: met for says, _, _, met in bars.rows(other)}
+    assert kept[bar.says] is True
+    assert not any(met for says, met in kept.items() if says != bar.says)
+    other.values[OURS] = [7.9, 7.9, 9]
+    assert {says: met for says, _, _, met in bars.rows(other)}[bar.says] is False
+
+
+def test_a_kept_run_names_a_figure_for_each_bar_that_it_could_keep() -> None:
+    values = Figures.read(ROOT / "docs/performance.json").with_ratios()
+    missing = {bar.figure for bar in bars.BARS} - values.keys()
+    assert all("10000" in name for name in missing), missing
+
+
+def test_a_picture_draws_the_longest_bar_at_full_width_and_the_rest_in_its_measure() -> None:
+    drawn = pictures.bars("Speeds", {"ours": 5.0, "floor": 10.0}, ours="ours")
+    short, long = (int(each) for each in re.findall(r'<rect .*? width="(\d+)"', drawn))
+    assert long == 2 * short

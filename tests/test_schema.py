@@ -1,10 +1,8 @@
-"""Several workers that start at once find one schema."""
+"""Several workers that start at once on an empty database make one schema."""
 
 import subprocess
 import sys
-import tempfile
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -12,52 +10,59 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = 4
+TIMES = 6
 MIGRATE = """
 import asyncio, sys
 from records.schema import migrate
 print("ready", flush=True)
-sys.stdin.readline()
-asyncio.run(migrate(sys.argv[1]))
+for url in sys.stdin:
+    asyncio.run(migrate(url.strip()))
+    print("done", flush=True)
 """
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database of each kind with nothing in it; SQLite's file does not exist yet."""
+def empty_urls(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """Databases of each kind with nothing in them; SQLite's files do not exist yet."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'records.db'}"
-        return
+        return [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(TIMES)]
     template: str = request.getfixturevalue("postgres_template")
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(
-        template.replace("/template_records?", "/postgres?"), autocommit=True
-    ) as c:
-        c.execute(f'CREATE DATABASE "{name}"')
-    yield template.replace("/template_records?", f"/{name}?")
+    names = [f"test_{uuid.uuid4().hex[:12]}" for _ in range(TIMES)]
+    server = template.replace("/template_records?", "/postgres?")
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f'CREATE DATABASE "{name}"')
+    return [template.replace("/template_records?", f"/{name}?") for name in names]
 
 
-def test_workers_that_start_at_once_on_an_empty_database_all_run(empty_url: str) -> None:
-    with tempfile.TemporaryFile("w+") as said:
-        started = [
+def test_workers_that_start_at_once_all_run(empty_urls: list[str], tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    with said.open("w") as errors:
+        workers = [
             subprocess.Popen(
-                [sys.executable, "-c", MIGRATE, empty_url],
+                [sys.executable, "-c", MIGRATE],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=errors,
                 text=True,
             )
             for _ in range(WORKERS)
         ]
-        for each in started:
-            assert each.stdout is not None
-            assert each.stdout.readline() == "ready\n"
-        for each in started:
-            assert each.stdin is not None
-            each.stdin.write("go\n")
-            each.stdin.flush()
-        codes = [each.wait(timeout=60) for each in started]
-        for each in started:
+    try:
+        assert {_answer(each) for each in workers} == {"ready\n"}
+        for url in empty_urls:
+            for each in workers:
+                assert each.stdin is not None
+                each.stdin.write(f"{url}\n")
+                each.stdin.flush()
+            assert {_answer(each) for each in workers} == {"done\n"}, said.read_text()
+    finally:
+        for each in workers:
+            each.kill()
             each.communicate()
-        said.seek(0)
-        assert codes == [0] * WORKERS, said.read()
+
+
+def _answer(worker: "subprocess.Popen[str]") -> str:
+    assert worker.stdout is not None
+    return worker.stdout.readline()

@@ -28,7 +28,8 @@ import starter
 import worker
 from embedded.inbox import body_of, mail_inbox
 from embedded.temporal_server import temporal_server
-from mail.transport import FailureKind, MailFailure, Transport
+from mail.failures import FailureKind, MailFailure
+from mail.transport import Transport
 from records.database import Database
 from records.tables import Actor
 from settings import Settings

@@ -109,15 +109,20 @@ async def open_case(client: Client, training_id: str) -> Case | None:
     return case if case.stage is not Stage.CLOSED else None
 
 
-async def act(client: Client, workflow_id: str, update: str, order: StaffAct) -> str:
+async def act(
+    client: Client, workflow_id: str, update: str, order: StaffAct, update_id: str = ""
+) -> str:
     """Gives a workflow a staff update, once, and returns its answer.
+
+    Args:
+        update_id: Names the order: repeated under the same one, it is known.
 
     Raises:
         WorkflowUpdateFailedError: If it refuses; the cause says why.
     """
     handle = client.get_workflow_handle(workflow_id)
     # One id for every attempt: the workflow knows a repetition.
-    update_id = str(uuid.uuid4())
+    update_id = update_id or str(uuid.uuid4())
     answer: str = await _when_ready(lambda: handle.execute_update(update, order, id=update_id))
     return answer
 

@@ -19,14 +19,15 @@ MIGRATING = 5_372_160_481
 
 def _run(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
-        # Workers that start at once would all find no schema and all make it. SQLite's only writer
-        # has the database for itself as it is.
+        # Workers that start at once would all find no schema and all make it.
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATING})
     context.configure(
         connection=connection,
         target_metadata=SQLModel.metadata,
         render_as_batch=True,
         compare_type=True,
+        # SQLite's as well: in one transaction for each migration, two workers take turns at them.
+        transactional_ddl=True,
     )
     with context.begin_transaction():
         context.run_migrations()

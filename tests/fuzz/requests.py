@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.exceptions import HTTPException
 
-from gateway import training_events, xapi
+from gateway import portal_events, training_events, xapi
 from gateway.strict_json import BadJson, loads
 from intake.files import UnreadableFile
 from intake.sources import ExportFormat
@@ -68,6 +68,15 @@ def signed_events(data: bytes) -> None:
             assert type(fact).model_validate(fact.model_dump(mode="json")) == fact
 
 
+def portals_events(data: bytes) -> None:
+    """An event that names an assister and a time that has come, or a refusal."""
+    with suppress(HTTPException):
+        event = portal_events.read_event(data)
+        if event is not None:
+            assert len(event.data.training_id) == 7
+            assert portal_events.happened(event.timestamp, NOW) <= NOW
+
+
 def statements(data: bytes) -> None:
     """A valid statement that is read and compared, or a refusal."""
     with suppress(BadJson, BadStatement):
@@ -93,6 +102,11 @@ SEEDS = {
         b' "data": {"training_id": "NAV1001", "voids": "msg_1"}}',
         b'\n{"type": "certification.recorded", "timestamp": "0001-01-01T00:00:00Z",'
         b' "data": {"training_id": "NAV1001", "certified": true, "valid_through": "9999-12-31"}}',
+    ],
+    portals_events: [
+        json.dumps(portal_events.EXAMPLE).encode(),
+        b'{"type": "account.closed", "timestamp": "0001-01-01T00:00:00Z",'
+        b' "data": {"training_id": "NAV1001"}}',
     ],
     statements: [
         b'{"actor": {"account": {"homePage": "https://x.org", "name": "NAV1001"}}, "verb": {"id":'

@@ -30,9 +30,9 @@ from intake.files import UnreadableFile, read_roster, read_table
 from intake.results import COLUMNS as RESULT_COLUMNS
 from intake.results import judge_result, judge_results, read_results
 from mail.addresses import wire_form
+from mail.failures import classify
 from mail.message import UnsafeHeader, build, message_id
 from mail.templates import html_of, render
-from mail.transport import classify
 from policy import calendar
 from policy.addresses import BadAddress, clean_address, is_generic, mailbox_key
 from policy.case import Case, Due

@@ -3,13 +3,16 @@
 import asyncio
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from records.keys import Kind
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_rosters import roster
 from tests.gateway.test_training_events import made
+from tests.support.system import System
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -52,3 +55,11 @@ async def test_rosters(gateway: Gateway, tmp_path: Path) -> None:
     key = (await gateway.agency_key())["Authorization"].removeprefix("Bearer ")
     script = check.replace("https://assisters.example.org", gateway.url).replace("YOUR-KEY", key)
     assert '"forecast"' in await pasted(script, tmp_path)
+
+
+async def test_the_portals_events(system: System, gateway: Gateway, tmp_path: Path) -> None:
+    await system.portal.enroll("NAV1001", 1, datetime(2099, 1, 1, tzinfo=UTC), {})
+    [event] = requests_in("connect-a-directory.md")
+    _, secret = await made(gateway, "portal", Kind.PORTAL)
+    script = event.replace("https://assisters.example.org", gateway.url).replace("whsec_…", secret)
+    assert '"recorded"' in await pasted(script, tmp_path)

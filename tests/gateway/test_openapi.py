@@ -19,11 +19,11 @@ from schemathesis.core.result import Ok
 
 from gateway.uploads import CSV, XLSX
 from intake.webhooks import secret_bytes
+from records.keys import Kind
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_training_events import made
 
 EXAMPLES = 15
-EVENTS = "/training/events"
 EXCLUDED = {
     "positive_data_acceptance": "the schema of a file says no more than that it is text; a file"
     " without the right columns fits it and is refused with what to do",
@@ -45,8 +45,11 @@ def _as_it_is(_context: object, value: Any) -> bytes:
 @pytest.mark.parametrize("mode", list(GenerationMode))
 async def test_the_document_is_kept(gateway: Gateway, mode: GenerationMode) -> None:
     keys = {"/training/results": await gateway.key(), "/rosters": await gateway.agency_key()}
-    _, secret = await made(gateway)
-    await asyncio.to_thread(_check, gateway.url, mode, keys, Signer(secret))
+    signers = {
+        "/training/events": Signer((await made(gateway))[1]),
+        "/portal/events": Signer((await made(gateway, "portal", Kind.PORTAL))[1]),
+    }
+    await asyncio.to_thread(_check, gateway.url, mode, keys, signers)
 
 
 class Signer(AuthBase):
@@ -67,12 +70,14 @@ class Signer(AuthBase):
         return request
 
 
-def _check(url: str, mode: GenerationMode, keys: dict[str, dict[str, str]], signer: Signer) -> None:
+def _check(
+    url: str, mode: GenerationMode, keys: dict[str, dict[str, str]], signers: dict[str, Signer]
+) -> None:
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     for found in schema.get_all_operations():
         assert isinstance(found, Ok), found
         operation = found.ok()
-        if operation.path == EVENTS:
+        if signer := signers.get(operation.path):
             _holds(operation, mode, EXCLUDED | EXCLUDED_OF_EVENTS, auth=signer)
         else:
             headers = next((keys[e] for e in keys if operation.path.startswith(e)), {})

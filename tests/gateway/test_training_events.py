@@ -28,10 +28,10 @@ PATH = "/training/events"
 GIVEN = "whsec_" + base64.b64encode(b"g" * 32).decode()
 
 
-async def made(gateway: Gateway, source: str = "lms") -> tuple[str, str]:
+async def made(gateway: Gateway, source: str = "lms", kind: Kind = Kind.EVENTS) -> tuple[str, str]:
     """A key's id and the secret with which its source signs."""
     async with gateway.database.transaction() as session:
-        key, _ = await make_key(session, Kind.EVENTS, source, None, datetime.now(UTC))
+        key, _ = await make_key(session, kind, source, None, datetime.now(UTC))
     return key.id, signing_secret(system_secret(gateway.settings), key.id)
 
 

@@ -22,9 +22,10 @@ from temporalio.converter import DataConverter
 from embedded.inbox import Inbox, mail_inbox
 from mail import templates
 from mail import transport as transport_module
+from mail.failures import FailureKind, MailFailure
 from mail.message import UnsafeHeader, build, message_id
 from mail.templates import html_of, render
-from mail.transport import FailureKind, MailFailure, Receipt, Security, Transport
+from mail.transport import Receipt, Security, Transport
 from policy.mails import MailKind
 
 MESSAGE: dict[str, Any] = {
@@ -326,6 +327,23 @@ async def test_a_failed_goodbye_does_not_undo_a_delivery() -> None:
         assert await send(sending) == "250"
         await sending.close()
         assert heard[-1] == b"QUIT\r\n"
+
+
+async def test_relays_that_never_answer_a_goodbye_hold_nobody_up() -> None:
+    async with relay() as (one, port):
+        one.answer = _all_but_quit
+        sending = transport(port, connections=4, timeout=20.0)
+        await asyncio.gather(*(send(sending) for _ in range(8)))
+        assert len(sending._idle) == 4
+        async with asyncio.timeout(transport_module.GOODBYE + 1):
+            await sending.close()
+
+
+async def _all_but_quit(connection: int, mail: int, verb: bytes) -> tuple[bytes, bool] | None:
+    del connection, mail
+    if verb == b"QUIT":
+        await asyncio.Event().wait()
+    return None
 
 
 @pytest.mark.parametrize("recipient", ["", "nobody", "a@x.org>\r\nRCPT TO:<b@x.org", "a b@x.org"])

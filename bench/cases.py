@@ -1,0 +1,102 @@
+"""Rosters and waiting cases: how fast they open, what they cost while they wait, how they wake."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from functools import partial
+from time import monotonic
+
+import psycopg
+
+from bench.figures import OURS, Figures
+from bench.flows import OnTemporal, Pair, at_rest, for_each, pair
+from bench.processes import cpu_seconds, resident_bytes
+from bench.site import Kind, Site, new_persons
+from tests.support.system import facts, record_people, submit_roster
+from workflows.client import start_intake
+
+AT_ONCE = 20
+WOKEN = 1000
+"""Cases that are told something after a fresh start, at the most."""
+
+
+async def measure(
+    figures: Figures, kinds: Iterable[Kind], sizes: Sequence[int], *, rest: float
+) -> None:
+    """So many cases, each time on a fresh server.
+
+    Args:
+        rest: Seconds for which the idle are watched.
+    """
+    for kind in kinds:
+        for number in sizes:
+            async with pair(kind) as both:
+                await _measure(figures, both, kind, number, rest)
+
+
+async def _measure(figures: Figures, both: Pair, kind: Kind, number: int, rest: float) -> None:
+    made, client = both.site, both.site.system.client
+    await record_people(made.system.database)
+    opened: dict[str, list[str]] = {}
+    before = await _idle(both, rest)
+    for name, flow in both.flows.items():
+        place = f"cases/{kind}/{name}"
+        persons = opened[name] = new_persons(number)
+        stored, begun = _stored(made, kind), monotonic()
+        await (_by_roster if name == OURS else _by_signal)(made, flow, persons)
+        figures.add(f"{place}/opened per s, {number}", number / (monotonic() - begun))
+        await at_rest(client, [flow.workflow_id(each) for each in persons])
+        figures.add(f"{place}/opened and waiting per s, {number}", number / (monotonic() - begun))
+        figures.add(
+            f"{place}/KB stored per case, {number}", (_stored(made, kind) - stored) / number
+        )
+        idle = await _idle(both, rest)
+        for part, used in (("worker", name), ("server", "server")):
+            more = max(0.0, idle[used] - before[used])
+            figures.add(f"{place}/idle CPU of the {part} for them, % of a core, {number}", more)
+        before = idle
+    await both.restart()
+    fact = facts()["training_completed"]
+    for name, flow in both.flows.items():
+        place, process = f"cases/{kind}/{name}", both.workers[name].pid
+        woken = opened[name][:WOKEN]
+        held, begun = resident_bytes(process), monotonic()
+        await for_each(woken, AT_ONCE, partial(flow.tell, event="training_completed", fact=fact))
+        await at_rest(client, [flow.workflow_id(each) for each in woken])
+        figures.add(f"{place}/answered per s, {number}", len(woken) / (monotonic() - begun))
+        grown = resident_bytes(process) - held
+        figures.add(f"{place}/MB in memory per case, {number}", grown / 2**20 / len(woken))
+
+
+async def _by_roster(made: Site, flow: OnTemporal, persons: list[str]) -> None:
+    """As `rosters submit --wait` does: recorded, judged, opened, and the contact told."""
+    settings, client = made.system.settings, made.system.client
+    submission = await submit_roster(made.system, persons)
+    intake = await start_intake(client, settings.task_queue, submission, settings.terms)
+    await intake.result()
+
+
+async def _by_signal(made: Site, flow: OnTemporal, persons: list[str]) -> None:
+    """A bare loop of signal-with-start."""
+    fact = facts()["roster_recorded"]
+    await for_each(persons, AT_ONCE, lambda person: flow.tell(person, "roster_recorded", fact))
+
+
+async def _idle(both: Pair, seconds: float) -> dict[str, float]:
+    """What everything uses while nothing happens, in percent of a core."""
+    pids = {name: each.pid for name, each in both.workers.items()} | {"server": both.site.server}
+    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+    await asyncio.sleep(seconds)
+    return {name: 100 * (cpu_seconds(pid) - before[name]) / seconds for name, pid in pids.items()}
+
+
+def _stored(made: Site, kind: Kind) -> float:
+    """Kilobytes that Temporal and the records hold."""
+    files = [*made.folder.glob("temporal.db*"), *made.folder.glob("records.db*")]
+    held = sum(each.stat().st_size for each in files)
+    if kind == "postgresql":
+        with psycopg.connect(made.system.settings.database_url) as connection:
+            [size] = connection.execute(
+                "SELECT pg_database_size(current_database())"
+            ).fetchone() or [0]
+            held += size
+    return held / 1024

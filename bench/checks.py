@@ -1,0 +1,108 @@
+"""Checking a roster, beside merely reading it and validating its types.
+
+Each check is a process of its own, ``python -m bench.checks FLOW FILE``, so that its memory is
+its own.
+"""
+
+import asyncio
+import csv
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel, EmailStr
+
+from bench.figures import FLOOR, OURS, Figures
+from embedded.stack import ROOT
+from intake.files import read_roster
+from intake.submission import check
+from policy import roster
+from policy.requirements import AssisterType
+
+
+async def measure(figures: Figures, sizes: Iterable[int], *, rounds: int) -> None:
+    """Seconds and memory, for files of so many rows."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        for rows in sizes:
+            path = Path(folder) / f"{rows}.csv"
+            _write(path, rows)
+            for _ in range(rounds):
+                for who in (OURS, FLOOR):
+                    seconds, megabytes = await asyncio.to_thread(_apart, who, path)
+                    figures.add(f"roster check/{who}/rows per s, {rows}", rows / seconds)
+                    figures.add(f"roster check/{who}/MB, {rows}", megabytes)
+
+
+def _apart(who: str, path: Path) -> tuple[float, float]:
+    command = [sys.executable, "-m", "bench.checks", who, str(path)]
+    finished = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    seconds, kilobytes = finished.stdout.split()
+    return float(seconds), int(kilobytes) / 1024
+
+
+def _write(path: Path, rows: int) -> None:
+    chance = random.Random(7)
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(roster.REQUIRED.values())
+        for number in range(rows):
+            own_phone = f"651-555-{chance.randrange(10000):04}"
+            out.writerow(
+                [
+                    f"Ann{number}", "Lee", f"ann.lee{number}@agency.example.org",
+                    f"A{number:06}", "Active", "Yes",
+                    own_phone if number % 4 == 0 else "651-555-0142",
+                    "help@agency.example.org" if chance.random() > 0.02 else "none",
+                ]
+            )  # fmt: skip
+
+
+class Typed(BaseModel):
+    """A row whose cells have the right types, and no more."""
+
+    first_name: str
+    last_name: str
+    email: EmailStr
+    training_id: str
+    employment: str
+    access: bool
+    public_phone: str
+    public_email: EmailStr
+
+
+def _typed(path: Path) -> None:
+    with path.open(newline="") as file:
+        rows = csv.reader(file)
+        next(rows)
+        for row in rows:
+            with suppress(ValueError):
+                Typed.model_validate(dict(zip(Typed.model_fields, row, strict=True)))
+
+
+async def _judged(path: Path) -> None:
+    async for _ in check(None, read_roster(path), AssisterType.NAVIGATOR):
+        pass
+
+
+def main() -> None:
+    """Checks the file, and prints how many seconds and kilobytes that took."""
+    _, who, name = sys.argv
+    begun = time.perf_counter()
+    if who == OURS:
+        asyncio.run(_judged(Path(name)))
+    else:
+        _typed(Path(name))
+    seconds = time.perf_counter() - begun
+    # Of this program alone: the parent's memory counts in ru_maxrss.
+    [peak] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    sys.stdout.write(f"{seconds} {peak}")
+
+
+if __name__ == "__main__":
+    main()

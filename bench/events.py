@@ -1,0 +1,79 @@
+"""The gateway's signed event, beside an empty handler that makes the same write."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from statistics import median, quantiles
+from time import perf_counter
+
+import httpx2
+from standardwebhooks.webhooks import Webhook
+
+from bench.figures import FLOOR, OURS, Figures
+from bench.processes import Program
+from bench.site import Site, new_persons, site
+from bootstrap import system_secret
+from embedded.web_ui import free_port
+from records.keys import Kind, make_key, signing_secret
+
+PATH = "/training/events"
+PATIENCE = 60.0
+
+
+async def measure(figures: Figures, *, events: int, rounds: int) -> None:
+    """One event after the other, to each in turn, on PostgreSQL."""
+    async with site("postgresql") as made, AsyncExitStack() as stack:
+        secret = await _secret(made)
+        urls = {}
+        for who, program in ((OURS, "gateway"), (FLOOR, "bench.bare_gateway")):
+            urls[who] = await _served(stack, made, program)
+        for _ in range(rounds):
+            for who, url in urls.items():
+                async with httpx2.AsyncClient(base_url=url) as client:
+                    took = [await _sent(client, each, secret) for each in new_persons(events)]
+                figures.add(f"gateway/{who}/median ms", 1000 * median(took))
+                p99 = quantiles(took, n=100, method="inclusive")[98]
+                figures.add(f"gateway/{who}/p99 ms", 1000 * p99)
+
+
+async def _secret(made: Site) -> str:
+    async with made.system.database.transaction() as session:
+        key, _ = await make_key(session, Kind.EVENTS, "lms", None, datetime.now(UTC))
+    return signing_secret(system_secret(made.system.settings), key.id)
+
+
+async def _served(stack: AsyncExitStack, made: Site, program: str) -> str:
+    port = free_port()
+    environment = made.environment() | {"ASSISTER_GATEWAY_PORT": str(port)}
+    log = made.folder / f"{program}.log"
+    served = Program(["-m", program], environment, log, ready="")
+    await served.start()
+    stack.push_async_callback(served.end)
+    url = f"http://127.0.0.1:{port}"
+    async with httpx2.AsyncClient(base_url=url) as client, asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await client.get("/healthz")
+            except httpx2.TransportError:
+                await asyncio.sleep(0.05)
+            else:
+                return url
+
+
+async def _sent(client: httpx2.AsyncClient, person: str, secret: str) -> float:
+    now = datetime.now(UTC)
+    data = {"training_id": person, "score": 82.5}
+    event = {"type": "assessment.scored", "timestamp": now.isoformat(), "data": data}
+    body, identity = json.dumps(event), f"event-{person}"
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": identity,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign(identity, now, body),
+    }
+    begun = perf_counter()
+    answer = await client.post(PATH, content=body, headers=headers)
+    took = perf_counter() - begun
+    assert answer.status_code == 202, answer.text
+    return took

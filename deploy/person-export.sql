@@ -1,0 +1,10 @@
+-- All that the records hold of one assister, table by table:
+--   psql --csv --set id=NAV1001 --file deploy/person-export.sql "$RECORDS"
+SELECT * FROM assister WHERE training_id = :'id';
+SELECT * FROM submissionrow WHERE training_id = :'id';
+SELECT * FROM resultevent WHERE training_id = :'id';
+SELECT * FROM xapistatement WHERE training_id = :'id';
+SELECT * FROM maildelivery WHERE case_id = 'assister-' || :'id';
+SELECT * FROM closedcase WHERE training_id = :'id';
+SELECT training_id, reference_number, status, activated_at FROM portalaccount WHERE training_id = :'id';
+SELECT * FROM auditentry WHERE case_id = 'assister-' || :'id';

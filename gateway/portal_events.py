@@ -1,0 +1,127 @@
+"""POST /portal/events: what happened to an account where it is kept, as signed events.
+
+An activation is written into the portal's tables, a closing into the inbox, before 202 is
+answered; the worker tells the case.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+import structlog
+from fastapi import APIRouter, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+
+from gateway.callers import To
+from gateway.problems import described
+from gateway.signed import described_signed, signed_event
+from gateway.strict_json import BadJson, loads
+from gateway.training_events import Received, When
+from policy.requirements import TrainingId
+from portal.directory import ActivationRefused
+from records.inbox import AccountClosed, Incoming, Receipt, receive
+from records.keys import Kind
+from services import mistakes
+
+router = APIRouter(tags=["the portal"])
+
+CLOCKS = timedelta(minutes=5)
+"""How far the portal's clock may be ahead."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Used(_Strict):
+    """Which of the assister's registration numbers was used, counted from 1."""
+
+    training_id: TrainingId
+    registration: Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+
+
+class Ended(_Strict):
+    """Whose account was closed."""
+
+    training_id: TrainingId
+
+
+class ActivatedEvent(_Strict):
+    """`account.activated`"""
+
+    type: Literal["account.activated"]
+    timestamp: When
+    data: Used
+
+
+class ClosedEvent(_Strict):
+    """`account.closed`"""
+
+    type: Literal["account.closed"]
+    timestamp: When
+    data: Ended
+
+
+Event = Annotated[ActivatedEvent | ClosedEvent, Field(discriminator="type")]
+TYPES = ("account.activated", "account.closed")
+_events: TypeAdapter[Event] = TypeAdapter(Event)
+
+EXAMPLE = {
+    "type": "account.activated",
+    "timestamp": "2026-11-02T15:04:00-06:00",
+    "data": {"training_id": "NAV1001", "registration": 1},
+}
+
+
+@router.post(
+    "/portal/events",
+    status_code=202,
+    summary="Say that an account was activated or closed, as a signed event",
+    responses=described(400, 401, 408, 409, 413, 415, 422),
+    openapi_extra=described_signed(_events.json_schema(), EXAMPLE),
+)
+async def portal_events(request: Request, to: To) -> Received:
+    """Signed as Standard Webhooks 1.0.0 says. Send it again until it is answered: a repetition
+    changes nothing. An event of a type that is not listed is answered 202 and ignored.
+    """
+    now = datetime.now(UTC)
+    signed = await signed_event(request, to, Kind.PORTAL, now)
+    event = read_event(signed.body)
+    if event is None:
+        return Received(status="ignored")
+    at = happened(event.timestamp, now)
+    if isinstance(event, ActivatedEvent):
+        try:
+            new = await to.portal.was_activated(event.data.training_id, event.data.registration, at)
+        except ActivationRefused as refused:
+            structlog.get_logger().warning("activation refused", reason=str(refused))
+            raise HTTPException(409, str(refused)) from None
+        return Received(status="recorded" if new else "repeated")
+    closed = AccountClosed(event_id=f"{signed.source}:{signed.id}", occurred_at=at)
+    incoming = Incoming(signed.source, signed.id, event.data.training_id, closed)
+    async with to.database.transaction() as session:
+        [receipt] = await receive(session, [incoming], now)
+    if receipt is Receipt.CONFLICT:
+        raise HTTPException(409, "this webhook-id came before, with other content")
+    return Received(status="recorded" if receipt is Receipt.NEW else "repeated")
+
+
+def read_event(body: bytes) -> Event | None:
+    """The event; None if its type is not one of ours."""
+    try:
+        sent = loads(body)
+        if not isinstance(sent, Mapping) or not isinstance(sent.get("type"), str):
+            raise HTTPException(422, "an event is an object with a type")
+        return _events.validate_python(sent) if sent["type"] in TYPES else None
+    except BadJson as bad:
+        raise HTTPException(400, str(bad)) from None
+    except ValidationError as error:
+        raise HTTPException(422, mistakes(error)) from None
+
+
+def happened(timestamp: AwareDatetime, now: datetime) -> datetime:
+    """When it happened, by the portal's clock, but not later than now."""
+    if timestamp > now + CLOCKS:
+        raise HTTPException(422, "timestamp: lies in the future")
+    return min(timestamp, now)

@@ -1,0 +1,75 @@
+"""What a signed event's sender says of it, and who that is (Standard Webhooks 1.0.0)."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import structlog
+from fastapi import Request
+from starlette.exceptions import HTTPException
+
+from gateway.bodies import media_type, small_body
+from gateway.callers import To
+from intake.webhooks import Unsigned, open_envelope, secret_bytes
+from records.keys import Kind, signing_secret, working_keys
+
+MOST = 64 * 2**10
+"""Bytes of an event."""
+
+
+class Signed(NamedTuple):
+    """An event whose signature counts.
+
+    Attributes:
+        id: The sender's id of it: a repetition carries the same.
+        source: Whose secret signed it.
+    """
+
+    id: str
+    source: str
+    body: bytes
+
+
+def described_signed(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    """What the OpenAPI document says of such a request."""
+    header = {"in": "header", "required": True, "schema": {"type": "string"}}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {
+        "requestBody": {"required": True, "content": content},
+        "parameters": [
+            header | {"name": f"webhook-{each}"} for each in ("id", "timestamp", "signature")
+        ],
+    }
+
+
+async def signed_event(
+    request: Request,
+    to: To,
+    kind: Kind,
+    now: datetime,
+    given: Iterable[tuple[str, str]] = (),
+) -> Signed:
+    """Reads an event, its headers before its body.
+
+    Args:
+        kind: Of the keys that count.
+        given: Secrets that count besides, with whose they are.
+
+    Raises:
+        HTTPException: 401 unless a secret that works has signed it.
+    """
+    try:
+        envelope = open_envelope(request.headers, now)
+        if media_type(request) != "application/json":
+            raise HTTPException(415, "send application/json")
+        body = await small_body(request, MOST, "an event has at most 64 KB")
+        async with to.database.snapshot() as session:
+            keys = await working_keys(session, kind, now)
+        made = [(e.holder, signing_secret(request.app.state.secret, e.id)) for e in keys]
+        secrets = [(source, secret_bytes(each)) for source, each in [*made, *given]]
+        source = envelope.signer(body, secrets)
+    except Unsigned as unsigned:
+        structlog.get_logger().warning("event refused", reason=str(unsigned))
+        raise HTTPException(401, str(unsigned)) from None
+    request.scope["caller"] = source
+    return Signed(envelope.id, source, body)
