@@ -147,9 +147,10 @@ def make_worker(
         arc_email=settings.arc_email,
         arc_phone=settings.arc_phone,
         portal_url=settings.portal_url,
-        activation_url=f"{settings.gateway_url}/activate",
+        gateway_url=settings.gateway_url,
         ui_url=settings.ui_url,
         namespace=client.namespace,
+        rejected_rows=settings.summary_rows,
     )
     access = AccessActivities(database, portal, arc_holidays())
     mail = MailActivities(

@@ -132,6 +132,8 @@ class Settings(BaseSettings):
     """The sender of every mail."""
     arc_email: Mailbox = "arc@portal.example.org"
     """The Assister Resource Center's staffed mailbox: Reply-To of every mail, and who is told."""
+    summary_rows: Annotated[int, Field(ge=1, le=1000)] = 100
+    """The most rejected rows that a roster's summary lists; the gateway shows them all."""
     arc_phone: Annotated[str, Field(pattern=r"^[0-9+()./ x-]{3,40}$")] = "651-555-0100"
     """The Assister Resource Center's number, in mails."""
     portal_url: WebAddress = "https://portal.example.org"

@@ -46,9 +46,11 @@ class Letterhead:
     arc_email: str
     arc_phone: str
     portal_url: str
-    activation_url: str
+    gateway_url: str
     ui_url: str
     namespace: str
+    rejected_rows: int
+    """The most rejected rows that a roster's summary lists: a relay refuses a mail of megabytes."""
 
     @property
     def domain(self) -> str:
@@ -89,7 +91,7 @@ async def write_letter(
         "arc_phone": head.arc_phone,
         "portal_url": head.portal_url,
         "registration_number": number,
-        "activation_url": head.activation_url,
+        "activation_url": f"{head.gateway_url}/activate",
         **_in_words(request.facts),
     }
     if request.kind is MailKind.ATTENTION_DIGEST:
@@ -135,7 +137,10 @@ async def _about_roster(
     if request.kind is MailKind.ROSTER_SUMMARY:
         rows = select(SubmissionRow).where(SubmissionRow.submission_id == submission.id)
         rejected = rows.where(SubmissionRow.verdict == "rejected").order_by("line")
-        values["rejected_rows"] = (await session.exec(rejected)).all()
+        values["rejected_rows"] = (await session.exec(rejected.limit(head.rejected_rows))).all()
+        values["rows_link"] = (
+            f"{head.gateway_url}/agencies/{submission.agency_id}/rosters/{submission.id}"
+        )
     if request.kind.recipient is Recipient.ARC:
         return Letter(head.arc_email, head.sender_name, values)
     return Letter(contact.email, contact.name, values)

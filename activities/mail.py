@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.letters import Letterhead, NoAddress, write_letter
 from mail.failures import FailureKind, MailFailure
-from mail.message import build, message_id
+from mail.message import UnsafeHeader, build, message_id
 from mail.templates import html_of, render
 from mail.transport import Receipt, Transport
 from policy.mails import MailKind, Recipient
@@ -74,12 +74,12 @@ class MailActivities:
                 ``Stale``, which no retry mends; any other is worth one.
         """
         number = await self._registration_number(request)
-        delivery = await self._claim(request, await self._reference_number(request))
+        reference_number = await self._reference_number(request)
+        delivery, message = await self._claim(request, number, reference_number)
         if delivery.state in FINAL:
             raise ApplicationError(delivery.reply, type=FINAL[delivery.state], non_retryable=True)
         if delivery.state == "sent":
             return steps.Sent(copies=1 + delivery.doubts)
-        message = self._message(delivery, number)
         try:
             receipt = await self.transport.send(
                 sender=self.letterhead.sender, recipient=delivery.recipient, message=message
@@ -103,35 +103,23 @@ class MailActivities:
         return await self.portal.reference_number(request.subject_id)
 
     async def _claim(
-        self, request: steps.MailRequest, reference_number: str | None
-    ) -> MailDelivery:
+        self, request: steps.MailRequest, number: str, reference_number: str | None
+    ) -> tuple[MailDelivery, bytes]:
+        """The mail's row, and the message where it is this attempt's to hand over."""
         now = datetime.now(UTC)
         async with self.database.transaction() as session:
             delivery = await session.get(MailDelivery, request.key, with_for_update=True)
             if delivery is None:
-                try:
-                    letter = await write_letter(
-                        session, request, self.letterhead, PLACEHOLDER, reference_number
-                    )
-                except NoAddress as missing:
-                    raise ApplicationError(
-                        str(missing), type=steps.NO_ADDRESS, non_retryable=True
-                    ) from None
-                rendered = render(request.kind, **letter.values)
                 delivery = MailDelivery(
                     key=request.key,
                     case_id=_case_id(request),
                     kind=request.kind,
-                    recipient=letter.recipient,
-                    recipient_name=letter.recipient_name,
-                    subject=rendered.subject,
-                    text=rendered.text,
                     message_id=message_id(request.key, self.letterhead.domain),
                     dated_at=now.replace(microsecond=0),
                     state="prepared",
                 )
             if delivery.state == "sent" or delivery.state in FINAL:
-                return delivery
+                return delivery, b""
             # A longer claim was made by a clock ahead of this one. Temporal's own has ended it.
             longest = now + steps.SEND_MAIL.timeout
             if delivery.claimed_until is not None and now < delivery.claimed_until <= longest:
@@ -140,6 +128,10 @@ class MailActivities:
                     type="InFlight",
                     next_retry_delay=delivery.claimed_until - now,
                 )
+            # The relay has not been given it: a corrected address counts, however long it waits.
+            if delivery.state == "prepared":
+                await self._write(session, request, reference_number, delivery)
+            message = self._message(delivery, number)
             if delivery.state == "sending":
                 delivery.doubts += 1
             if delivery.doubts < MOST_DOUBTS:
@@ -149,7 +141,28 @@ class MailActivities:
             else:
                 await self._given_up(session, delivery, now)
             session.add(delivery)
-        return delivery
+        return delivery, message
+
+    async def _write(
+        self,
+        session: AsyncSession,
+        request: steps.MailRequest,
+        reference_number: str | None,
+        delivery: MailDelivery,
+    ) -> None:
+        try:
+            letter = await write_letter(
+                session, request, self.letterhead, PLACEHOLDER, reference_number
+            )
+        except NoAddress as missing:
+            raise ApplicationError(
+                str(missing), type=steps.NO_ADDRESS, non_retryable=True
+            ) from None
+        rendered = render(request.kind, **letter.values)
+        delivery.recipient = letter.recipient
+        delivery.recipient_name = letter.recipient_name
+        delivery.subject = rendered.subject
+        delivery.text = rendered.text
 
     async def _given_up(self, session: AsyncSession, delivery: MailDelivery, now: datetime) -> None:
         delivery.state = IN_DOUBT
@@ -172,18 +185,23 @@ class MailActivities:
     def _message(self, delivery: MailDelivery, number: str) -> bytes:
         assert delivery.text is not None
         text = delivery.text.replace(PLACEHOLDER, number)
-        return build(
-            sender=self.letterhead.sender,
-            sender_name=self.letterhead.sender_name,
-            reply_to=self.letterhead.arc_email,
-            recipient=delivery.recipient,
-            recipient_name=delivery.recipient_name,
-            subject=delivery.subject,
-            text=text,
-            html=html_of(delivery.subject, text),
-            message_id=delivery.message_id,
-            date=delivery.dated_at,
-        )
+        try:
+            return build(
+                sender=self.letterhead.sender,
+                sender_name=self.letterhead.sender_name,
+                reply_to=self.letterhead.arc_email,
+                recipient=delivery.recipient,
+                recipient_name=delivery.recipient_name,
+                subject=delivery.subject,
+                text=text,
+                html=html_of(delivery.subject, text),
+                message_id=delivery.message_id,
+                date=delivery.dated_at,
+            )
+        except UnsafeHeader as unsafe:
+            raise ApplicationError(
+                f"it cannot be mailed: {unsafe}", type=steps.ADDRESS_REFUSED, non_retryable=True
+            ) from None
 
     async def _sent(self, request: steps.MailRequest, message: bytes, receipt: Receipt) -> None:
         now = datetime.now(UTC)

@@ -11,6 +11,7 @@ from commands.session import By, Encoding, Json, Why, interrupted_says, print_js
 from intake.files import read_table
 from policy.addresses import BadAddress, clean_address
 from policy.requirements import AgencyId
+from policy.text import on_one_line, unprintable
 from records.people import record_agency
 from records.schema import migrate as migrate_records
 from services import Refused
@@ -48,7 +49,14 @@ async def agencies_import(file: Path, *, encoding: Encoding = "utf-8-sig") -> No
                         f"line {row.line}: Agency ID or Contact Email cannot be used; nothing was"
                         " imported"
                     ) from None
-                name, contact = row.cells["agency_name"].strip(), row.cells["contact_name"].strip()
+                name = on_one_line(row.cells["agency_name"])
+                contact = on_one_line(row.cells["contact_name"])
+                # No mail could be addressed to such a name.
+                if unseen := unprintable(name + contact):
+                    raise Refused(
+                        f"line {row.line}: Agency Name or Contact Name holds {unseen}; nothing was"
+                        " imported"
+                    )
                 await record_agency(records, agency_id, name, [(contact, email)])
                 count += 1
     console.out.print(f"{count} contacts imported.")

@@ -165,6 +165,7 @@ async def roster(
     except (RPCError, RuntimeError):
         raise HTTPException(503, LATER) from None
     rows = await verdicts(to.database, submission_id)
+    rejected = [each for each in rows if each["verdict"] == "rejected"]
     return page(
         request,
         "roster.html",
@@ -172,8 +173,8 @@ async def roster(
         contact=contact,
         submission=submission,
         progress=state,
-        rejected=[each for each in rows if each["verdict"] == "rejected"],
-        shown=SHOWN,
+        rejected=rejected,
+        shown=len(rejected),
     )
 
 

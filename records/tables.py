@@ -140,6 +140,7 @@ class MailDelivery(SQLModel, table=True):
 
     Attributes:
         key: Idempotency key: workflow, step and occurrence, never the attempt.
+        recipient: Read anew, as the rest of the message, at each attempt in ``prepared``.
         text: The body, with a placeholder where a registration number goes; dropped once sent.
         state: ``prepared`` while the relay has surely seen nothing of it, ``sending`` while it may
             have, ``sent``, or for good ``address_refused``, ``message_refused`` or ``in_doubt``.
@@ -151,10 +152,10 @@ class MailDelivery(SQLModel, table=True):
     key: str = Field(primary_key=True)
     case_id: str = Field(index=True)
     kind: str
-    recipient: str
-    recipient_name: str
-    subject: str
-    text: str | None
+    recipient: str = ""
+    recipient_name: str = ""
+    subject: str = ""
+    text: str | None = None
     message_id: str
     dated_at: datetime = instant()
     state: str

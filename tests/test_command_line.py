@@ -69,6 +69,10 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
         f"AG-100,North Star,Pat,{CONTACT}\nAG-200,South,Sam,sam@south.example.org\n"
     )
     assert (await cli("agencies", "import", agencies))[0] == 0
+    unseen = tmp_path / "unseen.csv"
+    unseen.write_text(agencies.read_text().replace("Sam", "S\u202eam"))
+    code, said = await cli("agencies", "import", unseen)
+    assert (code, "line 3: Agency Name or Contact Name holds" in said) == (1, True), said
     roster = tmp_path / "roster.csv"
     roster.write_text(HEADER + roster_row(mine) + roster_row(other, "maybe"))
     code, out = await cli("rosters", "check", roster, "--type", "navigator", "--json")

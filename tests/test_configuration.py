@@ -28,6 +28,7 @@ WRONG = {
     "mail_from": "canary",
     "arc_email": "canary, canary@example.org",
     "arc_phone": "canary",
+    "summary_rows": "0",
     "portal_url": "canary",
     "ui_url": "ftp://canary",
     "gateway_host": "a canary",

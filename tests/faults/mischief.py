@@ -160,9 +160,8 @@ def commit_before_send() -> None:
     @wraps(MailActivities.send_mail)
     async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Sent:
         number = await mails._registration_number(request)
-        delivery = await mails._claim(request, None)
+        delivery, message = await mails._claim(request, number, None)
         if delivery.state != "sent":
-            message = mails._message(delivery, number)
             await mails._sent(request, message, Receipt(250, "250"))
             await mails.transport.send(
                 sender=mails.letterhead.sender, recipient=delivery.recipient, message=message

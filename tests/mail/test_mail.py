@@ -47,9 +47,10 @@ VALUES: dict[str, Any] = {
     "activation_url": "https://portal.x.org/activate", "ends": "Monday", "score": "65",
     "mastery": "70", "missing": ["training"], "reason": "employment ended", "outcome": "done",
     "reissuable_until": "Friday", "roster_type": "cac", "filename": "r.csv", "received": "today",
-    "accepted": 1, "rejected": 1, "rows": 2, "submission_id": "s1", "agency_id": "AG-1",
+    "accepted": 1, "rejected": 3, "rows": 4, "submission_id": "s1", "agency_id": "AG-1",
     "suspensions": 6, "with_access": 9, "ui_link": "https://ui.x.org/x",
     "items": [{"training_id": "A", "what": "<b>", "link": "https://ui.x.org/a"}],
+    "rows_link": "https://portal.x.org/agencies/AG-1/rosters/s1",
     "rejected_rows": [
         {"line": 2, "training_id": "X", "reasons": [{"field": "f", "message": "m", "clause": "1"}]}
     ],
@@ -161,6 +162,15 @@ def test_a_summary_without_rejected_rows_lists_none() -> None:
     text = render(MailKind.ROSTER_SUMMARY, **VALUES | {"rejected_rows": []}).text
     assert "There is nothing for you to correct." in text
     assert "Line" not in text
+
+
+def test_a_summary_says_where_the_rest_of_its_rejected_rows_is() -> None:
+    all_of_them = render(MailKind.ROSTER_SUMMARY, **VALUES | {"rejected": "1"}).text
+    assert "first" not in all_of_them
+    text = render(MailKind.ROSTER_SUMMARY, **VALUES).text
+    assert "\n- Line 2" in text
+    assert "the first 1 of 3 rejected rows." in text
+    assert f"All of them are listed at {VALUES['rows_link']}." in text
 
 
 def test_the_two_numbers_are_told_apart() -> None:
