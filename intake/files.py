@@ -89,25 +89,26 @@ class Table:
 
     def __iter__(self) -> Iterator[Row]:
         known = {column: name for name, column in self.columns.items()}
-        records = (each for each in self.source.records() if each.line > self.header.line)
-        for count, record in enumerate(
-            (each for each in records if any(cell.strip() for cell in each.cells)), start=1
-        ):
+        first, width, count = self.header.line, len(self.header.cells), 0
+        for line, row, odd in self.source.records():
+            if line <= first or not any(cell.strip() for cell in row):
+                continue
+            count += 1
             if count > MAX_ROWS:
                 raise UnreadableFile(f"more than {MAX_ROWS:,} rows; send it in parts")
             cells = dict.fromkeys(self.titles, "")
-            cells |= {known[at]: cell for at, cell in enumerate(record.cells) if at in known}
+            cells |= {known[at]: cell for at, cell in enumerate(row) if at in known}
             fault = ""
-            if any(cell.strip() for cell in record.cells[len(self.header.cells) :]):
+            if len(row) > width and any(cell.strip() for cell in row[width:]):
                 fault = "has more cells than the header; quote cells that hold the delimiter"
-            elif record.cells == self.header.cells:
+            elif row == self.header.cells:
                 fault = "repeats the header"
-            elif any(len(cell) > 10 * MAX_CELL for cell in record.cells):
+            elif any(len(cell) > 10 * MAX_CELL for cell in row):
                 fault = "holds a cell far too long; is a quotation mark missing?"
-            elif odd := [at for at in record.odd if at in known]:
-                titles = ", ".join(self.titles[known[at]] for at in odd)
-                fault = f"{titles}: {record.odd[odd[0]]}"
-            yield Row(record.line, cells, fault)
+            elif odd and (places := sorted(odd.keys() & known.keys())):
+                titles = ", ".join(self.titles[known[at]] for at in places)
+                fault = f"{titles}: {odd[places[0]]}"
+            yield Row(line, cells, fault)
 
 
 def read_roster(path: Path, encoding: str = UNNAMED) -> Table:

@@ -14,11 +14,13 @@ import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from posixpath import join, normpath
+from types import MappingProxyType
+from typing import NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
@@ -53,13 +55,12 @@ class BadWorkbook(Exception):
     """A workbook that is damaged or not meant to be read; the text completes a sentence."""
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """A row: its line, its cells' texts, and what is odd about an empty cell, by its place."""
 
     line: int
     cells: list[str]
-    odd: Mapping[int, str] = field(default_factory=dict)
+    odd: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

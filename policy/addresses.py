@@ -37,7 +37,12 @@ FILLERS = frozenset(FILLER.split())
 """What is put before or behind such a word, and says of nobody who they are."""
 SHORT = 4
 """Letters of a desk's word that is found inside a longer one; shorter ones are in many names."""
+_LONG = "|".join(sorted(each for each in GENERIC if len(each) >= SHORT))
+_ANY = f"(?:(?:{_LONG})s?|{'|'.join(sorted(FILLERS))})*"
+COMPOUND = re.compile(f"{_ANY}(?:{_LONG})s?{_ANY}")
+"""A word put together from words of desks and fillers, one of a desk among them."""
 
+WORDS = re.compile(r"[^\W_]+")
 GMAIL = frozenset({"gmail.com", "googlemail.com"})
 
 
@@ -67,7 +72,8 @@ def clean_address(cell: str) -> str:
         valid = validate_email(plain, check_deliverability=False, strict=True)
     except EmailNotValidError:
         raise BadAddress("is not a valid e-mail address") from None
-    if odd := next((each for each in valid.local_part if _is_odd(each)), None):
+    local = valid.local_part
+    if not local.isascii() and (odd := next(filter(_is_odd, local), None)):
         raise BadAddress(f"holds “{odd}”, which no mailbox has; type the address again")
     if mixes_scripts(valid.normalized):
         raise BadAddress("mixes look-alike letters of different alphabets; type it again")
@@ -100,26 +106,14 @@ def is_generic(address: str, *names: str) -> bool:
         names: The person's names, where they are known.
     """
     local = compared(address).rpartition("@")[0].partition("+")[0]
-    parts = [word for each in re.split(r"[\W_]+", local) if (word := each.strip("0123456789"))]
+    parts = [word for each in WORDS.findall(local) if (word := each.strip("0123456789"))]
     whole = "".join(parts)
-    desk = any(_is_desk(each) for each in parts) or _is_desk(whole) or _is_compound(whole)
+    desk = any(map(_is_desk, parts)) or _is_desk(whole) or COMPOUND.fullmatch(whole) is not None
     return desk and not _is_person(parts, names)
 
 
 def _is_desk(word: str) -> bool:
     return word in GENERIC or word.removesuffix("s") in GENERIC
-
-
-def _is_compound(word: str, found: bool = False) -> bool:
-    """Whether a word is put together from words of desks and fillers, one of a desk among them."""
-    if not word:
-        return found
-    for end in range(2, len(word) + 1):
-        part = word[:end]
-        desk = end >= SHORT and _is_desk(part)
-        if (desk or part in FILLERS) and _is_compound(word[end:], found or desk):
-            return True
-    return False
 
 
 def _is_person(parts: Sequence[str], names: Iterable[str]) -> bool:

@@ -54,6 +54,7 @@ MAX_CELL = 300
 SHOWN = 40
 PANDAS_FLOAT = re.compile(r"^(\d{10,11})\.0$")
 """A number to which a data program gave a decimal place."""
+DIGITS_ALONE = re.compile(r"[\d ().+-]+")
 LABEL = re.compile(r"^[^\W\d_][^\W\d_ .]*[^\d\w]*[:\s]\s*")
 EXTENSION = re.compile(r"[\s,;]*(?:ext(?:ension|n)?|x|#|,,)[\s.:=]*\d{1,7}#?$", re.IGNORECASE)
 VANITY = 3
@@ -299,14 +300,15 @@ def read_phone(text: str) -> str | None:
         or re.search(r"\dE\+\d", text, re.IGNORECASE)
     ):
         return None
-    number_alone = LABEL.sub("", EXTENSION.sub("", text))
-    if "#" in number_alone or _has_stray_letters(number_alone):
-        return None
+    if not DIGITS_ALONE.fullmatch(text):
+        number_alone = LABEL.sub("", EXTENSION.sub("", text))
+        if "#" in number_alone or _has_stray_letters(number_alone):
+            return None
     try:
         number = phonenumbers.parse(text, "US")
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number) or not phonenumbers.is_valid_number(number):
+    if not phonenumbers.is_valid_number(number):
         return None
     if number.extension and not EXTENSION.search(text):
         return None
@@ -326,6 +328,7 @@ def _name(cell: str, name: str, reject: Any) -> str:
     return cell
 
 
+@lru_cache(maxsize=4096)
 def name_fault(text: str, column: str) -> str | None:
     """Why a text is no name; None where it may be one.
 

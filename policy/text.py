@@ -50,6 +50,8 @@ def unprintable(text: str) -> str | None:
 
 def spreadsheet_fault(text: str) -> str | None:
     """What a spreadsheet left in a cell instead of a value; None where it left none."""
+    if text[:1] not in "=＝#E":
+        return None
     if text.startswith(("=", "＝")):
         return (
             "holds a formula without a value; open the file in a spreadsheet program, save it and"
@@ -75,6 +77,8 @@ def mixes_scripts(text: str) -> bool:
 
 def compared(text: str) -> str:
     """A word as the policy compares it: compatibility forms and case make no difference."""
+    if text.isascii():
+        return text.strip().lower()
     return unicodedata.normalize("NFKC", visible(text)).casefold()
 
 
