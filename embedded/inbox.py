@@ -33,7 +33,7 @@ class Inbox:
     refusals: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -65,7 +65,7 @@ class Inbox:
         kept = [int(each.stem) for each in self.folder.glob("*.eml") if each.stem.isdecimal()]
         number = 1 + max(kept, default=0)
         draft = self.folder / "incoming.part"
-        with draft.open("wb") as file:
+        with open(draft, "wb", opener=_private) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -76,8 +76,12 @@ class Inbox:
             f"<li>{_header(message, 'Date')} to {_header(message, 'To')}:"
             f" <a href='{number:05}.eml'>{_header(message, 'Subject')}</a>\n"
         )
-        with (self.folder / "index.html").open("a") as page:
+        with open(self.folder / "index.html", "a", opener=_private) as page:
             page.write(line if page.tell() else f"{PAGE}{line}")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _header(message: Message, name: str) -> str:

@@ -5,6 +5,7 @@ everything on and adds them to what the UI is told.
 """
 
 import json
+import re
 import socket
 import sys
 import threading
@@ -27,6 +28,12 @@ BUTTONS_OFF = (
 SETTINGS = "/api/v1/settings"
 LONGEST_ANSWER = 120.0
 """Seconds. The UI polls for news, and the server answers late where there is none."""
+MOST_SENT = 4 * 2**20
+MOST_ANSWERED = 64 * 2**20
+"""Bytes. The longest history that Temporal keeps has 50 MB."""
+HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+"""The names by which a browser on this machine calls. Any other is that of a web page whose domain
+was pointed here (DNS rebinding): as its own server's, it could read and send everything."""
 NOT_PASSED_ON = {"content-length", "transfer-encoding", "connection", "keep-alive"}
 
 
@@ -47,22 +54,36 @@ class _Relay(ThreadingHTTPServer):
 
 class _Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = LONGEST_ANSWER
     server: _Relay
 
     def _pass_on(self) -> None:
-        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if not HERE.fullmatch(self.headers.get("Host", "")):
+            self._refuse(421, "Call the Temporal Web UI by the name localhost")
+            return
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not length.isdecimal():
+            self._refuse(411, "How long the request is must be said")
+            return
+        if int(length) > MOST_SENT:
+            self._refuse(413, "The request is too long")
+            return
+        sent = self.rfile.read(int(length))
         # Compressed settings could not be answered for.
         headers = {name: each for name, each in self.headers.items() if name != "Accept-Encoding"}
         ui = HTTPConnection("127.0.0.1", self.server.ui_port, timeout=LONGEST_ANSWER)
         try:
             ui.request(self.command, self.path, sent, headers)
             answer = ui.getresponse()
-            body = answer.read()
+            body = answer.read(MOST_ANSWERED + 1)
         except (OSError, HTTPException):
             self.send_error(502, "The Temporal Web UI does not answer")
             return
         finally:
             ui.close()
+        if len(body) > MOST_ANSWERED:
+            self.send_error(502, "The Temporal Web UI answers without end")
+            return
         if self.path.split("?")[0] == SETTINGS:
             body = json.dumps(json.loads(body) | dict.fromkeys(BUTTONS_OFF, True)).encode()
         self.send_response_only(answer.status, answer.reason)
@@ -72,6 +93,11 @@ class _Exchange(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _refuse(self, status: int, why: str) -> None:
+        # What was sent stays unread, and would be taken for the next request.
+        self.close_connection = True
+        self.send_error(status, why)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on  # noqa: N815
 

@@ -8,7 +8,7 @@ from pathlib import Path
 def portal_secret(data_dir: Path) -> str:
     """The secret kept in ``data_dir``, made at the first call."""
     path = data_dir / "portal.secret"
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
     draft.touch(mode=0o600)
     draft.write_text(secrets.token_hex(32))

@@ -1,10 +1,11 @@
 """Connections to the records, on SQLite and PostgreSQL alike."""
 
 import asyncio
+import os
 import re
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,9 +79,17 @@ def make_engine(url: str) -> AsyncEngine:
     engine = create_async_engine(
         parsed, connect_args={"isolation_level": None}, hide_parameters=True
     )
+    event.listen(engine.sync_engine, "do_connect", _make_private)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(_dialect: Dialect, _record: object, arguments: list[Any], _options: Any) -> None:
+    """The file is its owner's alone, and SQLite gives those beside it the same rights."""
+    if arguments[0] != ":memory:":
+        with suppress(OSError):
+            os.close(os.open(arguments[0], os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _begin_sqlite(connection: Connection) -> None:

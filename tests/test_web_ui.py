@@ -47,6 +47,33 @@ async def test_the_ui_is_told_that_the_dangerous_buttons_are_off() -> None:
         assert namespace["namespaceInfo"]["name"] == server.client.namespace
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("GET / HTTP/1.1\r\nHost: evil.example.org", b"421"),
+        ("GET / HTTP/1.1\r\nHost: 127.0.0.1.evil.example.org:8233", b"421"),
+        ("GET / HTTP/1.1\r\nHost: localhost@evil.example.org", b"421"),
+        ("GET / HTTP/1.1\r\nHost: [", b"421"),
+        ("GET / HTTP/1.1", b"421"),
+        ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999", b"413"),
+        ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1", b"411"),
+        ("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked", b"411"),
+        ("GET / HTTP/1.1\r\nHost: [::1]:8233", b"502"),
+        ("GET / HTTP/1.1\r\nHost: localhost:9000", b"502"),
+    ],
+)
+async def test_only_this_machine_is_answered_and_no_more_is_read_than_can_be_kept(
+    head: str, status: bytes
+) -> None:
+    port = free_port()
+    with web_ui(port, free_port()):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{head}\r\n\r\n".encode())
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).split()[1] == status
+        writer.close()
+
+
 async def test_a_ui_that_is_not_there_is_said_to_be_so() -> None:
     port = free_port()
     with web_ui(port, free_port()), pytest.raises(HTTPError, match="does not answer"):
