@@ -17,7 +17,19 @@ from time import monotonic
 from rich.console import Console
 from rich.table import Table
 
-from bench import cases, checks, events, latency, mails, page, replays, starts, whole_flow
+from bench import (
+    cases,
+    checks,
+    events,
+    kills,
+    latency,
+    mails,
+    page,
+    peer,
+    replays,
+    starts,
+    whole_flow,
+)
 from bench.figures import Figures, changes
 from bench.flows import pair
 from bench.site import KINDS
@@ -48,6 +60,7 @@ def subjects(
     return {
         "flow": lambda: flow(figures, quick=quick),
         "cases": lambda: cases.measure(figures, kinds, sizes, rest=5 if quick else 30),
+        "kill": lambda: kill(figures),
         "mails": lambda: mails.measure(figures, mails=1000, rounds=3),
         "gateway": lambda: events.measure(figures, events=200, rounds=3),
         "check": lambda: checks.measure(figures, (10_000, 100_000), rounds=1 if quick else 3),
@@ -57,20 +70,31 @@ def subjects(
 
 
 async def flow(figures: Figures, *, quick: bool) -> None:
-    """The whole flow, then how long its mail takes, on each database."""
+    """The whole flow, then how long its mail takes, on each database; peers on PostgreSQL."""
+    installed = await peer.installed()
     for kind in KINDS:
+        first = kind == KINDS[0]
+        peers = installed if first else []
         async with pair(kind) as both:
             rate = await whole_flow.measure(
-                figures, both, kind, persons=100, rounds=2 if quick else 5
+                figures, both, kind, peers=peers, persons=100, rounds=2 if quick else 5
             )
-            if kind == KINDS[0] or not quick:
+            if first or not quick:
                 await latency.measure(figures, both, kind, persons=100, highest_rate=rate)
+
+
+async def kill(figures: Figures) -> None:
+    """The worker killed in mid-run, on PostgreSQL."""
+    installed = await peer.installed()
+    async with pair(KINDS[0]) as both:
+        await kills.measure(figures, both, peers=installed, persons=100)
 
 
 async def measure(figures: Figures, out: Console, *, only: str, quick: bool, large: bool) -> None:
     """Every subject in turn, or only one."""
+    left_out = {"kill"} if quick else set()
     for name, subject in subjects(figures, quick=quick, large=large).items():
-        if only and name != only:
+        if name != only if only else name in left_out:
             continue
         begun = monotonic()
         await subject()

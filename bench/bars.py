@@ -53,12 +53,12 @@ BARS = (
     Bar(
         "persons/s by DBOS's, PostgreSQL",
         "whole flow/postgresql/ours/persons per s", True, 1.0,
-        by="peers/dbos/persons per s",
+        by="whole flow/postgresql/dbos/persons per s",
     ),
     Bar("events by the floor's", f"{_FLOW.format('postgresql')}/events per person", False, 1.3),
     Bar(
-        "CPU of worker and server per person, by the floor's",
-        f"{_FLOW.format('postgresql')}/worker and server CPU ms per person", False, 1.5,
+        "CPU of worker, server and database per person, by the floor's",
+        f"{_FLOW.format('postgresql')}/all CPU ms per person", False, 1.5,
     ),
     Bar("last requirement to mail, idle, p99 ms", f"{_SLOW}/idle p99 ms", False, 1000),
     Bar(

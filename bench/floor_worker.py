@@ -3,54 +3,45 @@
 import asyncio
 import os
 import signal
-from email.message import EmailMessage
 
-import aiosmtplib
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from bench.floor import TASK_QUEUE, Floor
-
-SMTP_CONNECTIONS = 4
-_idle: asyncio.Queue[aiosmtplib.SMTP] = asyncio.Queue()
+from bench.smtp import Mails
 
 
-@activity.defn
-async def make_account(person: str) -> None:
-    """Does nothing: what an account costs is not Temporal's."""
+class Activities:
+    """What the floor does in the world."""
 
+    def __init__(self, mails: Mails) -> None:
+        self._mails = mails
 
-@activity.defn
-async def send_mail(person: str, kind: str) -> None:
-    """Hands one mail to the relay."""
-    message = EmailMessage()
-    message["From"] = "no-reply@portal.example.org"
-    message["To"] = f"{person.lower()}@assisters.example.org"
-    message["Subject"] = kind
-    message.set_content("A line of text.\n")
-    smtp = await _idle.get()
-    try:
-        if not smtp.is_connected:
-            await smtp.connect()
-        await smtp.send_message(message)
-    finally:
-        _idle.put_nowait(smtp)
+    @activity.defn
+    async def make_account(self, person: str) -> None:
+        """Does nothing: what an account costs is not Temporal's."""
+
+    @activity.defn
+    async def send_mail(self, person: str, kind: str) -> None:
+        """Hands one mail to the relay."""
+        await self._mails.send(person, kind)
 
 
 async def main() -> None:
     """Runs until it is told to end."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    port = int(os.environ["ASSISTER_SMTP_PORT"])
-    for _ in range(SMTP_CONNECTIONS):
-        _idle.put_nowait(aiosmtplib.SMTP(hostname="127.0.0.1", port=port))
     client = await Client.connect(
         os.environ["TEMPORAL_ADDRESS"], data_converter=pydantic_data_converter
     )
+    does = Activities(Mails())
     async with Worker(
-        client, task_queue=TASK_QUEUE, workflows=[Floor], activities=[make_account, send_mail]
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[Floor],
+        activities=[does.make_account, does.send_mail],
     ):
         print("worker running", flush=True)
         await stop.wait()

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
-from bench import bars, pictures
+from bench import bars, peer, pictures
 from bench.figures import FLOOR, OURS, Figures
 from bench.site import KINDS
 from embedded.stack import ROOT
@@ -16,6 +16,7 @@ from embedded.stack import ROOT
 PAGE = ROOT / "docs/performance.md"
 PICTURES = ROOT / "docs/pictures"
 DATABASES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
+FLOWS = {OURS: "ours", FLOOR: "Temporal alone, the floor", **peer.NAMES}
 DASH = "—"
 
 
@@ -33,19 +34,13 @@ def write(figures: Figures) -> None:
 def draw(figures: Figures) -> None:
     """Makes the pictures anew."""
     values = {name: median(each) for name, each in figures.values.items()}
-    flows = {
-        "ours": "whole flow/postgresql/ours",
-        "Temporal alone": "whole flow/postgresql/floor",
-        "DBOS": "peers/dbos",
-        "a queue and a state row": "peers/queue",
-    }
     speeds = {
-        name: values[f"{place}/persons per s"]
-        for name, place in flows.items()
-        if f"{place}/persons per s" in values
+        says: values[f"whole flow/{KINDS[0]}/{who}/persons per s"]
+        for who, says in FLOWS.items()
+        if f"whole flow/{KINDS[0]}/{who}/persons per s" in values
     }
-    if "ours" in speeds:
-        drawn = pictures.bars("Persons per second, PostgreSQL", speeds, ours="ours")
+    if speeds:
+        drawn = pictures.bars("Persons per second, PostgreSQL", speeds, ours=FLOWS[OURS])
         (PICTURES / "performance-flow.svg").write_text(drawn)
     charts = [_curves(values, title, what) for title, what in GROWING.items()]
     if all(chart.lines for chart in charts):
@@ -96,6 +91,8 @@ class Shown:
 
 
 def _short(value: float) -> str:
+    if value == int(value) and value < 100:
+        return str(int(value))
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
@@ -145,6 +142,22 @@ def _latency(shown: Shown) -> Iterator[str]:
                 yield shown.beside(f"latency/{kind}", f"{when} {what} ms", row)
 
 
+def _peers(shown: Shown) -> Iterator[str]:
+    yield from _head(
+        "flow",
+        "persons/s",
+        "CPU ms per person",
+        "with a kill: persons/s",
+        "mails lost",
+        "mails twice",
+    )
+    for who, says in FLOWS.items():
+        place = f"whole flow/{KINDS[0]}/{who}"
+        speed, used = shown(f"{place}/persons per s"), shown(f"{place}/all CPU ms per person")
+        killed = (f"kill/{who}/{what}" for what in ("persons per s", "mails lost", "mails twice"))
+        yield f"| {says} | {speed} | {used} | {' | '.join(map(shown, killed))} |"
+
+
 def _cases(shown: Shown) -> Iterator[str]:
     yield from _head("cases", "ours", "floor", "ratio")
     for kind in KINDS:
@@ -182,6 +195,7 @@ TABLES: dict[str, Callable[[Shown], Iterator[str]]] = {
     "machine": _machine,
     "bars": _bars,
     "whole flow": _whole_flow,
+    "peers": _peers,
     "latency": _latency,
     "cases": _cases,
     "parts": _parts,

@@ -45,11 +45,11 @@ def address_of(person: str) -> str:
 
 
 class Relay(Inbox):
-    """The embedded inbox, and for each address the times at which its mails came."""
+    """The embedded inbox, and for each address the subjects that came and when."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.came: dict[str, list[float]] = defaultdict(list)
+        self._came: dict[str, list[tuple[str, float]]] = defaultdict(list)
         self._awaited: dict[str, asyncio.Event] = {}
 
     async def handle_DATA(  # noqa: N802
@@ -57,19 +57,27 @@ class Relay(Inbox):
     ) -> str:
         """Keeps a message, and wakes who waits for it."""
         reply = await super().handle_DATA(server, session, envelope)
+        assert isinstance(envelope.content, bytes)
+        subject = envelope.content.partition(b"Subject: ")[2].partition(b"\r\n")[0].decode()
         for each in envelope.rcpt_tos:
-            self.came[each].append(monotonic())
+            self._came[each].append((subject, monotonic()))
             if each in self._awaited:
                 self._awaited[each].set()
         return reply
 
+    def mails_of(self, person: str) -> list[str]:
+        """The subjects that came to a person."""
+        return [subject for subject, _ in self._came[address_of(person)]]
+
     async def mailed(self, person: str, number: int) -> float:
-        """When a person's mail of that number came."""
+        """When a person's mail of that number came; one that came twice counts once."""
         address = address_of(person)
-        while len(self.came[address]) < number:
+        while True:
+            first = dict(reversed(self._came[address]))
+            if len(first) >= number:
+                return sorted(first.values())[number - 1]
             self._awaited[address] = asyncio.Event()
             await self._awaited[address].wait()
-        return self.came[address][number - 1]
 
     def start_anew(self) -> None:
         """Later mails go to an empty folder: the inbox looks through it for each."""
