@@ -114,6 +114,11 @@ class Mail(BaseModel):
     facts: dict[str, str] = {}
     order: Order | None = None
 
+    @property
+    def key(self) -> str:
+        """Its name in the outbox: in a case restored to an earlier moment a number comes again."""
+        return f"{self.number}.{self.kind}.{self.registration}"
+
 
 class SentMail(BaseModel):
     """A mail that went out.

@@ -23,11 +23,13 @@ class AccountState(NamedTuple):
         reference_number: Seven digits, shared with consumers; None where no account was made.
         registration: Which registration number was issued last, counted from 1; 0 for none.
         activated: The assister has set up the account.
+        status: ``none``, ``pending`` activation, ``active`` or ``suspended``.
     """
 
     reference_number: str | None
     registration: int
     activated: bool
+    status: str
 
 
 class Activated(NamedTuple):
@@ -55,6 +57,10 @@ class Portal(Protocol):
 
     async def fence(self, training_id: str) -> int:
         """The newest fence the portal has seen for the assister, 0 for none."""
+        ...
+
+    async def account(self, training_id: str) -> AccountState:
+        """The assister's account as it stands."""
         ...
 
     async def enroll(

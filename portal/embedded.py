@@ -24,6 +24,7 @@ from records.database import Database
 NUMBER_BYTES = 10
 GROUP = 4
 BY = "portal"
+NO_ACCOUNT = AccountState(None, 0, activated=False, status="none")
 ASKED_AT_ONCE = 1000
 """A statement takes no more than so many thousand values."""
 
@@ -53,6 +54,11 @@ class EmbeddedPortal:
         async with self._database.snapshot() as session:
             account = await session.get(PortalAccount, training_id)
             return account.fence if account else 0
+
+    async def account(self, training_id: str) -> AccountState:
+        async with self._database.snapshot() as session:
+            account = await session.get(PortalAccount, training_id)
+            return _state(account) if account else NO_ACCOUNT
 
     async def enroll(
         self, training_id: str, fence: int, expires_at: datetime, grounds: dict[str, Any]
@@ -300,7 +306,10 @@ class EmbeddedPortal:
 
 def _state(account: PortalAccount) -> AccountState:
     return AccountState(
-        account.reference_number, account.registration, account.activated_at is not None
+        account.reference_number,
+        account.registration,
+        account.activated_at is not None,
+        account.status,
     )
 
 

@@ -72,6 +72,7 @@ COMMANDS: list[tuple[str, ...]] = [
     ("audit", "show", "{}"),
     ("audit", "verify", "--heads", "{}"),
     ("agencies", "import", "{}"),
+    ("reconcile", "--since", "{}"),
 ]
 
 

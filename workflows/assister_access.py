@@ -297,6 +297,8 @@ class AssisterAccess:
             )
             if answer is None:
                 return
+            # A portal that was restored to before the activation issues a new number.
+            self.case.activated = answer.activated
         self.case.reinstated(workflow.now())
 
     async def _close(self) -> None:
@@ -331,7 +333,7 @@ class AssisterAccess:
     async def _send_mail(self, mail: Mail) -> None:
         info = workflow.info()
         request = steps.MailRequest(
-            key=f"{info.workflow_id}.{info.first_execution_run_id}.{mail.number}",
+            key=f"{info.workflow_id}.{info.first_execution_run_id}.{mail.key}",
             kind=mail.kind,
             subject_id=self.case.training_id,
             registration=mail.registration,

@@ -99,6 +99,12 @@ async def case_status(client: Client, training_id: str) -> Status:
 
 async def open_case(client: Client, training_id: str) -> Case | None:
     """The assister's case as it stands; None where none is open."""
+    case = await snapshot(client, training_id)
+    return case if case is not None and case.stage is not Stage.CLOSED else None
+
+
+async def snapshot(client: Client, training_id: str) -> Case | None:
+    """The assister's latest case as it stands, or ended; None where Temporal has none."""
     handle = client.get_workflow_handle(assister_workflow_id(training_id))
     try:
         case: Case = await _when_ready(lambda: handle.query("snapshot", result_type=Case))
@@ -106,7 +112,7 @@ async def open_case(client: Client, training_id: str) -> Case | None:
         if error.status is RPCStatusCode.NOT_FOUND:
             return None
         raise
-    return case if case.stage is not Stage.CLOSED else None
+    return case
 
 
 async def act(

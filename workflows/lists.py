@@ -10,10 +10,11 @@ from urllib.parse import quote
 from policy.case import Stage
 from policy.mails import MailKind, Recipient
 from policy.requirements import AgencyId
-from workflows.contract import ASSISTER_ACCESS
+from workflows.contract import ASSISTER_ACCESS, ROSTER_INTAKE
 
 RUNNING = "ExecutionStatus = 'Running'"
 CASES = f"WorkflowType = '{ASSISTER_ACCESS}' AND {RUNNING}"
+ROSTERS = f"WorkflowType = '{ROSTER_INTAKE}' AND {RUNNING}"
 WEEK = timedelta(days=7)
 CERTIFICATION_ENDING = timedelta(days=60)
 ATTENTION = f"NeedsAttention IS NOT NULL AND {RUNNING}"

@@ -1,0 +1,79 @@
+"""Cases compared with the portal and the outbox, after a restore."""
+
+from datetime import datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+from pydantic import AwareDatetime, TypeAdapter
+
+from commands import console
+from commands.session import Json, print_json, session
+from services import Refused
+from services.reconcile import Found, Told, compare, tell_again, told_since
+from services.reconcile import repair as repair_all
+
+Since = Annotated[
+    datetime | None,
+    Parameter(help="The moment to which Temporal was restored, with an offset."),
+]
+Repairs = Annotated[
+    bool, Parameter(negative="", show_default=False, help="Command what brings them together.")
+]
+
+
+async def reconcile(*, since: Since = None, repair: Repairs = False, json: Json = False) -> None:
+    """Compare every case with the portal and the outbox; shows what differs.
+
+    After a restore of Temporal or of the records, once workers run again. Where Temporal is the
+    older one, --since also counts what cases were told after that moment, and --repair tells them
+    again. Exit code 1: something differs.
+
+    Example: starter.py reconcile --since 2026-12-01T02:00-06:00 --repair
+    """
+    if since is not None:
+        since = TypeAdapter(AwareDatetime).validate_python(since)
+    async with session() as here:
+        to = await here.connections()
+        told = await told_since(to, since) if since else Told(0, [])
+        if repair and since:
+            await tell_again(to, since)
+        found = await compare(to)
+        left = found
+        if repair:
+            await repair_all(to, found)
+            left = await compare(to)
+    if json:
+        print_json(
+            {
+                "compared": found.compared,
+                "differences": [each._asdict() for each in found.differences],
+                "mails": [each._asdict() for each in found.mails],
+                "told_since": told._asdict(),
+                "left": len(left.differences) + len(left.mails),
+            }
+        )
+    else:
+        _show(found, told)
+    if left.differences or left.mails:
+        raise Refused(
+            "Some still differ: run it again, and look at these cases."
+            if repair
+            else "Something differs. --repair does what stands in the last column."
+        )
+
+
+def _show(found: Found, told: Told) -> None:
+    if found.differences:
+        columns = ("Training ID", "the case says", "the portal says", "repair")
+        title = f"{len(found.differences)} of {found.compared} cases differ"
+        console.out.print(console.table(title, columns, found.differences))
+    if found.mails:
+        title = f"{len(found.mails)} mails that no case sends; repair: given up, in doubt"
+        console.out.print(console.table(title, ("mail", "kind", "state"), found.mails))
+    if told.results or told.rosters:
+        console.out.print(
+            f"Told since then, and told again with --repair: {told.results} results,"
+            f" {len(told.rosters)} rosters."
+        )
+    if not found.differences and not found.mails:
+        console.out.print(f"{found.compared} cases compared: all agree.")
