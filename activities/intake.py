@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.client import Client
 
-from intake.submission import CHUNK, as_row, taken_mailboxes
+from intake.submission import CHUNK, accepted_of, as_row, taken_mailboxes
 from policy.addresses import mailbox_key
 from policy.requirements import AssisterType, RosterRecorded
 from policy.roster import Collisions, Entry, Reason, Verdict, judge
@@ -132,7 +132,8 @@ class IntakeActivities:
             roster_type = AssisterType(submission.roster_type)
             read = [as_row(row) for row in rows]
             taken = await taken_mailboxes(session, read)
-            verdicts = [judge(row, roster_type, collisions, taken) for row in read]
+            accepted = await accepted_of(session, read)
+            verdicts = [judge(row, roster_type, collisions, taken, accepted) for row in read]
             for recorded, verdict in zip(rows, verdicts, strict=True):
                 await session.merge(_with_verdict(recorded, verdict))
         return [each.entry for each in verdicts if each.entry is not None]
@@ -146,7 +147,7 @@ def _with_verdict(row: SubmissionRow, verdict: Verdict) -> SubmissionRow:
 
 
 def _entry(row: SubmissionRow, submission: Submission) -> Entry:
-    verdict = judge(as_row(row), AssisterType(submission.roster_type), Collisions(), {})
+    verdict = judge(as_row(row), AssisterType(submission.roster_type), Collisions(), {}, None)
     assert verdict.entry is not None, "an accepted row stays acceptable"
     return verdict.entry
 

@@ -13,7 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from policy.calendar import CENTRAL
 from policy.mails import MailKind, Recipient
 from policy.requirements import Requirement
-from records.tables import Assister, Contact, Submission, SubmissionRow
+from records.people import contact_to_mail
+from records.tables import Assister, Submission, SubmissionRow
 from workflows.contract import assister_workflow_id, roster_workflow_id
 from workflows.lists import case_link
 from workflows.steps import MailRequest
@@ -85,6 +86,7 @@ async def write_letter(
 
     Raises:
         NoAddress: If the records do not know the recipient (yet).
+        NoContact: If the agency has no authorized contact left.
     """
     values: dict[str, Any] = {
         "arc_email": head.arc_email,
@@ -116,7 +118,7 @@ async def write_letter(
     if request.kind.recipient is Recipient.ASSISTER:
         return Letter(assister.email, name, values)
     submission = await session.get_one(Submission, assister.submission_id)
-    contact = await session.get_one(Contact, submission.contact_id)
+    contact = await contact_to_mail(session, submission.contact_id)
     return Letter(contact.email, contact.name, values | {"contact_name": contact.name})
 
 
@@ -124,7 +126,7 @@ async def _about_roster(
     session: AsyncSession, request: MailRequest, head: Letterhead, values: dict[str, Any]
 ) -> Letter:
     submission = await session.get_one(Submission, request.subject_id)
-    contact = await session.get_one(Contact, submission.contact_id)
+    contact = await contact_to_mail(session, submission.contact_id)
     values |= {
         "contact_name": contact.name,
         "agency_id": submission.agency_id,

@@ -24,6 +24,7 @@ from policy.mails import MailKind, Recipient
 from portal.directory import Portal, StaleCommand
 from records import audit
 from records.database import Database
+from records.people import NoContact
 from records.tables import MailDelivery
 from workflows import steps
 from workflows.contract import assister_workflow_id, roster_workflow_id
@@ -157,6 +158,10 @@ class MailActivities:
         except NoAddress as missing:
             raise ApplicationError(
                 str(missing), type=steps.NO_ADDRESS, non_retryable=True
+            ) from None
+        except NoContact as missing:
+            raise ApplicationError(
+                str(missing), type=steps.ADDRESS_REFUSED, non_retryable=True
             ) from None
         rendered = render(request.kind, **letter.values)
         delivery.recipient = letter.recipient

@@ -4,69 +4,48 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from pydantic import TypeAdapter, ValidationError
 
 from commands import console
 from commands.session import By, Encoding, Json, Why, interrupted_says, print_json, session
-from intake.files import read_table
-from policy.addresses import BadAddress, clean_address
-from policy.requirements import AgencyId
-from policy.text import on_one_line, unprintable
-from records.people import record_agency
+from intake.agencies import judge_agencies, read_agencies
 from records.schema import migrate as migrate_records
-from services import Refused
-from services.contacts import correct_contact
+from services.contacts import correct_contact, import_agencies, restore_contact, revoke_contact
 
 app = App(name="agencies", help="Agencies and their authorized contacts.")
 
-AGENCY_COLUMNS = {
-    "agency_id": "Agency ID",
-    "agency_name": "Agency Name",
-    "contact_name": "Contact Name",
-    "contact_email": "Contact Email",
-}
+Address = Annotated[str, Parameter(help="The address on record.")]
+REPEAT = "Interrupted. Do it again: it goes on where it stopped."
 
 
 @app.command(name="import")
-async def agencies_import(file: Path, *, encoding: Encoding = "utf-8-sig") -> None:
-    """Import agencies and their authorized contacts.
+async def agencies_import(
+    file: Path, *, encoding: Encoding = "utf-8-sig", json: Json = False
+) -> None:
+    """Import agencies and their authorized contacts; every row gets a verdict.
+
+    All accepted rows are recorded or none, and importing the file again is harmless.
 
     Columns: Agency ID, Agency Name, Contact Name, Contact Email.
     """
-    table = read_table(file, AGENCY_COLUMNS, AGENCY_COLUMNS, encoding)
-    count = 0
+    table = read_agencies(file, encoding)
+    judged = list(judge_agencies(table))
     async with session() as here:
         await migrate_records(here.settings.records_url)
-        async with here.database.transaction() as records:
-            for row in table:
-                try:
-                    agency_id = TypeAdapter(AgencyId).validate_python(
-                        row.cells["agency_id"].strip()
-                    )
-                    email = clean_address(row.cells["contact_email"])
-                except (ValidationError, BadAddress):
-                    raise Refused(
-                        f"line {row.line}: Agency ID or Contact Email cannot be used; nothing was"
-                        " imported"
-                    ) from None
-                name = on_one_line(row.cells["agency_name"])
-                contact = on_one_line(row.cells["contact_name"])
-                # No mail could be addressed to such a name.
-                if unseen := unprintable(name + contact):
-                    raise Refused(
-                        f"line {row.line}: Agency Name or Contact Name holds {unseen}; nothing was"
-                        " imported"
-                    )
-                await record_agency(records, agency_id, name, [(contact, email)])
-                count += 1
-    console.out.print(f"{count} contacts imported.")
+        verdicts = await import_agencies(here.database, judged)
+    shown = [each.public() for each in verdicts]
+    if json:
+        print_json({"notes": table.notes, "rows": shown})
+        return
+    count = sum(not each.reasons for each in verdicts)
+    rows = console.verdicts(shown, "agency_id", "Agency ID")
+    console.out.print(*rows, *console.notes(table), f"{count} contacts imported.", sep="\n")
 
 
 @app.command(name="correct-contact")
 async def agencies_correct_contact(
     agency: str,
     *,
-    email: Annotated[str, Parameter(help="The address on record.")],
+    email: Address,
     to: Annotated[str, Parameter(help="The right one.")],
     by: By,
     reason: Why,
@@ -78,9 +57,55 @@ async def agencies_correct_contact(
     """
     async with session() as here:
         connected = await here.connections()
-        async with interrupted_says("Interrupted. Do it again: it goes on where it stopped."):
+        async with interrupted_says(REPEAT):
             told = await correct_contact(connected, agency, email, to, by=by, reason=reason)
     if json:
         print_json({"agency_id": agency, "told": told})
         return
     console.out.print(f"Corrected. Cases and rosters that waited for it: {len(told)}.")
+
+
+@app.command(name="revoke-contact")
+async def agencies_revoke_contact(
+    agency: str, *, email: Address, by: By, reason: Why, json: Json = False
+) -> None:
+    """End a contact's authorization: no roster, no page, no lookup any more.
+
+    They are signed out everywhere; mails for the agency go to another contact. Once more is
+    harmless, and goes on where it was interrupted.
+
+    Example: starter.py agencies revoke-contact AG-100 --email pat@agency.example.org
+    --by you@portal.example.org --reason "left the agency"
+    """
+    async with session() as here:
+        connected = await here.connections()
+        async with interrupted_says(REPEAT):
+            done = await revoke_contact(connected, agency, email, by=by, reason=reason)
+    if json:
+        print_json({"agency_id": agency, **done._asdict()})
+        return
+    console.out.print(f"Revoked. Authorized contacts left: {done.left}.")
+    if done.told:
+        console.out.print(f"Mails that now go to another contact: {', '.join(done.told)}")
+    if not done.left:
+        console.out.print(
+            "The agency's mails wait for a contact; import one, or restore this one:"
+            " starter.py agencies restore-contact"
+        )
+    if done.waiting:
+        console.out.print(f"Waiting for a contact by now: {', '.join(done.waiting)}")
+
+
+@app.command(name="restore-contact")
+async def agencies_restore_contact(
+    agency: str, *, email: Address, by: By, reason: Why, json: Json = False
+) -> None:
+    """Authorize a revoked contact again; an import does not."""
+    async with session() as here:
+        connected = await here.connections()
+        async with interrupted_says(REPEAT):
+            told = await restore_contact(connected, agency, email, by=by, reason=reason)
+    if json:
+        print_json({"agency_id": agency, "told": told})
+        return
+    console.out.print(f"Restored. Cases and rosters that waited for a contact: {len(told)}.")

@@ -29,17 +29,19 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return made
 
 
-def verdicts(shown: Iterable[dict[str, Any]]) -> list[RenderableType]:
+def verdicts(
+    shown: Iterable[dict[str, Any]], subject: str = "training_id", title: str = "Training ID"
+) -> list[RenderableType]:
     """How many rows have which verdict, and every reason of the rejected ones."""
     counts: Counter[str] = Counter()
     rows: list[Sequence[object]] = []
     for each in shown:
         counts[each["verdict"] or "waiting"] += 1
         rows += [
-            (each["line"], each["training_id"], e["field"], e["message"], e["clause"])
+            (each["line"], each[subject], e["field"], e["message"], e["clause"])
             for e in each["reasons"]
         ]
-    columns = ("line", "Training ID", "field", "reason", "policy")
+    columns = ("line", title, "field", "reason", "policy")
     said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     summary = f"{counts.total()} rows: {said or 'none'}."
     return [table("Rejected", columns, rows), summary] if rows else [summary]

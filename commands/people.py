@@ -23,7 +23,7 @@ from commands.session import (
 from commands.staff import MAY_BE_CARRIED_OUT, NOT_ANSWERED, print_answer
 from services import Refused
 from services.activation import activate as use_number
-from services.assisters import correct_email
+from services.assisters import accept_address, correct_email
 from services.find import find as find_assisters
 from services.lookup import look_up
 from workflows.client import case_status
@@ -120,3 +120,28 @@ async def activate(*, registration_number: Number) -> None:
         said = f"The account of {activated.training_id} is active. "
         await answered_unless_busy(to, case_status(to.client, activated.training_id), said)
     console.out.print(said)
+
+
+@assister.command(name="accept-address")
+async def assister_accept_address(
+    training_id: ThisAssister,
+    *,
+    email: Annotated[str, Parameter(help="The address that the roster was refused for.")],
+    by: By,
+    reason: Why,
+    json: Json = False,
+) -> None:
+    """Accept an address that reads like a desk's as the assister's own (policy 1.2b).
+
+    Rosters are refused for it no more; the agency submits its roster again. Once more is harmless.
+
+    Example: starter.py assister accept-address NAV1001 --email welcome@agency.example.org
+    --by you@portal.example.org --reason "her first name is Welcome"
+    """
+    training_id = training_id_of(training_id)
+    async with session() as here:
+        await accept_address(here.database, training_id, email, by=by, reason=reason)
+    if json:
+        print_json({"training_id": training_id})
+        return
+    console.out.print("Accepted. The agency can submit its roster again.")

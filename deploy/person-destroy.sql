@@ -5,4 +5,5 @@ UPDATE submissionrow SET cells = '{}' WHERE training_id = :'id';
 UPDATE maildelivery SET recipient = '', recipient_name = '', subject = '', text = NULL
     WHERE case_id = 'assister-' || :'id';
 DELETE FROM xapistatement WHERE training_id = :'id';
+DELETE FROM acceptedaddress WHERE training_id = :'id';
 DELETE FROM assister WHERE training_id = :'id';

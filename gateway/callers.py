@@ -75,7 +75,7 @@ async def _agency(key: Annotated[ApiKey, Depends(_key)], to: To) -> Contact:
         raise HTTPException(403, "this key is not an agency's")
     async with to.database.snapshot() as session:
         contact = await session.get(Contact, key.contact_id)
-    if contact is None or contact.agency_id != key.holder:
+    if contact is None or contact.agency_id != key.holder or contact.revoked_at is not None:
         raise HTTPException(403, "the contact of this key is no longer authorized (policy 1)")
     return contact
 

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.exceptions import HTTPException
 
@@ -91,7 +91,7 @@ class Rights(NamedTuple):
 
 async def rights_of(session: AsyncSession, settings: Settings, mailbox: str) -> Rights:
     """What the holder of a mailbox may see by now."""
-    found = select(Contact).where(Contact.mailbox_key == mailbox)
+    found = select(Contact).where(Contact.mailbox_key == mailbox, col(Contact.revoked_at).is_(None))
     contacts = (await session.exec(found.order_by(Contact.agency_id))).all()
     staff = next((each for each in settings.staff if mailbox_key(each) == mailbox), "")
     return Rights(contacts, staff)

@@ -10,7 +10,7 @@ from policy.addresses import mailbox_key
 from policy.requirements import AssisterType
 from policy.roster import Collisions, Row, Verdict, judge
 from policy.text import visible
-from records.people import holders
+from records.people import accepted_addresses, holders
 from records.tables import SubmissionRow
 
 CHUNK = 500
@@ -38,13 +38,23 @@ async def check(
         collisions.add(row)
     for chunk in chunks(roster):
         taken = await taken_mailboxes(session, chunk) if session is not None else {}
+        accepted = await accepted_of(session, chunk) if session is not None else frozenset()
         for row in chunk:
-            yield judge(row, roster_type, collisions, taken)
+            yield judge(row, roster_type, collisions, taken, accepted)
 
 
 async def taken_mailboxes(session: AsyncSession, rows: Iterable[Row]) -> dict[str, str]:
     """Who holds the mailboxes that the rows name, where somebody does."""
-    return await holders(session, [mailbox_key(visible(row.cells["email"])) for row in rows])
+    return await holders(session, _mailboxes(rows))
+
+
+async def accepted_of(session: AsyncSession, rows: Iterable[Row]) -> frozenset[tuple[str, str]]:
+    """Which of the rows' addresses staff took for a person's, though they read like a desk's."""
+    return await accepted_addresses(session, _mailboxes(rows))
+
+
+def _mailboxes(rows: Iterable[Row]) -> list[str]:
+    return [mailbox_key(visible(row.cells["email"])) for row in rows]
 
 
 def as_row(recorded: SubmissionRow) -> Row:

@@ -6,7 +6,7 @@ repaired: a cell that does not say what it must goes back to the agency.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -176,13 +176,19 @@ class Collisions:
 
 
 def judge(
-    row: Row, roster_type: AssisterType, collisions: Collisions, taken: Mapping[str, str]
+    row: Row,
+    roster_type: AssisterType,
+    collisions: Collisions,
+    taken: Mapping[str, str],
+    accepted: Container[tuple[str, str]] | None = frozenset(),
 ) -> Verdict:
     """The verdict on one row.
 
     Args:
         collisions: The roster's first pass.
         taken: Which Training ID holds a mailbox in the records, by mailbox key.
+        accepted: Training ID and mailbox key where staff took a desk's address for a person's; None
+            accepts every one, for a row that was accepted before.
     """
     cells = {name: visible(cell) for name, cell in row.cells.items()}
     reasons: list[Reason] = []
@@ -197,8 +203,12 @@ def judge(
         reject("training_id", _training_id_fault(cells["training_id"]), "2b")
         training_id = as_typed(row.cells["training_id"])
     names = {each: _name(cells[each], each, reject) for each in ("first_name", "last_name")}
-    email = _certification_email(cells["email"], names.values(), reject)
+    email = _certification_email(cells["email"], reject)
     if email is not None:
+        if is_generic(email, *names.values()) and not (
+            accepted is None or (training_id, mailbox_key(email)) in accepted
+        ):
+            reject("email", f"{_shown(email)} is generic; give the assister's own address", "1.2b")
         holder = taken.get(mailbox_key(email))
         if holder is not None and holder != training_id:
             reject(
@@ -246,18 +256,15 @@ def as_typed(cell: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def _certification_email(cell: str, names: Iterable[str], reject: Any) -> str | None:
+def _certification_email(cell: str, reject: Any) -> str | None:
     if not cell:
         reject("email", "is empty; an address of the assister's own is needed", "1.2a")
         return None
     try:
-        email = clean_address(cell)
+        return clean_address(cell)
     except BadAddress as bad:
         reject("email", f"{_shown(cell)} {bad}", "1.2a")
         return None
-    if is_generic(email, *names):
-        reject("email", f"{_shown(email)} is generic; give the assister's own address", "1.2b")
-    return email
 
 
 def _public_phone(cell: str, needed: bool, reject: Any) -> str:

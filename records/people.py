@@ -7,7 +7,15 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from policy.addresses import BadAddress, clean_address, mailbox_key
-from records.tables import Actor, Agency, Assister, Contact
+from records.tables import (
+    AcceptedAddress,
+    Actor,
+    Agency,
+    Assister,
+    Contact,
+    Submission,
+    SubmissionRow,
+)
 
 LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
@@ -22,16 +30,43 @@ async def authorized_contact(session: AsyncSession, agency_id: str, by: str) -> 
     Raises:
         NotAuthorized: If there is none.
     """
-    found = select(Contact).where(
-        Contact.agency_id == agency_id, Contact.mailbox_key == mailbox_key(by)
-    )
-    contact = (await session.exec(found)).first()
-    if contact is None:
+    contact = await known_contact(session, agency_id, by)
+    if contact is None or contact.revoked_at is not None:
         raise NotAuthorized(
             f"{by} is not an authorized contact of agency {agency_id} (policy 1). Authorized"
             " contacts are recorded with: starter.py agencies import FILE"
         )
     return contact
+
+
+class NoContact(Exception):
+    """The agency has no authorized contact to write to."""
+
+
+async def contact_to_mail(session: AsyncSession, contact_id: int) -> Contact:
+    """The contact, or another one of the agency where this one was revoked.
+
+    Raises:
+        NoContact: If the agency has none left.
+    """
+    contact = await session.get_one(Contact, contact_id)
+    if contact.revoked_at is None:
+        return contact
+    others = select(Contact).where(
+        Contact.agency_id == contact.agency_id, col(Contact.revoked_at).is_(None)
+    )
+    other = (await session.exec(others.order_by(col(Contact.id)).limit(1))).first()
+    if other is None:
+        raise NoContact(f"agency {contact.agency_id} has no authorized contact")
+    return other
+
+
+async def known_contact(session: AsyncSession, agency_id: str, email: str) -> Contact | None:
+    """The agency's contact with this address, authorized or revoked."""
+    found = select(Contact).where(
+        Contact.agency_id == agency_id, Contact.mailbox_key == mailbox_key(email)
+    )
+    return (await session.exec(found)).first()
 
 
 async def assister_of(session: AsyncSession, agency_id: str, training_id: str) -> Assister:
@@ -77,6 +112,16 @@ async def assisters_of(session: AsyncSession, agency_id: str) -> Sequence[str]:
     return (await session.exec(found)).all()
 
 
+async def accepted_addresses(
+    session: AsyncSession, keys: Iterable[str]
+) -> frozenset[tuple[str, str]]:
+    """Which of these mailboxes staff accepted for which Training ID (clause 1.2b)."""
+    found = select(AcceptedAddress.training_id, AcceptedAddress.mailbox_key).where(
+        col(AcceptedAddress.mailbox_key).in_(sorted(set(keys)))
+    )
+    return frozenset((training_id, key) for training_id, key in await session.exec(found))
+
+
 async def staff_id(session: AsyncSession, email: str) -> str:
     """The id under which a member of staff appears in histories and the audit trail.
 
@@ -96,3 +141,17 @@ async def staff_id(session: AsyncSession, email: str) -> str:
         actor = Actor(id=f"staff-{digest}", email=email, mailbox_key=key)
         session.add(actor)
     return actor.id
+
+
+async def accepted_since(session: AsyncSession, submission: Submission) -> bool:
+    """Whether staff accepted an address of a rejected row after the roster was submitted."""
+    found = (
+        select(AcceptedAddress.training_id)
+        .join(SubmissionRow, col(SubmissionRow.training_id) == col(AcceptedAddress.training_id))
+        .where(
+            SubmissionRow.submission_id == submission.id,
+            SubmissionRow.verdict == "rejected",
+            AcceptedAddress.accepted_at > submission.submitted_at,
+        )
+    )
+    return (await session.exec(found.limit(1))).first() is not None

@@ -37,7 +37,11 @@ class Agency(SQLModel, table=True):
 
 
 class Contact(SQLModel, table=True):
-    """An agency's authorized contact: only they may submit its rosters (clause 1)."""
+    """An agency's authorized contact: only they may submit its rosters (clause 1).
+
+    Attributes:
+        revoked_at: Since when they may no longer; None while they may.
+    """
 
     __table_args__ = (UniqueConstraint("agency_id", "mailbox_key"),)
 
@@ -46,6 +50,7 @@ class Contact(SQLModel, table=True):
     name: str
     email: str
     mailbox_key: str
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Assister(SQLModel, table=True):
@@ -69,6 +74,14 @@ class Assister(SQLModel, table=True):
     counties: str
     submission_id: str
     updated_at: datetime = instant()
+
+
+class AcceptedAddress(SQLModel, table=True):
+    """An address that reads like a desk's and is an assister's own, as staff saw (clause 1.2b)."""
+
+    training_id: str = Field(primary_key=True)
+    mailbox_key: str = Field(primary_key=True)
+    accepted_at: datetime = instant()
 
 
 class Submission(SQLModel, table=True):

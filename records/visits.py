@@ -111,6 +111,12 @@ async def end_visit(session: AsyncSession, cookie: str) -> None:
     await session.exec(delete(Visit).where(col(Visit.id) == digest(cookie)))
 
 
+async def end_visits(session: AsyncSession, mailbox: str) -> None:
+    """Signs the holder of a mailbox out everywhere; links that were not used yet are void."""
+    await session.exec(delete(Visit).where(col(Visit.mailbox_key) == mailbox))
+    await session.exec(delete(SignIn).where(col(SignIn.mailbox_key) == mailbox))
+
+
 async def may_try(session: AsyncSession, what: str, subject: str, most: int, now: datetime) -> bool:
     """Counts one more try; whether it is among the first ``most`` of this hour.
 

@@ -1,4 +1,4 @@
-"""Correcting what is on record of an assister."""
+"""Correcting what is on record of an assister, and accepting an address."""
 
 from datetime import UTC, datetime
 
@@ -6,8 +6,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from policy.addresses import BadAddress, clean_address, is_generic, mailbox_key
 from records import audit
+from records.database import Database
 from records.people import holders
-from records.tables import Assister
+from records.tables import AcceptedAddress, Assister
 from services import Refused, Unknown
 from services.connections import Connections
 from services.orders import signed
@@ -59,3 +60,34 @@ async def correct_email(
         if error.status is RPCStatusCode.NOT_FOUND:
             return "The address is corrected. No case is open, so no mail waited for it."
         raise
+
+
+async def accept_address(
+    database: Database, training_id: str, email: str, *, by: str, reason: str
+) -> None:
+    """Takes an address that reads like a desk's for the assister's own, from the next roster on.
+
+    Raises:
+        Refused: If the address cannot be used, or does not read like a desk's.
+    """
+    try:
+        address = clean_address(email)
+    except BadAddress as bad:
+        raise Refused(f"{email} {bad}") from None
+    if not is_generic(address):
+        raise Refused(f"{address} does not read like a desk's: a roster may bring it as it is")
+    async with database.transaction() as session:
+        ordered = await signed(session, by, reason)
+        accepted, key = datetime.now(UTC), mailbox_key(address)
+        if await session.get(AcceptedAddress, (training_id, key)) is not None:
+            return
+        session.add(AcceptedAddress(training_id=training_id, mailbox_key=key, accepted_at=accepted))
+        await audit.append(
+            session,
+            assister_workflow_id(training_id),
+            "address_accepted",
+            at=accepted,
+            by=ordered.by,
+            clause="1.2b",
+            reason=ordered.reason,
+        )

@@ -17,7 +17,7 @@ from policy.requirements import AssisterType
 from policy.roster import Row
 from records import audit
 from records.database import Database
-from records.people import authorized_contact
+from records.people import accepted_since, authorized_contact
 from records.tables import Agency, Submission, SubmissionRow
 from services import Unknown
 from services.connections import Connections
@@ -94,7 +94,9 @@ async def record_roster(
             # Submissions of one agency wait for each other: which came last decides what is new.
             await session.get(Agency, agency_id, with_for_update=True)
             last = await _last(session, agency_id, roster_type)
-            if last is not None and last.digest == content:
+            same = last is not None and last.digest == content
+            # An address that staff accepted meanwhile gives the same rows another verdict.
+            if last is not None and same and not await accepted_since(session, last):
                 return Submitted(last.id, last.rows, new=False)
             number = last.number + 1 if last else 1
             identity = f"{agency_id}|{roster_type}|{content}|{number}"

@@ -71,8 +71,17 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
     assert (await cli("agencies", "import", agencies))[0] == 0
     unseen = tmp_path / "unseen.csv"
     unseen.write_text(agencies.read_text().replace("Sam", "S\u202eam"))
-    code, said = await cli("agencies", "import", unseen)
-    assert (code, "line 3: Agency Name or Contact Name holds" in said) == (1, True), said
+    code, said = await cli("agencies", "import", unseen, "--json")
+    assert [each["verdict"] for each in json.loads(said)["rows"]] == ["accepted", "rejected"]
+    staff = ("--by", "staff@arc.example.org", "--reason", "left")
+    sam = ("AG-200", "--email", "sam@south.example.org", *staff)
+    code, said = await cli("agencies", "revoke-contact", *sam)
+    assert (code, "contacts left: 0" in said, "restore-contact" in said) == (0, True, True)
+    code, said = await cli("agencies", "import", agencies)
+    assert (code, "was revoked on" in " ".join(said.split())) == (0, True), said
+    assert (await cli("agencies", "restore-contact", *sam))[0] == 0
+    desk = ("--email", "welcome@x.org", *staff)
+    assert (await cli("assister", "accept-address", mine, *desk))[0] == 0
     roster = tmp_path / "roster.csv"
     roster.write_text(HEADER + roster_row(mine) + roster_row(other, "maybe"))
     code, out = await cli("rosters", "check", roster, "--type", "navigator", "--json")

@@ -6,13 +6,16 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlmodel import col, delete, update
+from sqlmodel import col, delete, select, update
 
+from gateway.visitors import rights_of
+from policy.addresses import mailbox_key
 from policy.requirements import AssisterType
 from policy.roster import COLUMNS, Row
 from records.people import record_agency
 from records.tables import Contact
 from records.visits import SignIn, Visit
+from services.contacts import revoke_contact
 from services.rosters import record_roster
 from tests.gateway.conftest import LINK, Gateway, Serving, token_of
 from tests.gateway.test_rosters import OTHER, other_agency, roster
@@ -302,3 +305,19 @@ async def test_cookies_are_bound_to_the_host_where_it_is_https(serve: Serving) -
     assert name == "__Host-browser"
     assert {"HttpOnly", "Path=/", "SameSite=lax", "Secure"} <= set(attributes.split("; "))
     assert answer.headers["strict-transport-security"]
+
+
+async def test_a_revoked_contact_is_signed_out_and_cannot_sign_in(
+    system: System, gateway: Gateway
+) -> None:
+    browser = await gateway.signed_in(system)
+    assert (await browser.get(HOME)).status_code == 200
+    await revoke_contact(
+        system.connections, AGENCY, CONTACT, by="staff@arc.example.org", reason="left"
+    )
+    gone = await browser.get(HOME)
+    assert (gone.status_code, gone.headers["location"]) == (303, "/sign-in")
+    async with system.database.snapshot() as session:
+        assert (await session.exec(select(Visit))).all() == []
+        assert (await session.exec(select(SignIn))).all() == []
+        assert not await rights_of(session, system.settings, mailbox_key(CONTACT))
