@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 import structlog
 from fastapi import APIRouter, Request
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -36,6 +35,7 @@ from policy.requirements import (
     CourseId,
     Fact,
     LastDay,
+    Moment,
     ResultVoided,
     TrainingCompleted,
     TrainingId,
@@ -72,8 +72,7 @@ Score = Annotated[
 ]
 """In percent; a JSON number."""
 When = Annotated[
-    AwareDatetime,
-    Field(ge=datetime(1900, 1, 1, tzinfo=UTC)),
+    Moment,
     BeforeValidator(_text),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]

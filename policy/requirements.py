@@ -5,13 +5,14 @@ time at which it happened, never by the time at which it arrived; where two happ
 moment the one that gives less access holds, so that no order of arrival can matter.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, TypeVar, assert_never
+from typing import Annotated, Any, TypeVar, assert_never
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from policy.terms import PORTAL_COURSE, Terms
 
@@ -22,9 +23,30 @@ EventId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 AgencyId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 CourseId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
-Moment = Annotated[AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC))]
+
+def _no_number(value: Any) -> Any:
+    """Refuses a number as a date: pydantic would take 20261102 for seconds since 1970."""
+    if isinstance(value, int | float | Decimal) or (
+        isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", value)
+    ):
+        raise ValueError("a number is no date; write 2026-11-02 or 2026-11-02T15:04:00-06:00")
+    return value
+
+
+def _no_other_number(value: Any) -> Any:
+    """As above, but a day without hyphens is that day."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{8}", value):
+        return f"{value[:4]}-{value[4:6]}-{value[6:]}"
+    return _no_number(value)
+
+
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC)), BeforeValidator(_no_number)
+]
 """When something happened. Systems write year 1 for "none", which no local time can be told for."""
-LastDay = Annotated[date, Field(ge=date(1900, 1, 1), le=date(9998, 12, 31))]
+LastDay = Annotated[
+    date, Field(ge=date(1900, 1, 1), le=date(9998, 12, 31)), BeforeValidator(_no_other_number)
+]
 """A last valid day: the day after it must be a date, too."""
 
 RESULTS_KEPT = 40

@@ -19,6 +19,9 @@ _ERROR = re.compile(
     r"#(N/A|REF!|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|SPILL!|CALC!|FIELD!|BLOCKED!|GETTING_DATA"
     r"|UNKNOWN!|CONNECT!|BUSY!|EXTERNAL!|PYTHON!)|Err:\d{3}"
 )
+_ADDRESS = re.compile(r"@|\w\s*[\[(]\s*at\s*[\])]\s*\w+\.", re.IGNORECASE)
+_BETWEEN = r"[\s./\\()_•·\-\u2010-\u2015\u2212]*"
+_PHONE = re.compile(rf"\d{{3}}{_BETWEEN}\d{{3}}{_BETWEEN}\d{{4}}")
 _QUOTES = "\"'“”„‟‘’‚‛«»‹›`´"
 
 
@@ -73,6 +76,12 @@ def mixes_scripts(text: str) -> bool:
         return False
     scripts = {unicodedata.name(each, "?").split()[0] for each in text if each.isalpha()}
     return len(scripts & {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}) > 1
+
+
+def names_somebody(text: str) -> bool:
+    """Whether an e-mail address or a phone number stands in a text, however it is typed."""
+    plain = unicodedata.normalize("NFKC", visible(text))
+    return _ADDRESS.search(plain) is not None or _PHONE.search(plain) is not None
 
 
 def compared(text: str) -> str:

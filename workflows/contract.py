@@ -14,7 +14,6 @@
 Nothing in a message names a person: no names, e-mail addresses or phone numbers.
 """
 
-import re
 from datetime import datetime
 from typing import Annotated
 
@@ -23,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from policy.case import Case, Order
 from policy.requirements import TrainingId
 from policy.terms import Terms
+from policy.text import names_somebody, unprintable
 
 ASSISTER_ACCESS = "AssisterAccess"
 ROSTER_INTAKE = "RosterIntake"
@@ -41,9 +41,9 @@ def roster_workflow_id(submission_id: str) -> str:
 
 
 def _impersonal(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("leave out control characters")
-    if "@" in text or re.search(r"\d{3}[-. )]*\d{3}[-. ]*\d{4}", text):
+    if unseen := unprintable(text):
+        raise ValueError(f"leave out {unseen}")
+    if names_somebody(text):
         raise ValueError(
             "leave out e-mail addresses and phone numbers: whoever can open the case reads this"
         )
