@@ -22,7 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from policy.case import Case, Order
 from policy.requirements import TrainingId
 from policy.terms import Terms
-from policy.text import names_somebody, unprintable
+from policy.text import names_somebody, on_one_line, unprintable
 
 ASSISTER_ACCESS = "AssisterAccess"
 ROSTER_INTAKE = "RosterIntake"
@@ -41,6 +41,7 @@ def roster_workflow_id(submission_id: str) -> str:
 
 
 def _impersonal(text: str) -> str:
+    text = on_one_line(text)
     if unseen := unprintable(text):
         raise ValueError(f"leave out {unseen}")
     if names_somebody(text):
