@@ -156,7 +156,25 @@ def read_table(
                     f"{path.name} looks like UTF-16 that does not say so; save it as UTF-8 or name"
                     f" its encoding: --encoding {kind}"
                 )
+    elif not encoding.lower().startswith(("utf", "unicode")) and _is_utf8(path):
+        raise UnreadableFile(
+            f"{path.name} is UTF-8 and not {encoding}: its letters would be read as others; leave"
+            " the encoding out"
+        )
     return _csv_table(path, encoding, search)
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether a file holds letters beyond ASCII, all of them in UTF-8: no other text does."""
+    decoder, beyond = codecs.getincrementaldecoder("utf-8")(), False
+    with path.open("rb") as file:
+        while chunk := file.read(MAX_RECORD):
+            beyond = beyond or not chunk.isascii()
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError:
+                return False
+    return beyond
 
 
 def _what_else(path: Path, start: bytes) -> str | None:

@@ -351,6 +351,8 @@ def name_fault(text: str, column: str) -> str | None:
         return fault
     if unseen := unprintable(text):
         return f"{_shown(text)} holds {unseen}; type the name again"
+    if ("?" in text and "=?" not in text) or "\ufffd" in text:
+        return f"{_shown(text)} lost a letter when the file was saved; save it as UTF-8"
     if quoted(text):
         return f"{_shown(text)} stands in quotation marks; type the name without them"
     if text.startswith(FORMULA) or "=?" in text or "://" in text:

@@ -261,6 +261,8 @@ def test_line_breaks_of_an_optional_cell_become_spaces() -> None:
                          "undefined", "nan", "NaN", "None", "unknown"]
         ),
         ("last_name", "Last Name", "stands for no name"),
+        ("last_name", "O?Brien", "lost a letter"),
+        ("first_name", "Zo\ufffd", "lost a letter"),
         ("last_name", "-", "not a name"),
         ("training_id", "abcſ123", "not seven"),
         ("training_id", "ＡＢＣ１２３４", "not seven"),
