@@ -1,8 +1,10 @@
 """Telling the cases of results from the inbox, until every one has been told."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from sqlmodel import col, update
 from temporalio.client import Client, WorkflowUpdateFailedError
@@ -40,28 +42,45 @@ async def relay_results(database: Database, client: Client, task_queue: str, ter
 async def tell_results(
     database: Database, client: Client, task_queue: str, terms: Terms, events: Sequence[ResultEvent]
 ) -> int:
-    """Tells the cases of these results; returns how many were told."""
+    """Tells the cases of these results; returns how many were told.
+
+    A case hears one after the other, the best attempt at the assessment first: told of a failed one
+    before, it would ask the assister to take again what they have passed.
+    """
     places = asyncio.Semaphore(AT_ONCE)
     told: list[int | None] = []
     failed: list[tuple[ResultEvent, str]] = []
+    people: defaultdict[str, list[ResultEvent]] = defaultdict(list)
+    for each in events:
+        people[each.training_id].append(each)
 
     async def tell(event: ResultEvent) -> None:
-        async with places:
-            try:
-                fact = FACTS[event.signal].model_validate(event.payload)
-                async with asyncio.timeout(TELL_TIMEOUT):
-                    if isinstance(fact, AccountClosed):
-                        await _end_access(client, event)
-                    else:
-                        await tell_case(
-                            client, task_queue, event.training_id, event.signal, fact, terms
-                        )
-            except (TemporalError, TimeoutError, ValueError) as error:
-                failed.append((event, str(error).partition("\n")[0] or "no answer in time"))
+        fact = FACTS[event.signal].model_validate(event.payload)
+        async with asyncio.timeout(TELL_TIMEOUT):
+            if isinstance(fact, AccountClosed):
+                await _end_access(client, event)
             else:
-                told.append(event.id)
+                await tell_case(client, task_queue, event.training_id, event.signal, fact, terms)
 
-    await asyncio.gather(*(tell(each) for each in events))
+    async def tell_all(of_one: list[ResultEvent]) -> None:
+        problem = ""
+        async with places:
+            for event in sorted(of_one, key=_best_attempt_first):
+                try:
+                    if not problem:
+                        await tell(event)
+                except ValueError as error:
+                    failed.append((event, str(error).partition("\n")[0]))
+                    continue
+                except (TemporalError, TimeoutError) as error:
+                    # The others wait for it: a worse attempt must not be told alone.
+                    problem = str(error).partition("\n")[0] or "no answer in time"
+                if problem:
+                    failed.append((event, problem))
+                else:
+                    told.append(event.id)
+
+    await asyncio.gather(*map(tell_all, people.values()))
     if not events:
         return 0
     now = datetime.now(UTC)
@@ -78,6 +97,10 @@ async def tell_results(
                 )
             )
     return len(told)
+
+
+def _best_attempt_first(event: ResultEvent) -> tuple[Decimal, int]:
+    return (-Decimal(event.payload.get("score", -1)), event.id or 0)
 
 
 async def _end_access(client: Client, event: ResultEvent) -> None:

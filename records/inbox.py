@@ -118,18 +118,22 @@ async def _receive(
 
 
 async def waiting(session: AsyncSession, now: datetime, limit: int) -> Sequence[ResultEvent]:
-    """The oldest results whose case can be told now."""
-    found = select(ResultEvent).where(
+    """The oldest results whose case can be told now, and all others of the same people."""
+    ready = select(ResultEvent).where(
         col(ResultEvent.told_at).is_(None), ResultEvent.next_attempt_at <= now
     )
-    return (await session.exec(found.order_by(col(ResultEvent.id)).limit(limit))).all()
+    oldest = (await session.exec(ready.order_by(col(ResultEvent.id)).limit(limit))).all()
+    people = {each.training_id for each in oldest}
+    return (await session.exec(ready.where(col(ResultEvent.training_id).in_(people)))).all()
 
 
 async def waiting_of(session: AsyncSession, events: Sequence[Incoming]) -> Sequence[ResultEvent]:
-    """Which of these results wait for their case."""
+    """Which of these results wait for their case, and all others of the same people."""
     named = [(each.source, each.event_id) for each in events]
-    found = select(ResultEvent).where(col(ResultEvent.told_at).is_(None), KEY.in_(named))
-    return (await session.exec(found)).all()
+    waits = select(ResultEvent).where(col(ResultEvent.told_at).is_(None))
+    found = await session.exec(waits.where(KEY.in_(named)))
+    people = {each.training_id for each in found}
+    return (await session.exec(waits.where(col(ResultEvent.training_id).in_(people)))).all()
 
 
 async def untold(session: AsyncSession, received_before: datetime) -> Sequence[ResultEvent]:

@@ -13,14 +13,24 @@ from temporalio.service import RPCError, RPCStatusCode
 
 import activities.digest
 import activities.results
+import services.results
 import worker
 from activities.digest import DigestActivities
 from activities.results import relay_results
-from policy.requirements import TrainingCompleted
+from policy.requirements import AssessmentScored, TrainingCompleted
 from records.database import Database
 from records.inbox import Incoming, Receipt, receive, untold
 from records.tables import ResultEvent
-from tests.support.system import LONG_AGO, SECRET, System, eventually, new_training_id
+from services.results import record_results
+from tests.support.system import (
+    LONG_AGO,
+    SECRET,
+    System,
+    eventually,
+    facts,
+    new_training_id,
+    record_people,
+)
 from workflows.client import tell_case
 from workflows.contract import assister_workflow_id
 
@@ -100,6 +110,44 @@ async def test_a_case_that_cannot_be_told_holds_up_no_other(
     assert (await system.status(wedged)).requirements["training"].met
     async with system.database.snapshot() as session:
         assert await untold(session, datetime.now(UTC)) == []
+
+
+@pytest.mark.parametrize("passed_first", [True, False])
+@pytest.mark.parametrize("by_the_worker", [True, False])
+async def test_nobody_is_asked_to_take_again_what_the_same_file_says_they_passed(
+    system: System, monkeypatch: pytest.MonkeyPatch, passed_first: bool, by_the_worker: bool
+) -> None:
+    """Whatever stands first in the file, and however far apart."""
+    monkeypatch.setattr(services.results, "AT_ONCE", 3)
+    monkeypatch.setattr(activities.results, "BATCH", 3)
+    ids = [new_training_id() for _ in range(6)]
+    await record_people(system.database, *ids)
+    for each in ids:
+        await system.tell(each, "roster_recorded", facts()["roster_recorded"])
+
+    def attempts(hour: int, score: int) -> list[Incoming]:
+        at = LONG_AGO + timedelta(hours=hour)
+        return [
+            Incoming("lms", f"{each}-{hour}", each,
+                     AssessmentScored(event_id=f"{each}-{hour}", occurred_at=at, score=score))
+            for each in ids
+        ]  # fmt: skip
+
+    events = [*attempts(9, 60), *attempts(16, 85), *attempts(8, 40)]
+    if passed_first:
+        events.reverse()
+    if by_the_worker:
+        async with system.database.transaction() as session:
+            await receive(session, events, datetime.now(UTC))
+        settings = system.settings
+        for _ in range(6):
+            await relay_results(system.database, system.client, settings.task_queue, settings.terms)
+    else:
+        await record_results(system.connections, events)
+    for each in ids:
+        status = await system.status(each)
+        assert status.requirements["assessment"].met
+        assert "assessment_failed" not in [mail.kind for mail in status.mails]
 
 
 async def test_an_import_that_is_killed_is_whole_or_nothing_and_completes(
