@@ -129,7 +129,8 @@ class Settings(BaseSettings):
     """Seconds for one delivery."""
 
     mail_from: Mailbox = "no-reply@portal.example.org"
-    """The sender of every mail."""
+    """The sender of every mail. Relays return to it what they took and could not deliver: a mailbox
+    that somebody reads, for such a mail counts as sent."""
     arc_email: Mailbox = "arc@portal.example.org"
     """The Assister Resource Center's staffed mailbox: Reply-To of every mail, and who is told."""
     summary_rows: Annotated[int, Field(ge=1, le=1000)] = 100

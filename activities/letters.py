@@ -89,6 +89,7 @@ async def write_letter(
         NoContact: If the agency has no authorized contact left.
     """
     values: dict[str, Any] = {
+        "sender": head.sender,
         "arc_email": head.arc_email,
         "arc_phone": head.arc_phone,
         "portal_url": head.portal_url,

@@ -41,6 +41,7 @@ MESSAGE: dict[str, Any] = {
     "date": datetime(2026, 3, 2, tzinfo=UTC),
 }
 VALUES: dict[str, Any] = {
+    "sender": "no-reply@x.org",
     "arc_email": "arc@x.org", "arc_phone": "651-555-0100", "portal_url": "https://portal.x.org",
     "first_name": "Ann<b>", "last_name": "Lee", "assister_name": "Ann Lee", "contact_name": "Pat",
     "training_id": "ABC1234", "reference_number": "1234567", "registration_number": "[[number]]",
@@ -171,6 +172,13 @@ def test_a_summary_says_where_the_rest_of_its_rejected_rows_is() -> None:
     assert "\n- Line 2" in text
     assert "the first 1 of 3 rejected rows." in text
     assert f"All of them are listed at {VALUES['rows_link']}." in text
+
+
+def test_a_summary_says_from_where_the_mails_of_its_people_come() -> None:
+    for accepted in ("1", "12"):
+        text = render(MailKind.ROSTER_SUMMARY, **VALUES | {"accepted": accepted}).text
+        assert "our mails come from no-reply@x.org" in text
+    assert "no-reply" not in render(MailKind.ROSTER_SUMMARY, **VALUES | {"accepted": "0"}).text
 
 
 def test_the_two_numbers_are_told_apart() -> None:
