@@ -755,7 +755,10 @@ class Case(BaseModel):
 
 
 def waiting_on(case: Case, now: datetime) -> list[str]:
-    """What a case waits for, one word each: requirements, activation, reissue or staff."""
+    """What a case waits for, one word each.
+
+    Requirements, activation, reissue, staff, or a contact to whom its agency's mails can go.
+    """
     waiting: list[str] = ["attention"] if case.attention else []
     match case.stage:
         case Stage.COLLECTING_REQUIREMENTS | Stage.SUSPENDED:
@@ -766,6 +769,8 @@ def waiting_on(case: Case, now: datetime) -> list[str]:
             waiting.append("activation")
         case Stage.ACTIVATION_EXPIRED:
             waiting.append("reissue")
+    if any(each.kind.recipient == "agency" for each in case.mails_undeliverable):
+        waiting.append("contact")
     return waiting
 
 

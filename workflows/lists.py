@@ -8,7 +8,6 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from policy.case import Stage
-from policy.mails import MailKind, Recipient
 from policy.requirements import AgencyId
 from workflows.contract import ASSISTER_ACCESS, ROSTER_INTAKE
 
@@ -23,9 +22,9 @@ ATTENTION = f"NeedsAttention IS NOT NULL AND {RUNNING}"
 
 def waiting_for_contact(agency_id: AgencyId) -> str:
     """The agency's cases and rosters that cannot reach its contact."""
-    kinds = [each for each in MailKind if each.recipient is Recipient.AGENCY]
-    marks = ", ".join(f"'mail:{each}'" for each in kinds)
-    return f"NeedsAttention IN ({marks}) AND AgencyId = '{agency_id}' AND {RUNNING}"
+    # Of a case's marks NeedsAttention holds one, which may be another.
+    roster = f"WorkflowType = '{ROSTER_INTAKE}' AND NeedsAttention STARTS_WITH 'mail:'"
+    return f"(WaitingOn = 'contact' OR ({roster})) AND AgencyId = '{agency_id}' AND {RUNNING}"
 
 
 class List(NamedTuple):

@@ -24,11 +24,12 @@ from tests.support.system import (
     SECRET,
     System,
     eventually,
+    meet_requirements,
     new_training_id,
     record_people,
 )
 from tests.test_system import roster_row, take_in
-from workflows.contract import IntakeProgress, roster_workflow_id
+from workflows.contract import IntakeProgress, assister_workflow_id, roster_workflow_id
 from workflows.lists import waiting_for_contact
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,6 +167,32 @@ async def test_mails_go_to_another_contact_or_wait_for_one(system: System, tmp_p
     assert (await handle.result())["stage"] == "done"
     assert system.mails(to=KIM)
     assert not system.mails(to=CONTACT)
+
+
+async def test_a_case_that_cannot_reach_its_assister_either_hears_of_a_corrected_contact(
+    system: System,
+) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    assister = f"{training_id.lower()}@assisters.example.org"
+    system.inbox.refusals |= {CONTACT: "550 5.1.1 no", assister: "550 5.1.1 no"}
+    await system.act(training_id, "suspend_access")
+    await system.until(training_id, lambda status: len(status.attention) == 2)
+    case = assister_workflow_id(training_id)
+
+    async def listed() -> list[str]:
+        query = waiting_for_contact(AGENCY)
+        return [each.id async for each in system.client.list_workflows(query)]
+
+    await eventually(listed, [case].__eq__)
+    assert await correct_contact(system.connections, AGENCY, CONTACT, KIM, **STAFF) == [case]
+    await system.until(training_id, lambda status: len(status.attention) == 1)
+    await eventually(lambda: _mails(system, KIM), bool)
+
+
+async def _mails(system: System, to: str) -> list[tuple[str, str]]:
+    return system.mails(to=to)
 
 
 async def test_an_agency_without_a_contact_has_nobody_to_write_to(system: System) -> None:
