@@ -74,6 +74,10 @@ async def rosters_submit(
 
     It is recorded whole or not at all; every row gets a verdict, every accepted one a case.
 
+    Columns: First Name, Last Name, Email, Training ID, Current Employment Status, Assister Portal
+    Access, Public-Facing Phone Number, Public-Facing Email; if wanted, Business Address, Languages
+    Spoken, Counties Served.
+
     Example: starter.py rosters submit roster.csv --agency AG-100 --type navigator
     --by pat@agency.example.org --wait
     """
@@ -124,6 +128,8 @@ async def rosters_check(
     json: Json = False,
 ) -> None:
     """Show the verdicts a roster would get, without submitting anything.
+
+    What of the file was passed over, such as a hidden sheet or a title, is told as well.
 
     With --agency also: which cases would open or change, which mails would go out today, the next
     deadlines, who is on record and missing from the file, and whether the roster would be held.

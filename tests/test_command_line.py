@@ -256,6 +256,17 @@ async def test_mistakes_are_told_without_a_traceback(
     assert "Traceback" not in out
 
 
+async def test_a_file_that_breaks_off_leaves_no_half_of_an_answer(cli: Any, tmp_path: Path) -> None:
+    path = tmp_path / "roster.csv"
+    for rest in (b"Gr\xfcn", b'"Bob" Robert'):
+        path.write_bytes((HEADER + roster_row("ABC1234") * 600).encode() + rest)
+        code, said = await cli("rosters", "check", path, "--type", "cac", "--json")
+        assert (code, "line 602" in said, "{" in said) == (1, True, False), said
+    path.write_text(HEADER)
+    code, said = await cli("rosters", "check", path, "--type", "cac", "--json")
+    assert json.loads(said)["rows"] == []
+
+
 async def test_an_unreachable_server_and_bad_settings(
     cli: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

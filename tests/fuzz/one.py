@@ -4,7 +4,7 @@ import sys
 
 import atheris
 
-INSTRUMENTED = ["policy", "intake", "gateway", "mail", "workflows", "email_validator", "openpyxl"]
+INSTRUMENTED = ["policy", "intake", "gateway", "mail", "workflows", "email_validator"]
 
 with atheris.instrument_imports(include=INSTRUMENTED):
     from tests.fuzz.targets import TARGETS
