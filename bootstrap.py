@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 
-from settings import Settings
+from settings import Misconfigured, Settings
 from workflows.refusals import DATA_CONVERTER
 
 if TYPE_CHECKING:
@@ -79,6 +79,20 @@ def make_portal(settings: Settings, database: "Database") -> "EmbeddedPortal":
 
     directory = ScimDirectory(settings.scim_url, settings.scim_token.get_secret_value())
     return ScimPortal(database, system_secret(settings), directory)
+
+
+async def check_secret(portal: "EmbeddedPortal") -> None:
+    """Lets nobody start with a secret that would derive other numbers than those on record.
+
+    Raises:
+        Misconfigured: If the open registration numbers were made with another one.
+    """
+    if not await portal.has_its_secret():
+        raise Misconfigured(
+            "ASSISTER_PORTAL_SECRET: the open registration numbers were made with another secret."
+            " Set that one again: with this one wrong numbers would be mailed, and nobody could"
+            " activate an account"
+        )
 
 
 def make_transport(settings: Settings) -> "Transport":

@@ -80,6 +80,7 @@ async def _run(settings: Settings, stop: asyncio.Event, runtime: Runtime | None)
     portal = bootstrap.make_portal(settings, database)
     transport = bootstrap.make_transport(settings)
     try:
+        await bootstrap.check_secret(portal)
         await schedule_digest(client, settings.task_queue)
         queue, terms = settings.task_queue, settings.terms
         relays = [

@@ -10,8 +10,8 @@ from telemetry import configure_logging
 if __name__ == "__main__":
     try:
         settings = load()
+        configure_logging()
+        asyncio.run(serve(settings))
     except Misconfigured as fault:
         sys.stderr.write(f"{fault}\n")
         sys.exit(2)
-    configure_logging()
-    asyncio.run(serve(settings))

@@ -96,5 +96,15 @@ def make_server(settings: Settings) -> uvicorn.Server:
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or Ctrl-C."""
+    """Serves until SIGTERM or Ctrl-C.
+
+    Raises:
+        Misconfigured: If the portal's secret is another than before.
+    """
+    await migrate(settings.records_url)
+    database = Database(settings.records_url)
+    try:
+        await bootstrap.check_secret(bootstrap.make_portal(settings, database))
+    finally:
+        await database.close()
     await make_server(settings).serve()

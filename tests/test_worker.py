@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import MakeSystem
-from tests.support.system import SECRET, facts, new_training_id, record_people
+from tests.support.system import SECRET, System, facts, new_training_id, record_people
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST = 25.0
@@ -53,6 +54,31 @@ async def test_told_to_end_while_it_starts(tmp_path: Path, after: float) -> None
     async with worker_process(tmp_path, TEMPORAL_ADDRESS="127.0.0.1:1") as process:
         await asyncio.sleep(after)
         assert await seconds_to_end(process, tmp_path) < MOST
+
+
+@pytest.mark.parametrize("program", [["worker.py"], ["-m", "gateway"]])
+async def test_nobody_starts_with_another_secret(
+    system: System, tmp_path: Path, program: list[str]
+) -> None:
+    await system.portal.enroll("ABC1234", 1, datetime(2099, 1, 1, tzinfo=UTC), {})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *program,
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "TEMPORAL_ADDRESS": system.client.service_client.config.target_host,
+            "ASSISTER_DATA_DIR": str(tmp_path),
+            "ASSISTER_GATEWAY_PORT": "0",
+            "ASSISTER_PORTAL_SECRET": f"not {SECRET}",
+        },
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        _, said = await process.communicate()
+    assert process.returncode == 2
+    assert b"\nASSISTER_PORTAL_SECRET: the open registration numbers were made with" in said
 
 
 async def _accept_and_say_nothing(
