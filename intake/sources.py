@@ -5,7 +5,7 @@ which zone its clock runs is configured. What is not configured is as `intake.re
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -133,6 +133,8 @@ class ExportFormat(BaseModel):
                 moment = datetime.strptime(text, self.date_format)  # noqa: DTZ007
             else:
                 moment = datetime.fromisoformat(text)
+            if moment.tzinfo is None and moment.time() == time():
+                return moment.date().isoformat()  # a day, in whatever zone the clock runs
             return (
                 moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.zone))
             ).isoformat()

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -176,7 +177,9 @@ def test_a_certification_that_ended_before_its_record_is_questioned() -> None:
     assert certified("2026-09-02", date="2026-09-02T23:30:00-05:00").fact is not None
 
 
-def test_a_withdrawal_of_the_same_day_does_not_lose_to_the_certification() -> None:
+def test_a_withdrawal_of_the_same_day_does_not_lose_to_the_certification(
+    tmp_path: Path,
+) -> None:
     """Of a bare date nobody knows the hour: it may be later than any other of that day."""
     withdrawn = certified("", status="Not Certified").fact
     at_noon = certified("", date="2026-09-02T12:00:00-05:00").fact
@@ -187,6 +190,13 @@ def test_a_withdrawal_of_the_same_day_does_not_lose_to_the_certification() -> No
     assert bare is not None
     assert next_day is not None
     assert bare.occurred_at <= at_noon.occurred_at < withdrawn.occurred_at < next_day.occurred_at
+    for zone in ("America/New_York", "America/Chicago"):
+        source = ExportFormat.model_validate({"zone": zone, "date_format": "%m/%d/%Y"})
+        path = write(tmp_path, "Training ID,Event,Date,Status\nABC1234,certification,"
+                               "09/02/2026,Not Certified\n")  # fmt: skip
+        [there] = source.judge(path, NOW)
+        assert there.fact is not None
+        assert there.fact.occurred_at == withdrawn.occurred_at
     today = certified("", status="Not Certified", date="2026-11-20")
     assert today.fact is not None, "today is not in the future"
     assert certified("", status="Not Certified", date="2026-11-21").reasons
