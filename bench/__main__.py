@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -26,12 +27,15 @@ from bench import (
     mails,
     page,
     peer,
+    profiles,
     replays,
     starts,
     whole_flow,
 )
+from bench.environments import NotInstalled
 from bench.figures import Figures, changes
 from bench.flows import pair
+from bench.processes import TICKS, cpu_seconds
 from bench.site import KINDS
 from embedded.stack import ROOT
 
@@ -47,8 +51,13 @@ def about(*, quick: bool) -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores, {said}, {memory:.0f} GB",
         "programs": f"Python {platform.python_version()}, {', '.join(versions)}",
         "taken": f"{datetime.now(UTC):%Y-%m-%d}, {'quick' if quick else 'whole'} run",
-        "other load at the start": f"{os.getloadavg()[0]:.1f} runnable processes",
     }
+
+
+def busy_seconds() -> float:
+    """Processor time that others have used: all there is, less that of this program's."""
+    user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + sum(interrupts)) / TICKS - cpu_seconds(os.getpid())
 
 
 def subjects(
@@ -59,8 +68,11 @@ def subjects(
     kinds = KINDS[:1] if quick else KINDS
     return {
         "flow": lambda: flow(figures, quick=quick),
-        "cases": lambda: cases.measure(figures, kinds, sizes, rest=5 if quick else 30),
+        "cases": lambda: cases.measure(
+            figures, kinds, sizes, rounds=1 if quick else 3, rest=5 if quick else 30
+        ),
         "kill": lambda: kill(figures),
+        "profile": lambda: profile(figures),
         "mails": lambda: mails.measure(figures, mails=1000, rounds=3),
         "gateway": lambda: events.measure(figures, events=200, rounds=3),
         "check": lambda: checks.measure(figures, (10_000, 100_000), rounds=1 if quick else 3),
@@ -71,10 +83,10 @@ def subjects(
 
 async def flow(figures: Figures, *, quick: bool) -> None:
     """The whole flow, then how long its mail takes, on each database; peers on PostgreSQL."""
-    installed = await peer.installed()
+    installed = peer.installed()
     for kind in KINDS:
         first = kind == KINDS[0]
-        peers = installed if first else []
+        peers = installed if first else {}
         async with pair(kind) as both:
             rate = await whole_flow.measure(
                 figures, both, kind, peers=peers, persons=100, rounds=2 if quick else 5
@@ -85,9 +97,17 @@ async def flow(figures: Figures, *, quick: bool) -> None:
 
 async def kill(figures: Figures) -> None:
     """The worker killed in mid-run, on PostgreSQL."""
-    installed = await peer.installed()
+    installed = peer.installed()
     async with pair(KINDS[0]) as both:
         await kills.measure(figures, both, peers=installed, persons=100)
+
+
+async def profile(figures: Figures) -> None:
+    """Where the worker's time goes; left out where the profiler cannot be installed."""
+    try:
+        await profiles.measure(figures, persons=100)
+    except NotInstalled as missing:
+        structlog.get_logger().warning("the profile is left out", reason=str(missing))
 
 
 async def measure(figures: Figures, out: Console, *, only: str, quick: bool, large: bool) -> None:
@@ -130,9 +150,12 @@ def main() -> int:
         before, after = options.compare
         return compare(before, after, out)
     figures = Figures(about(quick=options.quick))
+    begun, others = monotonic(), busy_seconds()
     asyncio.run(
         measure(figures, out, only=options.subject, quick=options.quick, large=options.large)
     )
+    spent = (busy_seconds() - others) / (monotonic() - begun)
+    figures.about["other programs meanwhile"] = f"{spent:.1f} of the cores"
     if options.subject:
         for name, values in figures.with_ratios().items():
             out.print(f"{name}: {', '.join(f'{each:.4g}' for each in values)}", highlight=False)

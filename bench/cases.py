@@ -7,7 +7,7 @@ from time import monotonic
 
 import psycopg
 
-from bench.figures import OURS, Figures
+from bench.figures import FLOOR, OURS, Figures
 from bench.flows import OnTemporal, Pair, at_rest, for_each, pair
 from bench.processes import cpu_seconds, resident_bytes
 from bench.site import Kind, Site, new_persons
@@ -20,26 +20,30 @@ WOKEN = 1000
 
 
 async def measure(
-    figures: Figures, kinds: Iterable[Kind], sizes: Sequence[int], *, rest: float
+    figures: Figures, kinds: Iterable[Kind], sizes: Iterable[int], *, rounds: int, rest: float
 ) -> None:
-    """So many cases, each time on a fresh server.
+    """So many cases, each time on a fresh server; ours goes first, then the floor, in turn.
 
     Args:
         rest: Seconds for which the idle are watched.
     """
     for kind in kinds:
         for number in sizes:
-            async with pair(kind) as both:
-                await _measure(figures, both, kind, number, rest)
+            for turn in range(1 if number > WOKEN else rounds):
+                async with pair(kind) as both:
+                    order = [OURS, FLOOR] if turn % 2 == 0 else [FLOOR, OURS]
+                    await _measure(figures, both, order, kind, number, rest)
 
 
-async def _measure(figures: Figures, both: Pair, kind: Kind, number: int, rest: float) -> None:
+async def _measure(
+    figures: Figures, both: Pair, order: Sequence[str], kind: Kind, number: int, rest: float
+) -> None:
     made, client = both.site, both.site.system.client
     await record_people(made.system.database)
     opened: dict[str, list[str]] = {}
     before = await _idle(both, rest)
-    for name, flow in both.flows.items():
-        place = f"cases/{kind}/{name}"
+    for name in order:
+        flow, place = both.flows[name], f"cases/{kind}/{name}"
         persons = opened[name] = new_persons(number)
         stored, begun = _stored(made, kind), monotonic()
         await (_by_roster if name == OURS else _by_signal)(made, flow, persons)
@@ -56,8 +60,9 @@ async def _measure(figures: Figures, both: Pair, kind: Kind, number: int, rest: 
         before = idle
     await both.restart()
     fact = facts()["training_completed"]
-    for name, flow in both.flows.items():
-        place, process = f"cases/{kind}/{name}", both.workers[name].pid
+    for name in order:
+        flow, place = both.flows[name], f"cases/{kind}/{name}"
+        process = both.workers[name].pid
         woken = opened[name][:WOKEN]
         held, begun = resident_bytes(process), monotonic()
         await for_each(woken, AT_ONCE, partial(flow.tell, event="training_completed", fact=fact))

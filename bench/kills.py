@@ -1,7 +1,8 @@
 """The worker killed in mid-run: is a mail lost, does one come twice?"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from time import monotonic
 
 from bench import peer
@@ -17,13 +18,13 @@ QUIET = 40.0
 tried again after 30."""
 
 
-async def measure(figures: Figures, both: Pair, *, peers: Sequence[str], persons: int) -> None:
+async def measure(figures: Figures, both: Pair, *, peers: Mapping[str, Path], persons: int) -> None:
     """Ours, the floor and the peers, each killed once when a third of the persons are done."""
     relay = both.site.relay
     for name, flow in both.flows.items():
         await _killed(figures, f"kill/{name}", flow, both.workers[name], relay, persons)
-    for name in peers:
-        async with peer.at_work(both.site, name) as (door, worker):
+    for name, python in peers.items():
+        async with peer.at_work(both.site, name, python) as (door, worker):
             await _killed(figures, f"kill/{name}", door, worker, relay, persons)
 
 

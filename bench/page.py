@@ -79,6 +79,11 @@ class Shown:
         middle, low, high = (_short(each) for each in (median(values), min(values), max(values)))
         return middle if low == high else f"{middle} ({low}–{high})"
 
+    def count(self, name: str) -> str:
+        """A figure that counts something."""
+        values = self.values.get(name)
+        return DASH if values is None else f"{median(values):.0f}"
+
     def beside(self, place: str, what: str, label: str) -> str:
         """A row: ours, the floor's, the ratio."""
         each = (self(f"{place}/{who}/{what}") for who in (OURS, FLOOR, "ratio"))
@@ -91,8 +96,6 @@ class Shown:
 
 
 def _short(value: float) -> str:
-    if value == int(value) and value < 100:
-        return str(int(value))
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
@@ -133,6 +136,19 @@ def _whole_flow(shown: Shown) -> Iterator[str]:
         yield shown.beside(place, f"{what} per person", label)
 
 
+def _profile(shown: Shown) -> Iterator[str]:
+    yield from _head("what the worker runs Python for", "%")
+    yield from _profiled(shown, "profile/step/")
+    yield from ("", *_head("where", "%"))
+    yield from _profiled(shown, "profile/place/")
+
+
+def _profiled(shown: Shown, start: str) -> Iterator[str]:
+    found = {name: median(each) for name, each in shown.values.items() if name.startswith(start)}
+    for name, share in sorted(found.items(), key=lambda each: -each[1]):
+        yield f"| {name.removeprefix(start)} | {share:.0f} |"
+
+
 def _latency(shown: Shown) -> Iterator[str]:
     yield from _head("last requirement to activation mail, ms", "ours", "floor", "ratio")
     for kind in KINDS:
@@ -154,8 +170,9 @@ def _peers(shown: Shown) -> Iterator[str]:
     for who, says in FLOWS.items():
         place = f"whole flow/{KINDS[0]}/{who}"
         speed, used = shown(f"{place}/persons per s"), shown(f"{place}/all CPU ms per person")
-        killed = (f"kill/{who}/{what}" for what in ("persons per s", "mails lost", "mails twice"))
-        yield f"| {says} | {speed} | {used} | {' | '.join(map(shown, killed))} |"
+        killed = shown(f"kill/{who}/persons per s")
+        lost, twice = (shown.count(f"kill/{who}/mails {what}") for what in ("lost", "twice"))
+        yield f"| {says} | {speed} | {used} | {killed} | {lost} | {twice} |"
 
 
 def _cases(shown: Shown) -> Iterator[str]:
@@ -185,7 +202,7 @@ def _parts(shown: Shown) -> Iterator[str]:
         label = f"rows checked per second, of {size:,}; floor: read and validate types"
         yield shown.beside("roster check", f"rows per s, {size}", label)
         yield shown.beside("roster check", f"MB, {size}", f"MB to check {size:,} rows")
-    events = shown("replay/ours/events")
+    events = shown.count("replay/ours/events")
     yield shown.beside("replay", "ms", f"replay of a five-year history of {events} events, ms")
     for name in ("--help", "status"):
         yield f"| `starter.py {name}`, s | {shown(f'starts/{name}/wall s')} | {DASH} | {DASH} |"
@@ -196,6 +213,7 @@ TABLES: dict[str, Callable[[Shown], Iterator[str]]] = {
     "bars": _bars,
     "whole flow": _whole_flow,
     "peers": _peers,
+    "profile": _profile,
     "latency": _latency,
     "cases": _cases,
     "parts": _parts,

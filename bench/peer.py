@@ -7,7 +7,6 @@ event, and repeats it once the event is kept.
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 import psycopg
 import structlog
 
+from bench.environments import NotInstalled, programs
 from bench.processes import Program
 from bench.site import Site
 from embedded.stack import ROOT
@@ -24,7 +24,6 @@ from policy.requirements import Fact
 
 HERE = ROOT / "bench/peers"
 NAMES = {"dbos": "DBOS", "queue": "a queue and a state row"}
-ENVIRONMENTS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "assister-bench"
 _numbers = count(1)
 
 
@@ -61,7 +60,7 @@ class Door:
 
 
 @asynccontextmanager
-async def at_work(made: Site, name: str) -> AsyncIterator[tuple[Door, Program]]:
+async def at_work(made: Site, name: str, python: Path) -> AsyncIterator[tuple[Door, Program]]:
     """A peer with its worker, on a database of its own, for as long as the context is open."""
     records = made.system.settings.database_url
     database = f"peer{next(_numbers)}"
@@ -72,8 +71,9 @@ async def at_work(made: Site, name: str) -> AsyncIterator[tuple[Door, Program]]:
     }
     program = ["-m", f"bench.peers.{name}"]
     log = made.folder / f"{database}.log"
-    python = str(_python(name))
-    worker = Program([*program, "worker"], environment, log, ready="worker running", python=python)
+    worker = Program(
+        [*program, "worker"], environment, log, ready="worker running", python=str(python)
+    )
     await worker.start()
     process = await asyncio.create_subprocess_exec(
         python,
@@ -94,36 +94,12 @@ async def at_work(made: Site, name: str) -> AsyncIterator[tuple[Door, Program]]:
         await worker.end()
 
 
-async def installed() -> list[str]:
-    """The peers whose environment is there or could be made."""
-    found = []
+def installed() -> dict[str, Path]:
+    """The Python of each peer whose environment is there or could be made."""
+    found = {}
     for name in NAMES:
         try:
-            await _make_environment(name)
-        except RuntimeError as failed:
-            structlog.get_logger().warning("a peer is left out", peer=name, reason=str(failed))
-        else:
-            found.append(name)
+            found[name] = programs(HERE / f"{name}.txt") / "python"
+        except NotInstalled as missing:
+            structlog.get_logger().warning("a peer is left out", peer=name, reason=str(missing))
     return found
-
-
-def _python(name: str) -> Path:
-    return ENVIRONMENTS / name / "bin/python"
-
-
-async def _make_environment(name: str) -> None:
-    folder, wanted = ENVIRONMENTS / name, HERE / f"{name}.txt"
-    made = folder / "made.txt"
-    if made.exists() and made.read_bytes() == wanted.read_bytes():
-        return
-    await _run(sys.executable, "-m", "venv", "--clear", "--without-pip", folder)
-    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", _python(name)]
-    await _run(*pip, "install", "--quiet", "--disable-pip-version-check", "--requirement", wanted)
-    made.write_bytes(wanted.read_bytes())
-
-
-async def _run(*command: str | Path) -> None:
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    _, said = await process.communicate()
-    if process.returncode:
-        raise RuntimeError(said.decode().strip().rpartition("\n")[2])

@@ -1,6 +1,7 @@
 """Whole flow: from the first event to the confirmation, ours, the floor and the peers in turn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from statistics import mean, median
 
 from bench import peer
@@ -15,7 +16,7 @@ LOOKED_AT = 5
 
 
 async def measure(
-    figures: Figures, both: Pair, kind: str, *, peers: Sequence[str], persons: int, rounds: int
+    figures: Figures, both: Pair, kind: str, *, peers: Mapping[str, Path], persons: int, rounds: int
 ) -> float:
     """Adds the figures; how many of ours a second there were."""
     made = both.site
@@ -32,8 +33,8 @@ async def measure(
             ]
             for what in runs[0]:
                 figures.add(f"{place}/{what} per person", mean(run[what] for run in runs))
-        for name in peers:
-            async with peer.at_work(made, name) as (door, worker):
+        for name, python in peers.items():
+            async with peer.at_work(made, name, python) as (door, worker):
                 await journeys(door, made.relay, AT_ONCE, AT_ONCE)
                 pids = {"worker": worker.pid, **records}
                 place = f"whole flow/{kind}/{name}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import bars, page, pictures
+from bench import bars, page, pictures, profiles
 from bench.figures import Figures, changes
 from embedded.stack import ROOT
 
@@ -64,3 +64,21 @@ def test_a_picture_draws_the_longest_bar_at_full_width_and_the_rest_in_its_measu
     drawn = pictures.bars("Speeds", {"ours": 5.0, "floor": 10.0}, ours="ours")
     short, long = (int(each) for each in re.findall(r'<rect .*? width="(\d+)"', drawn))
     assert long == 2 * short
+
+
+def test_a_profile_tells_activities_from_workflows_and_names_the_innermost_library(
+    tmp_path: Path,
+) -> None:
+    run_, sdk = "run (worker.py:1)", "_execute_activity (temporalio/worker/_activity.py:2)"
+    stacks = {
+        f"{run_};{sdk};Mail.send_mail (activities/mail.py:3);get (email/policy.py:4)": 3,
+        f"{run_};activate (temporalio/worker/_workflow.py:5);due (policy/case.py:6)": 1,
+    }
+    seen = tmp_path / "seen.txt"
+    seen.write_text("".join(f"{stack} {looks}\n" for stack, looks in stacks.items()))
+    assert dict(profiles.shares(seen)) == {
+        "step/send_mail": 75,
+        "step/our workflow code": 25,
+        "place/email": 75,
+        "place/our own code": 25,
+    }
