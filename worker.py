@@ -29,6 +29,7 @@ from temporalio.worker import Interceptor
 import bootstrap
 from activities.relay import relay_activations
 from activities.results import relay_results
+from records import audit
 from records.database import Database
 from records.schema import migrate
 from services.connections import Connections
@@ -51,6 +52,9 @@ PAUSE = 2.0
 after a fault."""
 FIGURES_EVERY = 15.0
 """Seconds from one look at the figures to the next, where metrics are shown."""
+HEAD_EVERY = 6 * 3600.0
+"""Seconds from one line with the audit trail's head to the next: logs are kept elsewhere, and what
+is removed from the trail afterwards is missed."""
 LONGEST_END = 24.0
 """Seconds after a signal at which the process ends, whatever it still waits for: a step that is cut
 off is tried again by another worker."""
@@ -105,6 +109,11 @@ async def _run(settings: Settings, stop: asyncio.Event, runtime: Runtime | None)
                 gauges.show(await take_figures(to), datetime.now(UTC))
 
             relays.append(_keep_on("the figures are not taken", show, stop, FIGURES_EVERY))
+
+        async def tell_head() -> None:
+            structlog.get_logger().info("audit trail", head=await audit.head(database))
+
+        relays.append(_keep_on("the audit trail's head is not known", tell_head, stop, HEAD_EVERY))
         async with bootstrap.make_worker(
             client, settings, database, portal, transport, interceptors
         ):

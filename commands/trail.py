@@ -1,5 +1,6 @@
 """The audit trail."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,7 @@ async def audit_show(training_id: ThisAssister, *, json: Json = False) -> None:
 async def audit_verify(
     *,
     heads: Annotated[Path | None, Parameter(help="Heads of an earlier check, to compare.")] = None,
+    head: Annotated[str, Parameter(help="The whole trail's, from a worker's log.")] = "",
     json: Json = False,
 ) -> None:
     """Check that no entry was altered, removed or inserted.
@@ -45,10 +47,17 @@ async def audit_verify(
     Not to be seen in the trail itself: that the newest entries of a case, or all of them, were
     removed, or that somebody wrote a case anew with hashes that fit. So keep the heads elsewhere,
     `audit verify --json > heads.json`, and compare later: `audit verify --heads heads.json`.
+
+    A worker's log has one for the whole trail, four times a day: `audit verify --head 1234-5e1f…`
+    says whether everything until then is there, but not which case is at fault.
     """
     kept = _read_heads(heads) if heads else None
+    if head and not re.fullmatch("[0-9]{1,18}-[0-9a-f]{64}", head):
+        raise Refused(f"{head} is no head of the trail: a number, a hyphen and 64 digits")
     async with session() as here, here.database.snapshot() as records:
         found = await audit.verify(records, kept)
+        if head and not await audit.holds(records, head):
+            found.breaks.append(audit.Break("", 0, "not all of what the head names is as it was"))
     if json:
         breaks = [each._asdict() for each in found.breaks]
         print_json({"entries": found.entries, "heads": found.heads, "breaks": breaks})

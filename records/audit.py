@@ -3,7 +3,8 @@
 An entry is written in the transaction of the act that it records, so there is never one without
 the other. Each entry's hash covers its content and the hash before it: an altered, removed or
 inserted entry breaks the chain. What no chain shows is that its newest entries or all of it were
-removed, or that somebody wrote it anew with hashes that fit: the heads kept elsewhere show it.
+removed, or that somebody wrote it anew with hashes that fit: the heads kept elsewhere show it, one
+for each case, or one line for the whole trail.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from sqlalchemy import func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from records.database import Database
 from records.tables import AuditEntry
 
 
@@ -87,6 +89,32 @@ async def entries_of(session: AsyncSession, case_id: str) -> Sequence[AuditEntry
     """A case's entries, oldest first."""
     found = select(AuditEntry).where(AuditEntry.case_id == case_id)
     return (await session.exec(found.order_by(col(AuditEntry.sequence)))).all()
+
+
+async def head(database: Database) -> str:
+    """Names the trail as it stands: the newest entry's id, and a hash of every entry until it."""
+    async with database.transaction() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            # An entry of a transaction that is under way may have a lower id than one that is seen.
+            await (await session.connection()).execute(text("LOCK TABLE auditentry IN SHARE MODE"))
+        newest = (await session.exec(select(func.max(AuditEntry.id)))).one() or 0
+    async with database.snapshot() as session:
+        return f"{newest}-{await _digest(session, newest)}"
+
+
+async def holds(session: AsyncSession, kept: str) -> bool:
+    """Whether all that an earlier `head` names is still there, and as it was."""
+    newest, _, digest = kept.partition("-")
+    return await _digest(session, int(newest)) == digest
+
+
+async def _digest(session: AsyncSession, newest: int) -> str:
+    digest = hashlib.sha256()
+    hashes = select(AuditEntry.hash).where(col(AuditEntry.id) <= newest)
+    ordered = hashes.order_by(col(AuditEntry.id)).execution_options(yield_per=1000)
+    for each in await session.exec(ordered):
+        digest.update(each.encode())
+    return digest.hexdigest()
 
 
 async def verify(session: AsyncSession, kept: Mapping[str, str] | None = None) -> Verification:

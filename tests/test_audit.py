@@ -201,3 +201,38 @@ async def test_what_no_chain_shows_the_kept_heads_show(trail: Database) -> None:
         await audit.append(session, "assister-A", "another", at=NOW, by="t")
         breaks = (await audit.verify(session, kept)).breaks
     assert [each.case_id for each in breaks] == sorted(CASES)
+
+
+async def test_one_line_shows_whatever_is_missing_or_new_until_then(trail: Database) -> None:
+    kept = await audit.head(trail)
+    assert kept.startswith("8-")
+    async with trail.transaction() as session:
+        await audit.append(session, "assister-A", "another", at=NOW, by="t")
+        assert await audit.holds(session, kept)
+    assert await audit.head(trail) != kept
+    for change in (
+        delete(TABLE).where((TABLE.c.case_id == "assister-A") & (TABLE.c.sequence == 4)),
+        delete(TABLE).where(TABLE.c.case_id == "assister-B"),
+        delete(TABLE),
+        update(TABLE).where(TABLE.c.id == 8).values(hash="0" * 64),
+    ):
+        async with trail._sessions() as session:
+            await (await session.connection()).execute(change)
+            assert not await audit.holds(session, kept)
+            await session.rollback()
+
+
+async def test_a_head_waits_for_entries_that_are_being_written(records_url: str) -> None:
+    database = Database(records_url)
+    async with database.transaction() as session:
+        await audit.append(session, "assister-A", "act", at=NOW, by="t")
+        if database.engine.dialect.name == "postgresql":
+            async with database.transaction() as other:
+                await audit.append(other, "assister-B", "act", at=NOW, by="t")
+        waiting = asyncio.create_task(audit.head(database))
+        await asyncio.wait({waiting}, timeout=0.5)
+        assert not waiting.done()
+    kept = await waiting
+    async with database.snapshot() as session:
+        assert await audit.holds(session, kept)
+    await database.close()

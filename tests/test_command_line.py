@@ -153,6 +153,12 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
     code, out = await cli("audit", "verify", "--json")
     heads.write_text(out)
     assert (code, (await cli("audit", "verify", "--heads", heads))[0]) == (0, 0)
+    kept = await audit.head(system.database)
+    assert (await cli("audit", "verify", "--head", kept))[0] == 0
+    code, said = await cli("audit", "verify", "--head", kept[:-1] + "x")
+    assert (code, "no head of the trail" in " ".join(said.split())) == (1, True)
+    code, said = await cli("audit", "verify", "--head", "1-" + "0" * 64)
+    assert (code, "not all of what the head names" in " ".join(said.split())) == (1, True)
     heads.write_text(out.replace(json.loads(out)["heads"][f"assister-{mine}"], "0" * 64))
     code, out = await cli("audit", "verify", "--heads", heads)
     assert (code, "not in the chain" in " ".join(out.split())) == (1, True)
