@@ -23,7 +23,7 @@ from gateway.forms import check_token, only_from_our_pages, visitors_form
 from gateway.pages import page
 from gateway.uploads import parsed
 from gateway.visitors import AgencyContact, SignedIn
-from intake.files import read_roster
+from intake.files import read_roster, read_whole
 from policy.requirements import AssisterType
 from policy.roster import Row
 from records.drafts import RosterDraft, draft_of, drop_draft, keep_draft
@@ -274,7 +274,6 @@ async def _read(draft: RosterDraft) -> tuple[list[Row], Sequence[str]]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "the roster"
             path.write_bytes(draft.content)
-            roster = read_roster(path, draft.encoding)
-            return list(roster), roster.notes
+            return read_whole(read_roster(path, draft.encoding))
 
     return await parsed(read)

@@ -3,6 +3,7 @@
 A key is bound to an agency and to the authorized contact who answers for what is sent (clause 1).
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Request, Response
@@ -14,8 +15,8 @@ from bootstrap import arc_holidays
 from gateway.callers import AgencyProgram, To
 from gateway.problems import described
 from gateway.uploads import encoding_of, file_body, file_of, parsed
-from gateway.verdicts import Reason
-from intake.files import read_roster
+from gateway.verdicts import Notes, Reason
+from intake.files import read_roster, read_whole
 from intake.forecast import RosterForecast
 from policy.requirements import AssisterType
 from policy.roster import COLUMNS, Row
@@ -52,6 +53,7 @@ class Taken(BaseModel):
     submission_id: str
     rows: int
     new: bool
+    notes: Notes
 
 
 class RosterState(BaseModel):
@@ -67,12 +69,13 @@ class RosterCheck(BaseModel):
 
     rows: list[RosterRow]
     forecast: RosterForecast
+    notes: Notes
 
 
-async def _rows(request: Request) -> list[Row]:
+async def _read(request: Request) -> tuple[list[Row], Sequence[str]]:
     encoding = encoding_of(request)
     async with file_of(request, "the roster") as file:
-        return await parsed(lambda: list(read_roster(file, encoding)))
+        return await parsed(lambda: read_whole(read_roster(file, encoding)))
 
 
 @router.post(
@@ -89,7 +92,7 @@ async def submit(
 
     Sending it again changes nothing.
     """
-    rows = await _rows(request)
+    rows, notes = await _read(request)
     try:
         done = await submit_roster(
             to,
@@ -102,7 +105,7 @@ async def submit(
     except (RPCError, RuntimeError):
         raise HTTPException(503, "the roster's intake cannot start now; send it again") from None
     answer.headers["location"] = f"/rosters/{done.submission_id}"
-    return Taken(**done._asdict())
+    return Taken(**done._asdict(), notes=notes)
 
 
 @router.post(
@@ -115,7 +118,7 @@ async def check(
     request: Request, contact: AgencyProgram, to: To, type: AssisterType
 ) -> RosterCheck:
     """Answers every row's verdict and the forecast; changes nothing."""
-    rows = await _rows(request)
+    rows, notes = await _read(request)
     try:
         checked = await check_roster(
             to,
@@ -127,7 +130,7 @@ async def check(
     except (RPCError, RuntimeError):
         raise HTTPException(503, "the cases cannot be asked now; try again") from None
     shown = [RosterRow.model_validate(each.public()) for each in checked.verdicts]
-    return RosterCheck(rows=shown, forecast=checked.forecast)
+    return RosterCheck(rows=shown, forecast=checked.forecast, notes=notes)
 
 
 @router.get(

@@ -5,7 +5,9 @@ each has heard; sending an export again is harmless.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -14,7 +16,7 @@ from pydantic import BaseModel
 from gateway.callers import Source, To
 from gateway.problems import described
 from gateway.uploads import encoding_of, file_body, file_of, parsed
-from gateway.verdicts import Reason
+from gateway.verdicts import Notes, Reason
 from intake.results import ResultVerdict
 from intake.sources import ExportFormat
 from records.inbox import Incoming, Receipt, receive
@@ -44,6 +46,7 @@ class Results(BaseModel):
     repeated: int
     rejected: int
     rows: list[ResultRow]
+    notes: Notes
 
 
 @router.post(
@@ -62,7 +65,7 @@ async def training_results(request: Request, source: Source, to: To) -> Results:
     encoding = encoding_of(request)
     now = datetime.now(UTC)
     async with file_of(request, "the export") as file:
-        verdicts = await parsed(lambda: list(written.judge(file, now, encoding)))
+        verdicts, notes = await parsed(lambda: _judged(written, file, encoding, now))
     accepted = [
         Incoming(source, each.fact.event_id, each.training_id, each.fact)
         for each in verdicts
@@ -77,7 +80,15 @@ async def training_results(request: Request, source: Source, to: To) -> Results:
         repeated=counts["repeated"],
         rejected=counts["rejected"],
         rows=rows,
+        notes=notes,
     )
+
+
+def _judged(
+    written: ExportFormat, file: Path, encoding: str, now: datetime
+) -> tuple[list[ResultVerdict], Sequence[str]]:
+    export = written.read(file, encoding)
+    return list(written.judge(export, now)), export.notes
 
 
 def _row(verdict: ResultVerdict, receipt: Receipt | None) -> ResultRow:

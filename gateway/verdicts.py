@@ -1,6 +1,13 @@
 """Verdicts as programs read them."""
 
-from pydantic import BaseModel
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+Notes = Annotated[
+    Sequence[str], Field(description="What of the file was passed over, or deserves a look.")
+]
 
 
 class Reason(BaseModel):

@@ -111,6 +111,11 @@ class Table:
             yield Row(line, cells, fault)
 
 
+def read_whole(table: Table) -> tuple[list[Row], Sequence[str]]:
+    """All rows of a table, and its notes."""
+    return list(table), table.notes
+
+
 def read_roster(path: Path, encoding: str = UNNAMED) -> Table:
     """A roster.
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
-from intake.files import read_table
+from intake.files import UNNAMED, Table, read_table
 from intake.results import COLUMNS, REQUIRED, SCORE, ResultVerdict, judge_result
 from intake.scores import percent
 from policy.calendar import CENTRAL
@@ -74,17 +74,19 @@ class ExportFormat(BaseModel):
             raise ValueError("scale points and a column for the maximum belong together")
         return self
 
-    def judge(
-        self, path: Path, now: datetime, encoding: str = "utf-8-sig"
-    ) -> Iterator[ResultVerdict]:
-        """A verdict for every row of an export.
+    def read(self, path: Path, encoding: str = UNNAMED) -> Table:
+        """An export.
 
         Raises:
             UnreadableFile: If it cannot be read.
         """
         columns = COLUMNS | self.columns
         required = {name: columns[name] for name in REQUIRED if name != "event" or not self.event}
-        for row in read_table(path, columns, required, encoding):
+        return read_table(path, columns, required, encoding)
+
+    def judge(self, export: Table, now: datetime) -> Iterator[ResultVerdict]:
+        """A verdict for every row."""
+        for row in export:
             yield judge_result(self._in_our_words(row), now)
 
     def _in_our_words(self, row: Row) -> Row:

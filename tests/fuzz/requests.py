@@ -45,7 +45,7 @@ def exports(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder, suppress(UnreadableFile):
         path = Path(folder) / "export"
         path.write_bytes(data[1:])
-        for verdict in form.judge(path, NOW):
+        for verdict in form.judge(form.read(path), NOW):
             assert (verdict.fact is None) is bool(verdict.reasons)
             if isinstance(verdict.fact, AssessmentScored):
                 assert 0 <= verdict.fact.score <= 100

@@ -57,10 +57,12 @@ async def test_a_workbook_is_taken_as_well(gateway: Gateway, tmp_path: Path) -> 
     book = openpyxl.Workbook()
     for row in (["Training ID", "Event", "Date", "Score"], ["NAV1001", "training", "2026-01-05"]):
         book.worksheets[0].append(row)
+    book.create_sheet("Help")["A1"] = "how to fill this in"
     book.save(tmp_path / "results.xlsx")
     body = (tmp_path / "results.xlsx").read_bytes()
     answer = await send(gateway, body, await gateway.key(), XLSX)
     assert answer.json()["accepted"] == 1
+    assert answer.json()["notes"] == ["The sheet “Help” was not read"]
 
 
 async def test_a_source_is_read_as_it_is_configured(system: System, serve: Serving) -> None:

@@ -108,7 +108,8 @@ def test_a_source_that_scores_in_fractions_is_read_so(
         tmp_path_factory.mktemp("fractions"),
         f"Training ID,Event,Date,Score\nABC1234,assessment,2026-09-02,{cell}\n",
     )
-    [verdict] = ExportFormat.model_validate({"scale": "fraction"}).judge(path, NOW)
+    source = ExportFormat.model_validate({"scale": "fraction"})
+    [verdict] = source.judge(source.read(path), NOW)
     assert isinstance(verdict.fact, AssessmentScored), verdict.reasons
     assert verdict.fact.score == Decimal(score)
 
@@ -194,7 +195,7 @@ def test_a_withdrawal_of_the_same_day_does_not_lose_to_the_certification(
         source = ExportFormat.model_validate({"zone": zone, "date_format": "%m/%d/%Y"})
         path = write(tmp_path, "Training ID,Event,Date,Status\nABC1234,certification,"
                                "09/02/2026,Not Certified\n")  # fmt: skip
-        [there] = source.judge(path, NOW)
+        [there] = source.judge(source.read(path), NOW)
         assert there.fact is not None
         assert there.fact.occurred_at == withdrawn.occurred_at
     today = certified("", status="Not Certified", date="2026-11-20")
