@@ -28,7 +28,7 @@ class PortalAccount(SQLModel, table=True):
     registration: int = 0
     activated_at: datetime | None = instant(nullable=True)
     activated_registration: int = 0
-    reported: bool = True
+    reported: bool = Field(default=True, index=True)
 
 
 class PortalRegistration(SQLModel, table=True):

@@ -171,7 +171,7 @@ class MailDelivery(SQLModel, table=True):
     text: str | None = None
     message_id: str
     dated_at: datetime = instant()
-    state: str
+    state: str = Field(index=True)
     claimed_until: datetime | None = instant(nullable=True)
     attempts: int = 0
     doubts: int = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import IO, Any, NamedTuple
 
-from sqlmodel import col, select
+from sqlmodel import col, insert, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
@@ -114,9 +114,8 @@ async def record_roster(
             session.add(submission)
             await session.flush()
             for chunk in chunks(_recorded(submission.id, spool)):
-                session.add_all(chunk)
-                await session.flush()
-                session.expunge_all()
+                # As objects of the session they would hold SQLite's lock twice as long.
+                await session.exec(insert(SubmissionRow), params=chunk)
             await audit.append(
                 session,
                 f"roster-{submission.id}",
@@ -167,15 +166,18 @@ async def verdicts(database: Database, submission_id: str) -> list[dict[str, Any
         ]
 
 
-def _recorded(submission_id: str, spool: IO[str]) -> Iterator[SubmissionRow]:
+def _recorded(submission_id: str, spool: IO[str]) -> Iterator[dict[str, object]]:
     spool.seek(0)
     for text in spool:
         line, read, fault = json.loads(text)
         # PostgreSQL stores no NUL in JSON text.
         cells = {name: cell.replace("\0", "\x01") for name, cell in read.items()}
-        yield SubmissionRow(
-            submission_id=submission_id, line=line, cells=cells | {"": fault}, reasons=[]
-        )
+        yield {
+            "submission_id": submission_id,
+            "line": line,
+            "cells": cells | {"": fault},
+            "reasons": [],
+        }
 
 
 async def _last(

@@ -69,6 +69,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('maildelivery', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_maildelivery_case_id'), ['case_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_maildelivery_state'), ['state'], unique=False)
 
     op.create_table('portalaccount',
     sa.Column('training_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -82,6 +83,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('training_id', name=op.f('pk_portalaccount')),
     sa.UniqueConstraint('reference_number', name=op.f('uq_portalaccount_reference_number'))
     )
+    with op.batch_alter_table('portalaccount', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_portalaccount_reported'), ['reported'], unique=False)
+
     op.create_table('resultevent',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('source', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
