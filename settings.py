@@ -67,7 +67,7 @@ def _web_address(url: str) -> str:
 
 
 def _private(url: str) -> str:
-    # What comes over this connection counts as signed.
+    # What comes over this connection counts as signed, and secrets go over it.
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1"):
         raise ValueError("must begin with https://")
@@ -168,7 +168,7 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr = SecretStr("")
     """With which the gateway asks the provider."""
 
-    scim_url: OptionalAddress = ""
+    scim_url: Annotated[OptionalAddress, AfterValidator(_private)] = ""
     """The SCIM 2.0 directory that holds the portal's accounts. Empty: they are in the records."""
     scim_token: SecretStr = SecretStr("")
     """The bearer token with which the directory is asked."""

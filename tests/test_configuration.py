@@ -114,6 +114,14 @@ def test_what_may_be_set_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terms.activation_reminder_days == (1, 3)
 
 
+@pytest.mark.parametrize("name", ["ASSISTER_SCIM_URL", "ASSISTER_OIDC_ISSUER"])
+def test_no_secret_crosses_the_network_in_clear(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "http://127.0.0.1:8080/x")
+    load()
+    monkeypatch.setenv(name, "http://directory.example.org")
+    assert faults() == [f"{name}: must begin with https://"]
+
+
 def test_secrets_come_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     folder.mkdir()
