@@ -110,15 +110,24 @@ async def profile(figures: Figures) -> None:
         structlog.get_logger().warning("the profile is left out", reason=str(missing))
 
 
-async def measure(figures: Figures, out: Console, *, only: str, quick: bool, large: bool) -> None:
-    """Every subject in turn, or only one."""
+async def measure(figures: Figures, out: Console, *, only: str, quick: bool, large: bool) -> bool:
+    """Every subject in turn, or only one; whether all worked.
+
+    One that fails costs no other its figures.
+    """
+    worked = True
     left_out = {"kill"} if quick else set()
     for name, subject in subjects(figures, quick=quick, large=large).items():
         if name != only if only else name in left_out:
             continue
         begun = monotonic()
-        await subject()
+        try:
+            await subject()
+        except Exception:
+            out.print_exception()
+            worked = False
         out.print(f"{name}: {monotonic() - begun:.0f} s", highlight=False)
+    return worked
 
 
 def compare(before: Path, after: Path, out: Console) -> int:
@@ -151,7 +160,7 @@ def main() -> int:
         return compare(before, after, out)
     figures = Figures(about(quick=options.quick))
     begun, others = monotonic(), busy_seconds()
-    asyncio.run(
+    worked = asyncio.run(
         measure(figures, out, only=options.subject, quick=options.quick, large=options.large)
     )
     spent = (busy_seconds() - others) / (monotonic() - begun)
@@ -159,12 +168,12 @@ def main() -> int:
     if options.subject:
         for name, values in figures.with_ratios().items():
             out.print(f"{name}: {', '.join(f'{each:.4g}' for each in values)}", highlight=False)
-        return 0
+        return 0 if worked else 1
     figures.write(KEPT)
     page.write(figures)
     page.draw(figures)
     out.print(f"Written: {page.PAGE.relative_to(ROOT)}", highlight=False)
-    return 0
+    return 0 if worked else 1
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ class Figures:
         self.values.setdefault(name, []).append(float(f"{value:.4g}"))
 
     def with_ratios(self) -> dict[str, list[float]]:
-        """All of them, and ours by the floor's round by round, where both were measured."""
+        """All of them, and ours by the floor's for each round in which both were measured."""
         found = dict(self.values)
         for name, ours in self.values.items():
             floor = self.values.get(name.replace(f"/{OURS}/", f"/{FLOOR}/"), ours)
             if floor is not ours and all(floor):
-                ratios = [a / b for a, b in zip(ours, floor, strict=True)]
+                ratios = [a / b for a, b in zip(ours, floor, strict=False)]
                 found[name.replace(f"/{OURS}/", "/ratio/")] = ratios
         return found
 
