@@ -187,6 +187,7 @@ def make_worker(
             access.suspend_access,
             access.reinstate_access,
             access.close_case,
+            access.record_orders,
             mail.send_mail,
             intake.judge_roster,
             intake.open_cases,

@@ -3,16 +3,17 @@
 from collections.abc import Awaitable, Container
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from policy import calendar
-from policy.requirements import Evidence
+from policy.case import Outcome
 from portal.directory import AccountState, Portal, PortalRefused, StaleCommand
 from records import audit
+from records.closed_cases import earlier_of
 from records.database import Database
+from records.submissions import newest_sequence
 from records.tables import ClosedCase
 from workflows import steps
 from workflows.contract import assister_workflow_id
@@ -36,10 +37,11 @@ class AccessActivities:
         async with self.database.transaction() as session:
             closed = await session.get(ClosedCase, request.training_id)
         days = request.terms.requirement_reminder_days
+        earlier = earlier_of(closed)
+        earlier.fence = max(earlier.fence, await self.portal.fence(request.training_id))
         return steps.Opening(
             reminders_at=calendar.reminders(request.opened_at, days, self.holidays),
-            fence=await self.portal.fence(request.training_id),
-            earlier=Evidence.model_validate(closed.evidence) if closed else Evidence(),
+            earlier=earlier,
         )
 
     @activity.defn(name=steps.DATE_CERTIFICATION.name)
@@ -58,7 +60,6 @@ class AccessActivities:
     async def enroll(self, request: steps.EnrollmentRequest) -> steps.Enrollment:
         """Makes the account, once, and issues a registration number (clause 3)."""
         times = calendar.activation_times(request.now, request.terms, self.holidays)
-        await self._record_order("activation_reissued", request)
         account = await self._commanded(
             self.portal.enroll(
                 request.training_id, request.fence, times.expires_at, request.grounds
@@ -83,7 +84,6 @@ class AccessActivities:
     @activity.defn(name=steps.SUSPEND.name)
     async def suspend_access(self, command: steps.PortalCommand) -> steps.PortalAnswer:
         """Suspends the account, whatever state it is in."""
-        await self._record_order("suspension_ordered", command)
         return await self._answered(
             self.portal.suspend(command.training_id, command.fence, command.reason),
             command.training_id,
@@ -92,7 +92,6 @@ class AccessActivities:
     @activity.defn(name=steps.REINSTATE.name)
     async def reinstate_access(self, command: steps.PortalCommand) -> steps.PortalAnswer:
         """Gives an activated account its access back."""
-        await self._record_order("reinstatement_ordered", command)
         return await self._answered(
             self.portal.reinstate(command.training_id, command.fence, command.grounds),
             command.training_id,
@@ -101,28 +100,51 @@ class AccessActivities:
     @activity.defn(name=steps.CLOSE.name)
     async def close_case(self, request: steps.CloseRequest) -> steps.Nothing:
         """Ends the access and keeps what the case had learned for one that opens later."""
-        await self._record_order("close_ordered", request)
+        ended = await self._ended(request) if request.ends else request.evidence.ended
         if request.reached_portal:
             await self._commanded(
                 self.portal.suspend(request.training_id, request.fence, request.outcome),
                 request.training_id,
             )
+        request.evidence.end(ended)
         now = datetime.now(UTC)
         async with self.database.transaction() as session:
-            await session.merge(
-                ClosedCase(
-                    training_id=request.training_id,
-                    outcome=request.outcome,
-                    evidence=request.evidence.model_dump(mode="json"),
-                    closed_at=now,
-                )
+            await session.merge(_closed(request, request.outcome, ended, now))
+            await audit.append(
+                session,
+                assister_workflow_id(request.training_id),
+                "case_closed",
+                key=f"closed-{request.fence}",
+                at=now,
+                by="system",
+                fence=request.fence,
+                outcome=str(request.outcome),
             )
-            case_id = assister_workflow_id(request.training_id)
-            entries = await audit.entries_of(session, case_id)
-            done: dict[str, Any] = {"fence": request.fence, "outcome": str(request.outcome)}
-            if not any(each.act == "case_closed" and each.details == done for each in entries):
+        return steps.Nothing()
+
+    async def _ended(self, request: steps.CloseRequest) -> int:
+        """The newest submission when this close was first tried: what came later counts."""
+        async with self.database.transaction() as session:
+            closed = await session.get(ClosedCase, request.training_id)
+            if closed is not None and closed.fence == request.fence:
+                return closed.ended
+            ended = await newest_sequence(session)
+            await session.merge(_closed(request, None, ended, datetime.now(UTC)))
+            return ended
+
+    @activity.defn(name=steps.RECORD_ORDERS.name)
+    async def record_orders(self, request: steps.OrdersRequest) -> steps.Nothing:
+        """The audit trail's word of what staff decided, once."""
+        async with self.database.transaction() as session:
+            for order in request.orders:
                 await audit.append(
-                    session, case_id, "case_closed", at=now, by="system", clause="", **done
+                    session,
+                    order.workflow_id,
+                    order.act,
+                    key=f"order-{order.key}",
+                    at=order.at,
+                    by=order.by,
+                    reason=order.reason,
                 )
         return steps.Nothing()
 
@@ -148,21 +170,17 @@ class AccessActivities:
             "a newer command overtook this one", fence, type=steps.STALE, non_retryable=True
         )
 
-    async def _record_order(
-        self,
-        act: str,
-        request: steps.EnrollmentRequest | steps.PortalCommand | steps.CloseRequest,
-    ) -> None:
-        """The audit trail's word of what staff decided; repeated attempts write it once."""
-        order = request.order
-        if order is None:
-            return
-        case_id = assister_workflow_id(request.training_id)
-        async with self.database.transaction() as session:
-            done: dict[str, Any] = {"reason": order.reason, "fence": request.fence}
-            for entry in await audit.entries_of(session, case_id):
-                if entry.act == act and entry.details == done:
-                    return
-            await audit.append(
-                session, case_id, act, at=datetime.now(UTC), by=order.by, clause="", **done
-            )
+
+def _closed(
+    request: steps.CloseRequest, outcome: Outcome | None, ended: int, at: datetime
+) -> ClosedCase:
+    return ClosedCase(
+        training_id=request.training_id,
+        outcome=outcome,
+        evidence=request.evidence.model_dump(mode="json"),
+        hold=request.hold.model_dump(mode="json") if request.hold else None,
+        reference_number=request.reference_number,
+        fence=request.fence,
+        ended=ended,
+        closed_at=at,
+    )

@@ -1,28 +1,31 @@
 """The steps of ``RosterIntake``: a verdict for every row, a case for every accepted one.
 
-Both may stop between any two rows and be started again: verdicts follow from the records, upserts
-and signals repeat without effect, and a row is marked once its case has been told.
+Both may stop between any two rows and be started again: a row is judged once, upserts and signals
+repeat without effect, and a row is marked once its case has been told.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
-from intake.submission import CHUNK, accepted_of, as_row, taken_mailboxes
-from policy.addresses import mailbox_key
+from activities.results import TELL_TIMEOUT
+from intake.submission import CHUNK, accepted_of, as_entry, as_row, taken_mailboxes
 from policy.requirements import AssisterType, RosterRecorded
 from policy.roster import Collisions, Entry, Reason, Verdict, judge
 from policy.terms import Terms
 from portal.directory import Portal, agency_access
 from records import audit
+from records.affiliations import MailboxTaken, lock_affiliations, record_affiliation
 from records.database import Database
-from records.people import holders
-from records.tables import Assister, AuditEntry, Submission, SubmissionRow
+from records.tables import Submission, SubmissionRow
 from workflows import steps
 from workflows.client import tell_case
 from workflows.contract import assister_workflow_id
@@ -51,7 +54,7 @@ class IntakeActivities:
         having = await agency_access(self.database, self.portal, submission.agency_id)
         accepted = suspensions = 0
         async for rows in self._chunks(request.submission_id):
-            entries = await self._judged(request.submission_id, rows, collisions)
+            entries = await self._judged(submission, rows, collisions)
             accepted += len(entries)
             suspensions += sum(not e.grants and e.training_id in having for e in entries)
         return steps.Judged(
@@ -65,45 +68,55 @@ class IntakeActivities:
 
     @activity.defn(name=steps.OPEN_CASES.name)
     async def open_cases(self, request: steps.SubmissionRequest) -> steps.Opened:
-        """Tells the next accepted rows' cases, opening those that are not open."""
+        """Tells the next accepted rows' cases, opening those that are not open.
+
+        A case that cannot be told keeps its row for a later attempt, after all the others.
+
+        Raises:
+            ApplicationError: If none of the cases that are left could be told.
+        """
         async with self.database.transaction() as session:
             submission = await session.get_one(Submission, request.submission_id)
-            waiting = select(SubmissionRow).where(
-                SubmissionRow.submission_id == submission.id,
-                SubmissionRow.verdict == "accepted",
-                col(SubmissionRow.opened).is_(False),
-            )
-            rows = (
-                await session.exec(waiting.order_by(col(SubmissionRow.line)).limit(CHUNK))
-            ).all()
-            # In one order: another roster may name the same people, and each waits for a person.
-            rows = sorted(rows, key=lambda each: each.training_id)
-            recorded = [each for each in rows if await _record_assister(session, submission, each)]
+            recorded = await _record_rows(session, submission)
         places = asyncio.Semaphore(SIGNALS_AT_ONCE)
+        failures: list[str] = []
 
-        async def tell(row: SubmissionRow) -> None:
+        async def tell(row: SubmissionRow, mailbox: int) -> None:
             async with places:
-                await self._tell(submission, row, request.terms)
+                try:
+                    async with asyncio.timeout(TELL_TIMEOUT):
+                        await self._tell(submission, row, mailbox, request.terms)
+                except (RPCError, TimeoutError) as error:
+                    row.attempts += 1
+                    failures.append(str(error).partition("\n")[0] or "no answer in time")
+                else:
+                    row.opened = True
                 activity.heartbeat(row.line)
 
-        await asyncio.gather(*(tell(each) for each in recorded))
+        await asyncio.gather(*(tell(row, mailbox) for row, mailbox in recorded))
         async with self.database.transaction() as session:
-            for each in recorded:
-                each.opened = True
-                await session.merge(each)
+            for row, _ in recorded:
+                await session.merge(row)
             await session.flush()
-            return await _opened(session, submission.id)
+            opened = await _opened(session, submission.id)
+        if failures and len(failures) == len(recorded):
+            raise ApplicationError(f"{opened.remaining} cases cannot be told: {failures[0]}")
+        return opened
 
-    async def _tell(self, submission: Submission, row: SubmissionRow, terms: Terms) -> None:
-        entry = _entry(row, submission)
+    async def _tell(
+        self, submission: Submission, row: SubmissionRow, mailbox: int, terms: Terms
+    ) -> None:
+        entry = as_entry(row)
         fact = RosterRecorded(
             event_id=f"{submission.id}.{row.line}",
-            occurred_at=submission.submitted_at,
+            # The sender's machine may be ahead: a case takes nothing from the future.
+            occurred_at=min(submission.submitted_at, datetime.now(UTC)),
             agency_id=submission.agency_id,
             assister_type=AssisterType(submission.roster_type),
             approved=entry.approved,
             employed=entry.employed,
-            contact_changed=row.contact_changed,
+            sequence=submission.sequence,
+            mailbox=mailbox,
         )
         await tell_case(
             self.client, self.task_queue, entry.training_id, "roster_recorded", fact, terms
@@ -125,54 +138,60 @@ class IntakeActivities:
             activity.heartbeat(line)
 
     async def _judged(
-        self, submission_id: str, rows: Sequence[SubmissionRow], collisions: Collisions
+        self, submission: Submission, rows: Sequence[SubmissionRow], collisions: Collisions
     ) -> list[Entry]:
+        """What the accepted rows say; those without a verdict get it now."""
+        roster_type = AssisterType(submission.roster_type)
+        waiting = [each for each in rows if each.verdict is None]
+        read = [as_row(each) for each in waiting]
         async with self.database.transaction() as session:
-            submission = await session.get_one(Submission, submission_id)
-            roster_type = AssisterType(submission.roster_type)
-            read = [as_row(row) for row in rows]
             taken = await taken_mailboxes(session, read)
             accepted = await accepted_of(session, read)
-            verdicts = [judge(row, roster_type, collisions, taken, accepted) for row in read]
-            for recorded, verdict in zip(rows, verdicts, strict=True):
-                await session.merge(_with_verdict(recorded, verdict))
-        return [each.entry for each in verdicts if each.entry is not None]
+            for row, cells in zip(waiting, read, strict=True):
+                verdict = judge(cells, roster_type, collisions, taken, accepted)
+                await session.merge(_with_verdict(row, verdict))
+        return [as_entry(each) for each in rows if each.verdict == "accepted"]
 
 
 def _with_verdict(row: SubmissionRow, verdict: Verdict) -> SubmissionRow:
     row.verdict = verdict.verdict
     row.training_id = verdict.training_id
     row.reasons = [reason._asdict() for reason in verdict.reasons]
+    row.entry = asdict(verdict.entry) if verdict.entry is not None else None
     return row
 
 
-def _entry(row: SubmissionRow, submission: Submission) -> Entry:
-    verdict = judge(as_row(row), AssisterType(submission.roster_type), Collisions(), {}, None)
-    assert verdict.entry is not None, "an accepted row stays acceptable"
-    return verdict.entry
+async def _record_rows(
+    session: AsyncSession, submission: Submission
+) -> list[tuple[SubmissionRow, int]]:
+    """Takes over the next rows whose cases wait to be told; returns them with their mailboxes.
 
-
-async def _record_assister(
-    session: AsyncSession, submission: Submission, row: SubmissionRow
-) -> bool:
-    """Takes a row's data over; False where another roster took the mailbox meanwhile."""
-    entry = _entry(row, submission)
-    key = mailbox_key(entry.email)
-    holder = (await holders(session, [key])).get(key, entry.training_id)
-    if holder != entry.training_id:
-        reason = Reason("Email", "belongs to another assister since this roster came", "1.2a")
-        session.add(_with_verdict(row, Verdict(row.line, entry.training_id, [reason])))
-        return False
-    known = await session.get(Assister, entry.training_id, with_for_update=True)
-    case_id = assister_workflow_id(entry.training_id)
-    told = [
-        each for each in await audit.entries_of(session, case_id) if each.act == "roster_recorded"
-    ]
-    if not any(each.details["submission_id"] == submission.id for each in told):
+    A row is rejected after all where another roster took its mailbox meanwhile.
+    """
+    waiting = select(SubmissionRow).where(
+        SubmissionRow.submission_id == submission.id,
+        SubmissionRow.verdict == "accepted",
+        col(SubmissionRow.opened).is_(False),
+    )
+    first = waiting.order_by(col(SubmissionRow.attempts), col(SubmissionRow.line))
+    # In one order: another roster may name the same people, and each waits for a person.
+    rows = sorted(await session.exec(first.limit(CHUNK)), key=lambda each: each.training_id)
+    await lock_affiliations(session, submission.agency_id, [each.training_id for each in rows])
+    recorded = []
+    for row in rows:
+        entry = as_entry(row)
+        try:
+            mailbox = await record_affiliation(session, submission, row.line, entry)
+        except MailboxTaken:
+            reason = Reason("Email", "belongs to another assister since this roster came", "1.2a")
+            session.add(_with_verdict(row, Verdict(row.line, row.training_id, [reason])))
+            continue
+        recorded.append((row, mailbox))
         await audit.append(
             session,
-            case_id,
+            assister_workflow_id(entry.training_id),
             "roster_recorded",
+            key=f"roster-{submission.id}",
             at=submission.submitted_at,
             by=f"contact-{submission.contact_id}",
             clause="1.1",
@@ -182,54 +201,7 @@ async def _record_assister(
             approved=entry.approved,
             employed=entry.employed,
         )
-    if known is not None and not _speaks(submission, entry, known, told):
-        return True
-    # Kept with the row: after a crash the comparison would find the address already taken over.
-    if known is not None and known.mailbox_key != key:
-        row.contact_changed = True
-        session.add(row)
-    await session.merge(
-        Assister(
-            training_id=entry.training_id,
-            agency_id=submission.agency_id,
-            assister_type=submission.roster_type,
-            first_name=entry.first_name,
-            last_name=entry.last_name,
-            email=entry.email,
-            mailbox_key=key,
-            public_phone=entry.public_phone,
-            public_email=entry.public_email,
-            business_address=entry.business_address,
-            languages=entry.languages,
-            counties=entry.counties,
-            submission_id=submission.id,
-            updated_at=submission.submitted_at,
-        )
-    )
-    await session.flush()
-    return True
-
-
-def _speaks(
-    submission: Submission, entry: Entry, known: Assister, told: Iterable[AuditEntry]
-) -> bool:
-    """Whether this roster may say who the assister is, as the case decides it (clause 1.1).
-
-    That is the agency that approved last, in whatever order rosters are recorded.
-
-    Args:
-        told: What rosters said before, whether they spoke or not.
-    """
-    if known.agency_id == submission.agency_id:
-        return submission.submitted_at >= known.updated_at
-    approvals = (
-        each.at
-        for each in told
-        if each.details["agency_id"] == known.agency_id
-        and each.details["approved"]
-        and each.details["employed"]
-    )
-    return entry.grants and all(each < submission.submitted_at for each in approvals)
+    return recorded
 
 
 async def _opened(session: AsyncSession, submission_id: str) -> steps.Opened:

@@ -14,7 +14,7 @@ from policy.calendar import CENTRAL
 from policy.mails import MailKind, Recipient
 from policy.requirements import Requirement
 from records.people import contact_to_mail
-from records.tables import Assister, Submission, SubmissionRow
+from records.tables import Affiliation, Agency, Mailbox, Submission, SubmissionRow
 from workflows.contract import assister_workflow_id, roster_workflow_id
 from workflows.lists import case_link
 from workflows.steps import MailRequest
@@ -105,7 +105,7 @@ async def write_letter(
         return Letter(head.arc_email, head.sender_name, values | {"items": items})
     if request.kind.about_roster:
         return await _about_roster(session, request, head, values)
-    assister = await session.get(Assister, request.subject_id)
+    assister = await session.get(Affiliation, (request.subject_id, request.agency_id))
     if assister is None:
         raise NoAddress("no roster has named this assister yet")
     name = f"{assister.first_name} {assister.last_name}"
@@ -115,9 +115,14 @@ async def write_letter(
         "assister_name": name,
         "training_id": assister.training_id,
         "reference_number": reference_number,
+        "agency_id": assister.agency_id,
     }
+    if by_agency := request.facts.get("by_agency"):
+        by = await session.get(Agency, by_agency)
+        values["by_agency_name"] = by.name if by is not None else by_agency
     if request.kind.recipient is Recipient.ASSISTER:
-        return Letter(assister.email, name, values)
+        mailbox = await session.get_one(Mailbox, request.mailbox or assister.mailbox_id)
+        return Letter(mailbox.email, name, values)
     submission = await session.get_one(Submission, assister.submission_id)
     contact = await contact_to_mail(session, submission.contact_id)
     return Letter(contact.email, contact.name, values | {"contact_name": contact.name})

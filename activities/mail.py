@@ -224,12 +224,11 @@ class MailActivities:
                 delivery.case_id,
                 "mail_sent",
                 at=now,
-                by=request.order.by if request.order else "system",
+                by="system",
                 clause=CLAUSES.get(request.kind, ""),
                 kind=request.kind.value,
                 message=delivery.digest,
                 doubts=delivery.doubts,
-                **({"reason": request.order.reason} if request.order else {}),
             )
 
     async def _failed(self, request: steps.MailRequest, failure: MailFailure) -> ApplicationError:

@@ -42,6 +42,11 @@ COMMANDS = {
         "suspend": ("staff:suspend", "End access at once, until staff reinstate it."),
         "reinstate": ("staff:reinstate", "End a suspension that staff ordered."),
         "close": ("staff:close", "End a case and its access for good."),
+        "confirm-change": (
+            "staff:confirm_change",
+            "Let another agency, or address, speak for an assister.",
+        ),
+        "refuse-change": ("staff:refuse_change", "Refuse what another agency's roster asks for."),
         "assister": ("people:assister", "Correct what is on record of an assister."),
         "agencies": ("agencies:app", "Agencies and their authorized contacts."),
     },

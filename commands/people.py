@@ -5,7 +5,6 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from temporalio.envconfig import ClientConfig
 
-import bootstrap
 from commands import console
 from commands.session import (
     By,
@@ -82,8 +81,8 @@ async def lookup(
     """
     training_id = training_id_of(training_id)
     async with session() as here:
-        portal = bootstrap.make_portal(here.settings, here.database)
-        number = await look_up(here.database, portal, training_id, agency_id=agency, by=by)
+        to = await here.connections()
+        number = await answered(look_up(to, training_id, agency_id=agency, by=by))
     if json:
         print_json({"training_id": training_id, "reference_number": number})
         return

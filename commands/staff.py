@@ -4,6 +4,7 @@ from commands import console
 from commands.session import (
     By,
     Json,
+    ThisAgency,
     ThisAssister,
     Why,
     answered,
@@ -61,14 +62,43 @@ async def close(training_id: ThisAssister, *, by: By, reason: Why, json: Json = 
     await _act(training_id, "close_case", by, reason, json)
 
 
-async def _act(training_id: str, update: str, by: str, reason: str, as_json: bool) -> None:
-    await give(assister_workflow_id(training_id_of(training_id)), update, by, reason, as_json)
+async def confirm_change(
+    training_id: ThisAssister, *, agency: ThisAgency, by: By, reason: Why, json: Json = False
+) -> None:
+    """Let another agency, or another e-mail address, speak for the assister, who was asked.
+
+    Example: starter.py confirm-change NAV1001 --agency AG-200 --by sam@arc.example.org
+    --reason "the assister has changed agencies"
+    """
+    await _act(training_id, "confirm_change", by, reason, json, agency)
 
 
-async def give(workflow_id: str, update: str, by: str, reason: str, as_json: bool) -> None:
+async def refuse_change(
+    training_id: ThisAssister, *, agency: ThisAgency, by: By, reason: Why, json: Json = False
+) -> None:
+    """Refuse what another agency's roster, or another e-mail address, asks for.
+
+    Example: starter.py refuse-change NAV1001 --agency AG-200 --by sam@arc.example.org
+    --reason "the assister does not know the agency"
+    """
+    await _act(training_id, "refuse_change", by, reason, json, agency)
+
+
+async def _act(
+    training_id: str, update: str, by: str, reason: str, as_json: bool, agency_id: str = ""
+) -> None:
+    case = assister_workflow_id(training_id_of(training_id))
+    await give(case, update, by, reason, as_json, agency_id)
+
+
+async def give(
+    workflow_id: str, update: str, by: str, reason: str, as_json: bool, agency_id: str = ""
+) -> None:
     """Gives a case or an intake one of its updates, and prints what it answers."""
     async with session() as here, interrupted_says(MAY_BE_CARRIED_OUT):
-        ordering = order(here.database, await here.client(), workflow_id, update, by, reason)
+        ordering = order(
+            here.database, await here.client(), workflow_id, update, by, reason, agency_id
+        )
         answer = await answered(ordering, NOT_ANSWERED)
     print_answer(workflow_id, answer, as_json)
 

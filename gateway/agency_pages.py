@@ -27,12 +27,12 @@ from intake.files import read_roster, read_whole
 from policy.requirements import AssisterType
 from policy.roster import Row
 from records.drafts import RosterDraft, draft_of, drop_draft, keep_draft
-from records.people import NotAuthorized, assister_of
-from records.tables import Assister, Contact
+from records.people import NotAuthorized
+from records.tables import Affiliation, Contact
 from services import Unknown
 from services.agency import own_assisters, own_submission, own_submissions
 from services.checking import check_roster
-from services.lookup import look_up
+from services.lookup import look_up, own_assister
 from services.rosters import progress, submit_roster, verdicts
 from workflows.client import act
 from workflows.contract import StaffAct, assister_workflow_id
@@ -221,7 +221,7 @@ async def resend(
 
 async def _assister_page(
     request: Request,
-    person: Assister,
+    person: Affiliation,
     contact: Contact,
     visitor: SignedIn,
     to: To,
@@ -229,8 +229,7 @@ async def _assister_page(
 ) -> Response:
     try:
         number = await look_up(
-            to.database,
-            to.portal,
+            to,
             person.training_id,
             agency_id=contact.agency_id,
             by=contact.email,
@@ -249,12 +248,14 @@ async def _assister_page(
     )
 
 
-async def _assister(to: To, contact: Contact, training_id: str) -> Assister:
-    async with to.database.snapshot() as session:
-        try:
-            return await assister_of(session, contact.agency_id, training_id)
-        except NotAuthorized:
-            raise HTTPException(404, "Your agency has no assister with this Training ID.") from None
+async def _assister(to: To, contact: Contact, training_id: str) -> Affiliation:
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            return await own_assister(to, contact.agency_id, training_id)
+    except NotAuthorized:
+        raise HTTPException(404, "Your agency has no assister with this Training ID.") from None
+    except (RPCError, RuntimeError, TimeoutError):
+        raise HTTPException(503, LATER) from None
 
 
 async def _draft(to: To, contact: Contact, draft_id: str) -> RosterDraft:

@@ -20,7 +20,7 @@ from gateway.forms import only_from_our_pages, visitors_form
 from gateway.pages import page
 from gateway.visitors import SignedIn, Visitor
 from records.people import NotAuthorized
-from records.tables import Agency, Assister, Contact
+from records.tables import Affiliation, Agency, Contact, Mailbox
 from services import Refused
 from services.assisters import correct_email
 from services.contacts import correct_contact
@@ -33,7 +33,10 @@ router = APIRouter(prefix="/staff", include_in_schema=False)
 
 LATER = "The case does not answer now. What was recorded stands; try again in a few minutes."
 BY_ADDRESS = "email_corrected"
-"""The update that goes with a new address; it has a form of its own."""
+"""The update that goes with a new address."""
+CHANGES = ("confirm_change", "refuse_change")
+OWN_FORMS = (BY_ADDRESS, *CHANGES)
+"""Updates that have a form of their own."""
 
 
 def _staff(visitor: SignedIn) -> Visitor:
@@ -99,6 +102,7 @@ async def give(request: Request, training_id: str, visitor: Staff, to: To) -> Re
             update,
             visitor.staff,
             form.get("reason", ""),
+            form.get("agency", ""),
         )
     )
     return await _assister_page(request, training_id, visitor, to, outcome)
@@ -156,9 +160,15 @@ async def _corrected(to: To, agency_id: str, form: Mapping[str, str], visitor: V
 async def _assister_page(
     request: Request, training_id: str, visitor: Visitor, to: To, outcome: Outcome | None = None
 ) -> Response:
+    found = (
+        select(Affiliation, Mailbox.email)
+        .join(Mailbox, col(Mailbox.id) == col(Affiliation.mailbox_id))
+        .where(Affiliation.training_id == training_id)
+        .order_by(col(Affiliation.sequence).desc())
+    )
     async with to.database.snapshot() as session:
-        person = await session.get(Assister, training_id)
-    if person is None:
+        rosters = (await session.exec(found)).all()
+    if not rosters:
         raise HTTPException(404, "No roster has named this Training ID.")
     case = await case_of(to, training_id)
     settings = request.app.state.settings
@@ -166,9 +176,10 @@ async def _assister_page(
         request,
         "staff_assister.html",
         visitor=visitor,
-        person=person,
+        person=rosters[0][0],
+        rosters=rosters,
         case=case,
-        orders=[each for each in case.allowed if each != BY_ADDRESS] if case else [],
+        orders=[each for each in case.allowed if each not in OWN_FORMS] if case else [],
         link=case_link(settings.ui_url, to.client.namespace, assister_workflow_id(training_id)),
         outcome=outcome,
     )

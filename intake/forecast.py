@@ -10,15 +10,18 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from intake.submission import chunks
 from policy.addresses import mailbox_key
-from policy.case import Case
+from policy.case import Case, Earlier
 from policy.forecast import CaseForecast, foresee
-from policy.requirements import AssisterType, Evidence, RosterRecorded
+from policy.requirements import AssisterType, RosterRecorded
 from policy.roster import Entry, Verdict
 from policy.terms import Terms
-from records.tables import Assister, ClosedCase
+from records.closed_cases import earlier_of
+from records.submissions import newest_sequence
+from records.tables import Affiliation, ClosedCase, Mailbox
 
 QUERIES_AT_ONCE = 20
 FORECAST = "forecast"
+NEW_MAILBOX = 2**31 - 1
 
 
 class RosterForecast(BaseModel):
@@ -62,7 +65,9 @@ async def forecast_roster(
     forecast = RosterForecast()
     places = asyncio.Semaphore(QUERIES_AT_ONCE)
 
-    async def one(entry: Entry, known: Assister | None, earlier: Evidence) -> CaseForecast:
+    newest = await newest_sequence(session) + 1
+
+    async def one(entry: Entry, mailbox: int, earlier: Earlier) -> CaseForecast:
         async with places:
             case = await open_case(entry.training_id)
         row = RosterRecorded(
@@ -72,7 +77,8 @@ async def forecast_roster(
             assister_type=roster_type,
             approved=entry.approved,
             employed=entry.employed,
-            contact_changed=known is not None and known.mailbox_key != mailbox_key(entry.email),
+            sequence=newest,
+            mailbox=mailbox,
         )
         unopened = Case(training_id=entry.training_id, opened_at=now, terms=terms)
         return foresee(case or unopened, row, earlier, now, holidays)
@@ -81,31 +87,41 @@ async def forecast_roster(
     named = {each.training_id for each in judged}
     for chunk in chunks(each.entry for each in judged if each.entry is not None):
         ids = [each.training_id for each in chunk]
-        known = {
-            each.training_id: each
-            for each in await session.exec(
-                select(Assister).where(col(Assister.training_id).in_(ids))
-            )
-        }
+        mailboxes = await _mailboxes(session, chunk)
         closed = {
-            each.training_id: Evidence.model_validate(each.evidence)
+            each.training_id: each
             for each in await session.exec(
                 select(ClosedCase).where(col(ClosedCase.training_id).in_(ids))
             )
         }
         foreseen = await asyncio.gather(
             *(
-                one(each, known.get(each.training_id), closed.get(each.training_id, Evidence()))
+                one(each, mailboxes[each.training_id], earlier_of(closed.get(each.training_id)))
                 for each in chunk
             )
         )
         forecast.cases += [each for each in foreseen if each.changes]
         forecast.unchanged += sum(not each.changes for each in foreseen)
         forecast.suspensions += sum(not e.grants and e.training_id in having_access for e in chunk)
-    on_record = select(Assister.training_id).where(
-        Assister.agency_id == agency_id, Assister.assister_type == roster_type
+    on_record = select(Affiliation.training_id).where(
+        Affiliation.agency_id == agency_id, Affiliation.assister_type == roster_type
     )
     forecast.missing = sorted(each for each in await session.exec(on_record) if each not in named)
     forecast.with_access = len(having_access)
     forecast.held = terms.holds(forecast.suspensions, forecast.with_access)
     return forecast
+
+
+async def _mailboxes(session: AsyncSession, entries: Iterable[Entry]) -> dict[str, int]:
+    """The mailboxes' ids by Training ID; a new one has the id that no other has."""
+    keys = {mailbox_key(each.email): each.training_id for each in entries}
+    found = select(Mailbox).where(col(Mailbox.mailbox_key).in_(sorted(keys)))
+    known = {each.mailbox_key: each for each in await session.exec(found)}
+    return {
+        training_id: mailbox.id
+        if (mailbox := known.get(key)) is not None
+        and mailbox.training_id == training_id
+        and mailbox.id is not None
+        else NEW_MAILBOX
+        for key, training_id in keys.items()
+    }

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from policy.addresses import mailbox_key
 from policy.requirements import AssisterType
-from policy.roster import Collisions, Row, Verdict, judge
+from policy.roster import Collisions, Entry, Row, Verdict, judge
 from policy.text import visible
 from records.people import accepted_addresses, holders
 from records.tables import SubmissionRow
@@ -55,6 +55,12 @@ async def accepted_of(session: AsyncSession, rows: Iterable[Row]) -> frozenset[t
 
 def _mailboxes(rows: Iterable[Row]) -> list[str]:
     return [mailbox_key(visible(row.cells["email"])) for row in rows]
+
+
+def as_entry(recorded: SubmissionRow) -> Entry:
+    """What an accepted row says, as it was judged."""
+    assert recorded.entry is not None, "an accepted row keeps what it says"
+    return Entry(**recorded.entry)
 
 
 def as_row(recorded: SubmissionRow) -> Row:

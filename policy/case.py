@@ -5,13 +5,13 @@ must happen now; the workflow does it and tells the case the result. Nothing in 
 clock or touches the world, so every path can be tested without a server.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from policy.correspondence import Correspondence, Mail
 from policy.mails import MailKind
 from policy.requirements import (
     RESPONSIBLE,
@@ -22,13 +22,13 @@ from policy.requirements import (
     Requirement,
     ResultVoided,
     RosterRecorded,
+    Speaker,
     TrainingCompleted,
     TrainingId,
 )
 from policy.terms import Terms
 
 HAPPENINGS_KEPT = 5
-MAILS_KEPT = 30
 RESEND_PERIOD = timedelta(days=1)
 
 
@@ -96,52 +96,20 @@ class Order(BaseModel):
     reason: str
 
 
-class Mail(BaseModel):
-    """A mail that is due.
+class Earlier(BaseModel):
+    """What is known of an assister before a case opens.
 
     Attributes:
-        number: Counts the case's mails, so that each has a key of its own.
-        registration: The registration number it carries or speaks of, 0 where none.
-        facts: What it says beyond the records: no personal data.
-        order: The decision of staff that caused it, where one did.
+        outcome: How the last case ended, None where there was none.
+        hold: Staff's suspension that outlives the case.
+        fence: The newest command that the portal has seen.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    number: int
-    kind: MailKind
-    registration: int = 0
-    facts: dict[str, str] = {}
-    order: Order | None = None
-
-    @property
-    def key(self) -> str:
-        """Its name in the outbox: in a case restored to an earlier moment a number comes again."""
-        return f"{self.number}.{self.kind}.{self.registration}"
-
-
-class SentMail(BaseModel):
-    """A mail that went out.
-
-    Attributes:
-        copies: How many may have arrived: more than one where the relay left it in doubt.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: MailKind
-    sent_at: datetime
-    copies: int = 1
-
-
-class Attention(BaseModel):
-    """A mark that a person must act: what is wrong and what to do about it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    since: datetime
-    problem: str
-    remedy: str
+    outcome: Outcome | None = None
+    evidence: Evidence = Evidence()
+    hold: Order | None = None
+    reference_number: str | None = None
+    fence: int = 0
 
 
 class Happening(BaseModel):
@@ -153,7 +121,7 @@ class Happening(BaseModel):
     what: str
 
 
-class Case(BaseModel):
+class Case(Correspondence, BaseModel):
     """The state of one assister's case, from first event to close."""
 
     training_id: TrainingId
@@ -177,29 +145,40 @@ class Case(BaseModel):
     certification_warnings_at: list[datetime] = []
     hold: Order | None = None
     """Staff's decision that there is no access until they say otherwise."""
-    order: Order | None = None
-    """The decision of staff behind the step under way, for the audit trail."""
     suspended_for: str | None = None
     reinstatement_under_way: bool = False
     """The portal may have given access back: only another suspension takes it away for sure."""
     ending: Outcome | None = None
     """The outcome with which the case is about to close."""
+    only_keeps: bool = False
+    """What came after a close gives no access: it is kept for a later case, and nobody is told."""
 
-    attention: dict[str, Attention] = {}
     parked: Due | None = None
     """A step that failed for good and waits for a person."""
-    mails: int = 0
-    mails_due: list[Mail] = []
-    mails_undeliverable: list[Mail] = []
-    mails_sent: list[SentMail] = []
     happenings: Annotated[list[Happening], Field(max_length=HAPPENINGS_KEPT)] = []
+
+    @property
+    def speaker(self) -> Speaker | None:
+        """Who speaks for the assister and where mail goes; None before any roster came."""
+        approval = self.evidence.approval
+        if approval is None:
+            return None
+        return Speaker(agency_id=approval.agency_id, mailbox=self.evidence.mailbox)
+
+    @property
+    def reached_portal(self) -> bool:
+        """The portal may have an account that this case can end."""
+        commanded = self.fence > 0 or self.reference_number is not None
+        return commanded and not self.only_keeps
 
     # What is due
 
     def due(self, now: datetime) -> Due:
-        """The one thing that must happen at ``now``; suspension beats all that the policy orders.
+        """The one thing that must happen at ``now``.
 
         Clauses ``before`` and 3: all four requirements are checked at this moment, not remembered.
+        A close and a suspension come before all else, so that nothing which waits for a calendar
+        or for the portal can keep an access alive.
         """
         due = self._due(now)
         return Due.NOTHING if due is self.parked else due
@@ -209,24 +188,20 @@ class Case(BaseModel):
             return Due.NOTHING
         if not self.opened:
             return Due.OPENING
-        if self.evidence.needs_certified_until:
-            return Due.CERTIFICATION_DATES
         if self.ending is not None:
             return Due.CLOSING
         bar = self.bar(now)
+        if self._must_suspend(bar):
+            return Due.SUSPENSION
+        if self.evidence.needs_certified_until:
+            return Due.CERTIFICATION_DATES
         match self.stage:
             case Stage.SUSPENDED:
-                if bar is None:
-                    return Due.REINSTATEMENT
-                return Due.SUSPENSION if self.reinstatement_under_way else Due.NOTHING
+                return Due.REINSTATEMENT if bar is None else Due.NOTHING
             case Stage.COLLECTING_REQUIREMENTS:
-                if self.hold is not None:
-                    return Due.SUSPENSION
                 if bar is None:
                     return Due.ENROLLMENT
                 return _when(now, self.requirement_reminders_at, Due.REQUIREMENT_REMINDER)
-        if bar is not None:
-            return Due.SUSPENSION
         match self.stage:
             case Stage.ENROLLING:
                 return Due.ENROLLMENT
@@ -241,6 +216,14 @@ class Case(BaseModel):
         if now >= activation.expires_at:
             return Due.EXPIRY
         return _when(now, activation.reminders_at, Due.ACTIVATION_REMINDER)
+
+    def _must_suspend(self, bar: str | None) -> bool:
+        match self.stage:
+            case Stage.SUSPENDED:
+                return bar is not None and self.reinstatement_under_way
+            case Stage.COLLECTING_REQUIREMENTS:
+                return self.hold is not None
+        return bar is not None
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """When something will be due though nothing else happens; None where nothing will."""
@@ -267,6 +250,9 @@ class Case(BaseModel):
         if self.hold is not None:
             return "suspended by staff"
         missing = self.missing(now)
+        if self.evidence.needs_certified_until:
+            # It counts as missing until its end is worked out, which must not end an access.
+            missing.remove(Requirement.CERTIFICATION)
         if not missing:
             return None
         certification = self.evidence.certification
@@ -274,6 +260,8 @@ class Case(BaseModel):
         match missing[0]:
             case Requirement.APPROVAL if approval is not None and not approval.employed:
                 return "employment is inactive on the agency's roster"
+            case Requirement.APPROVAL if approval is not None and approval.grants:
+                return "the access ended, and no newer roster approves it"
             case Requirement.APPROVAL if approval is not None:
                 return "portal access is “No” on the agency's roster"
             case Requirement.CERTIFICATION if certification is not None and certification.certified:
@@ -288,9 +276,10 @@ class Case(BaseModel):
 
     def record_roster(self, row: RosterRecorded, now: datetime) -> str | None:
         """Clauses 1 and 1.1: an accepted roster row."""
-        ignored = self.evidence.record_roster(row)
-        if row.contact_changed or self.mails_undeliverable:
+        ignored = self.evidence.record_roster(row, secured=self._secured)
+        if self.evidence.approval == row and self.mails_undeliverable:
             self.retry_mails(now)
+        self._mark_claims(now)
         access = "approved" if row.grants else "not approved"
         return self._taken(ignored, f"Roster of {row.agency_id}: access {access}", now)
 
@@ -313,9 +302,10 @@ class Case(BaseModel):
         if ignored:
             return ignored
         mastery = self.terms.mastery[event.course]
-        if event.score < mastery and Requirement.ASSESSMENT in self.missing(now):
+        newest = max(self.evidence.assessments, key=lambda each: each.occurred_at)
+        if event == newest and Requirement.ASSESSMENT in self.missing(now):
             percents = {"score": f"{event.score:f}", "mastery": f"{mastery:f}"}
-            self._send(MailKind.ASSESSMENT_FAILED, percents)
+            self.send(MailKind.ASSESSMENT_FAILED, percents)
         scored = f"Assessment scored {event.score:f} % (mastery {mastery:f} %)"
         return self._taken(None, scored, now)
 
@@ -337,6 +327,8 @@ class Case(BaseModel):
 
     def refuse_resend(self, now: datetime) -> str | None:
         """Why the activation mail cannot be repeated now, and what to do instead."""
+        if closed := self._refuse_closed():
+            return closed
         if self.stage is Stage.ACTIVATION_EXPIRED:
             return "The registration number has expired. Use reissue_activation for a new one."
         if self.stage is not Stage.AWAITING_ACTIVATION or self.activation is None:
@@ -353,16 +345,18 @@ class Case(BaseModel):
             )
         return None
 
-    def resend(self, order: Order, now: datetime) -> str:
+    def resend(self, now: datetime) -> str:
         """Repeats the activation mail with the same registration number."""
         self.resent_at = [*(e for e in self.resent_at if e > now - RESEND_PERIOD), now]
-        self._send_activation(MailKind.ACTIVATION, order)
+        self._send_activation(MailKind.ACTIVATION)
         self._note(now, "Activation mail resent by staff")
         return "The activation mail is sent again with the same registration number."
 
     def refuse_reissue(self, now: datetime) -> str | None:
         """Why no new registration number can be issued now, and what to do instead."""
         del now
+        if closed := self._refuse_closed():
+            return closed
         if self.parked is Due.ENROLLMENT:
             return None
         if self.stage not in (Stage.AWAITING_ACTIVATION, Stage.ACTIVATION_EXPIRED):
@@ -371,12 +365,9 @@ class Case(BaseModel):
             return "The account is already activated; the confirmation is on its way."
         return None
 
-    def reissue(self, order: Order, now: datetime) -> str:
+    def reissue(self, now: datetime) -> str:
         """Voids the registration number and issues a new one, with a new clock."""
-        self.parked = None
-        self.order = order
-        self._enter(Stage.ENROLLING, now)
-        self._drop_activation_mails()
+        self._issue_anew(now)
         self._note(now, "Activation reissued by staff")
         return "A new registration number is issued and mailed; the old one no longer works."
 
@@ -390,12 +381,14 @@ class Case(BaseModel):
     def suspend(self, order: Order, now: datetime) -> str:
         """Staff suspend access, at any stage."""
         self.parked = None
-        self.hold = self.order = order
+        self.hold = order
         self._note(now, "Suspended by staff")
         return "Access is suspended: the portal first, then the assister and the agency are told."
 
     def refuse_reinstate(self, now: datetime) -> str | None:
         """Why staff cannot reinstate now, and what to do instead."""
+        if closed := self._refuse_closed():
+            return closed
         if self.parked is Due.REINSTATEMENT:
             return None
         if self.stage is Stage.SUSPENDED and self.hold is None:
@@ -405,10 +398,9 @@ class Case(BaseModel):
             )
         return f"Access is not suspended: {self._standing()}" if self.hold is None else None
 
-    def reinstate(self, order: Order, now: datetime) -> str:
+    def reinstate(self, now: datetime) -> str:
         """Staff lift their suspension; the four requirements still decide."""
         self.parked = None
-        self.order = order
         self.hold = None
         self._note(now, "Suspension lifted by staff")
         bar = self.bar(now)
@@ -421,9 +413,8 @@ class Case(BaseModel):
         del now
         return self._refuse_closed()
 
-    def correct_email(self, order: Order, now: datetime) -> str:
+    def correct_email(self, now: datetime) -> str:
         """The certification e-mail in the records was corrected; parked mails go on."""
-        self.order = order
         waiting = len(self.mails_undeliverable)
         self.retry_mails(now)
         self._note(now, "E-mail address corrected")
@@ -434,28 +425,84 @@ class Case(BaseModel):
     def refuse_close(self, now: datetime) -> str | None:
         """Why the case cannot be closed."""
         del now
-        return self._refuse_closed()
+        return None if self.parked is Due.CLOSING else self._refuse_closed()
 
-    def close(self, outcome: Outcome, order: Order | None, now: datetime) -> str:
+    def close(self, outcome: Outcome, now: datetime) -> str:
         """Ends the case: its number is voided, its access ends, people are told."""
         self.parked = None
-        self.order = order
         self.ending = outcome
         self._note(now, f"Closing: {outcome}")
         return "The case is closing: access ends first, then the assister and the agency are told."
 
+    def refuse_changes(self, now: datetime) -> str | None:
+        """Why there is no change that staff could confirm or refuse."""
+        del now
+        if closed := self._refuse_closed():
+            return closed
+        return None if self.evidence.claims else "No change waits to be confirmed."
+
+    def refuse_change(self, agency_id: str, now: datetime) -> str | None:
+        """Why there is no change by this agency that staff could confirm or refuse."""
+        if refusal := self.refuse_changes(now):
+            return refusal
+        if self._claim(agency_id) is not None:
+            return None
+        waiting = ", ".join(each.agency_id for each in self.evidence.claims)
+        return f"No change of agency {agency_id} waits; those that wait: {waiting}."
+
+    def confirm_change(self, agency_id: str, now: datetime) -> str:
+        """Staff let another agency, or another mailbox, speak for the assister.
+
+        An open registration number went to the earlier mailbox: it is void from now on.
+        """
+        claim = self._claim(agency_id)
+        assert claim is not None
+        mailbox = self.evidence.mailbox
+        self.evidence.confirm(claim)
+        self._mark_claims(now)
+        self._note(now, f"Staff confirmed the roster of {agency_id}")
+        if self.mails_undeliverable:
+            self.retry_mails(now)
+        if self.evidence.mailbox == mailbox or self.stage is not Stage.AWAITING_ACTIVATION:
+            return f"Agency {agency_id} speaks for the assister from now on."
+        self._issue_anew(now)
+        return "A new registration number goes to the new mailbox; the old one no longer works."
+
+    def decline_change(self, agency_id: str, now: datetime) -> str:
+        """Staff refuse it: the agency's row changes nothing."""
+        claim = self._claim(agency_id)
+        assert claim is not None
+        self.evidence.decline(claim)
+        self._mark_claims(now)
+        self._note(now, f"Staff refused the roster of {agency_id}")
+        return "Nothing changes."
+
     # Results of what was due
 
-    def planned(
-        self, fence: int, reminders_at: list[datetime], earlier: Evidence, now: datetime
-    ) -> None:
-        """The case is open: its reminder dates, and what an earlier case had learned."""
+    def planned(self, reminders_at: list[datetime], earlier: Earlier, now: datetime) -> None:
+        """The case is open: its reminder dates, and what an earlier case had learned.
+
+        After a close only an approval newer than the end opens a case again; anything else is kept
+        for the case that does.
+        """
         self.opened = True
-        self.fence = max(self.fence, fence)
+        self.fence = max(self.fence, earlier.fence)
         self.requirement_reminders_at = reminders_at
-        self.evidence = self.evidence.with_earlier(earlier, self.terms)
-        if earlier != Evidence():
+        self.reference_number = earlier.reference_number
+        self.hold = self.hold or earlier.hold
+        self.evidence, news = self.evidence.with_earlier(
+            earlier.evidence, self.terms, secured=self._secured
+        )
+        if earlier.outcome is None:
+            return
+        approval = self.evidence.approval
+        approved = approval is not None and self.evidence.approves(approval)
+        if news and (approved or self.evidence.claims):
+            self._mark_claims(now)
             self._note(now, "Opened again with what an earlier case had recorded")
+        else:
+            self.ending = self.ending or earlier.outcome
+            self.only_keeps = True
 
     def certification_dated(self, ends_at: datetime, warnings_at: list[datetime]) -> None:
         """The certification's end and the warnings before it, worked out by calendar."""
@@ -463,15 +510,17 @@ class Case(BaseModel):
         self.certification_warnings_at = warnings_at
 
     def remind_of_requirements(self, now: datetime) -> None:
-        """Tells whoever must act what is missing; an agency that said no is not asked again."""
+        """Tells whoever must act what is missing; nobody, where the agency has said no."""
         self.requirement_reminders_at = [e for e in self.requirement_reminders_at if e > now]
+        if self.evidence.denied:
+            return
         missing = self.missing(now)
         theirs = [e for e in missing if e in (Requirement.TRAINING, Requirement.ASSESSMENT)]
         agencys = [e for e in missing if e not in theirs]
         if theirs:
-            self._send(MailKind.REQUIREMENT_REMINDER, {"missing": ",".join(theirs)})
-        if agencys and not self.evidence.denied:
-            self._send(MailKind.REQUIREMENT_REMINDER_AGENCY, {"missing": ",".join(agencys)})
+            self.send(MailKind.REQUIREMENT_REMINDER, {"missing": ",".join(theirs)})
+        if agencys:
+            self.send(MailKind.REQUIREMENT_REMINDER_AGENCY, {"missing": ",".join(agencys)})
         self._note(now, "Reminded of what is missing")
 
     def enrolling(self, now: datetime) -> int:
@@ -518,8 +567,8 @@ class Case(BaseModel):
         self._enter(Stage.ACTIVATION_EXPIRED, now)
         assert self.activation is not None
         until = self.activation.reissuable_until.isoformat()
-        self._send(MailKind.ACTIVATION_EXPIRED, {"reissuable_until": until})
-        self._send(MailKind.ACTIVATION_EXPIRED_AGENCY, {"reissuable_until": until})
+        self.send(MailKind.ACTIVATION_EXPIRED, {"reissuable_until": until})
+        self.send(MailKind.ACTIVATION_EXPIRED_AGENCY, {"reissuable_until": until})
         self._note(now, "Activation expired: the registration number no longer works")
 
     def confirm(self, now: datetime) -> None:
@@ -528,7 +577,7 @@ class Case(BaseModel):
         self.confirmed = True
         self.activation = None
         self._drop_activation_mails()
-        self._send(MailKind.CONFIRMATION)
+        self.send(MailKind.CONFIRMATION)
         self._note(now, "Account active")
 
     def warn_of_certification(self, now: datetime) -> None:
@@ -538,8 +587,8 @@ class Case(BaseModel):
         assert certification is not None
         assert certification.valid_through is not None
         ends = certification.valid_through.isoformat()
-        self._send(MailKind.CERTIFICATION_ENDING, {"ends": ends})
-        self._send(MailKind.CERTIFICATION_ENDING_AGENCY, {"ends": ends})
+        self.send(MailKind.CERTIFICATION_ENDING, {"ends": ends})
+        self.send(MailKind.CERTIFICATION_ENDING_AGENCY, {"ends": ends})
         self._note(now, "Warned that the certification ends")
 
     def suspending(self) -> int:
@@ -556,8 +605,8 @@ class Case(BaseModel):
         self.activation = None
         self.suspended_for = reason
         if not again:
-            self._send(MailKind.SUSPENDED, {"reason": reason})
-            self._send(MailKind.SUSPENDED_AGENCY, {"reason": reason})
+            self.send(MailKind.SUSPENDED, {"reason": reason})
+            self.send(MailKind.SUSPENDED_AGENCY, {"reason": reason})
         self._note(now, f"Suspended: {reason}")
 
     def reinstating(self) -> int:
@@ -569,7 +618,7 @@ class Case(BaseModel):
         """All four requirements hold again: an active account is back, others are enrolled."""
         self.suspended_for = None
         self.reinstatement_under_way = False
-        self._drop_mails(lambda mail: mail.kind in (MailKind.SUSPENDED, MailKind.SUSPENDED_AGENCY))
+        self.drop_mails(lambda mail: mail.kind in (MailKind.SUSPENDED, MailKind.SUSPENDED_AGENCY))
         if not self.activated:
             self._enter(Stage.ENROLLING, now)
             self._note(now, "Requirements met again: enrolling")
@@ -578,8 +627,8 @@ class Case(BaseModel):
             self.confirm(now)
             return
         self._enter(Stage.ACTIVE, now)
-        self._send(MailKind.REINSTATED)
-        self._send(MailKind.REINSTATED_AGENCY)
+        self.send(MailKind.REINSTATED)
+        self.send(MailKind.REINSTATED_AGENCY)
         self._note(now, "Access reinstated")
 
     def closing(self) -> int:
@@ -592,12 +641,12 @@ class Case(BaseModel):
         self.outcome = self.ending
         self._enter(Stage.CLOSED, now)
         self.activation = None
-        self.attention = {}
         self.mails_undeliverable = []
         self._drop_activation_mails()
-        if self.evidence.standings:
-            self._send(MailKind.CASE_CLOSED, {"outcome": str(self.outcome)})
-            self._send(MailKind.CASE_CLOSED_AGENCY, {"outcome": str(self.outcome)})
+        self.attention = {}
+        if self.evidence.approval is not None and not self.only_keeps:
+            self.send(MailKind.CASE_CLOSED, {"outcome": str(self.outcome)})
+            self.send(MailKind.CASE_CLOSED_AGENCY, {"outcome": str(self.outcome)})
         self._note(now, f"Closed: {self.outcome}")
 
     def failed(self, step: Due, problem: str, now: datetime) -> None:
@@ -608,7 +657,7 @@ class Case(BaseModel):
             Due.REINSTATEMENT: "clear it in the portal, then use reinstate_access again",
             Due.CLOSING: "clear it in the portal, then use close_case again",
         }
-        self._mark(
+        self.mark(
             f"portal:{step}",
             problem,
             remedies.get(step, "clear it in the portal, then use reissue_activation"),
@@ -617,75 +666,75 @@ class Case(BaseModel):
 
     def succeeded(self, step: Due) -> None:
         """A step went through: what a person had to do about it is done."""
-        self.attention = {
-            code: mark for code, mark in self.attention.items() if code != f"portal:{step}"
-        }
+        self.unmark(lambda code: code == f"portal:{step}")
         self.parked = None
-        self.order = None
-
-    def late(self, what: str, now: datetime) -> None:
-        """Something is retried for too long; it goes on by itself once the fault is gone."""
-        self._mark(f"late:{what}", f"{what} is being retried", "see the worker's log", now)
-
-    def no_longer_late(self, what: str) -> None:
-        """What was retried went through, or is no longer wanted."""
-        self.attention = {
-            code: mark for code, mark in self.attention.items() if code != f"late:{what}"
-        }
-
-    def mail_sent(self, mail: Mail, now: datetime, copies: int = 1) -> None:
-        """The relay has taken a mail."""
-        self.mail_dropped(mail)
-        sent = SentMail(kind=mail.kind, sent_at=now, copies=copies)
-        self.mails_sent = [*self.mails_sent, sent][-MAILS_KEPT:]
-
-    def mail_dropped(self, mail: Mail) -> None:
-        """A mail is no longer true: what it speaks of was overtaken."""
-        self.mails_due = [each for each in self.mails_due if each != mail]
-
-    def mail_waits(self, mail: Mail) -> None:
-        """Nobody's address is known yet: the mail waits for a roster."""
-        self.mail_dropped(mail)
-        self.mails_undeliverable = [*self.mails_undeliverable, mail][-MAILS_KEPT:]
-
-    def mail_refused(self, mail: Mail, problem: str, now: datetime) -> None:
-        """A mail was refused for good: it waits until a person has mended the address."""
-        self.mail_waits(mail)
-        remedy = (
-            "correct the contact: starter.py agencies correct-contact"
-            if mail.kind.recipient == "agency"
-            else "correct the address: starter.py assister correct-email"
-        )
-        self._mark(f"mail:{mail.kind}", f"{mail.kind} mail: {problem}", remedy, now)
-
-    def mail_in_doubt(self, mail: Mail, problem: str, now: datetime) -> None:
-        """Whether a mail arrived cannot be known: a person asks before it is sent once more."""
-        self.mail_waits(mail)
-        remedy = (
-            "ask the assister whether it arrived; if not, use reissue_activation"
-            if mail.registration
-            else "if it did not arrive, use email_corrected to send it again"
-        )
-        self._mark(f"mail:{mail.kind}", f"{mail.kind} mail: {problem}", remedy, now)
 
     def retry_mails(self, now: datetime) -> None:
         """Mails that waited for an address go out; an activation is issued anew with its clock."""
         waiting, self.mails_undeliverable = self.mails_undeliverable, []
-        self.attention = {
-            code: mark for code, mark in self.attention.items() if not code.startswith("mail:")
-        }
+        self.unmark(lambda code: code.startswith("mail:"))
         for mail in waiting:
             if mail.kind in (MailKind.ACTIVATION, MailKind.ACTIVATION_REMINDER):
                 if self.refuse_reissue(now) is None:
-                    self._enter(Stage.ENROLLING, now)
+                    self._issue_anew(now)
             else:
-                self._send(mail.kind, mail.facts, registration=mail.registration)
+                self.send(mail.kind, mail.facts, registration=mail.registration, to=mail.to)
 
     def ignored(self, what: str, why: str, now: datetime) -> None:
         """An event changed nothing; it is kept visible."""
         self._note(now, f"Ignored {what}: {why}")
 
     # Private parts
+
+    @property
+    def _secured(self) -> bool:
+        """There is an account or an activation, or one is being made."""
+        return self.reference_number is not None or self.stage is Stage.ENROLLING
+
+    def _claim(self, agency_id: str) -> Speaker | None:
+        claims = [each for each in self.evidence.claims if each.agency_id == agency_id]
+        return claims[0] if claims else None
+
+    def _mark_claims(self, now: datetime) -> None:
+        """What staff must confirm; who speaks so far is told of it once."""
+        claims = {f"change:{each.agency_id}": each for each in self.evidence.claims}
+        self.unmark(lambda code: code.startswith("change:") and code not in claims)
+        speaker = self.speaker
+        for code, claim in claims.items():
+            if speaker is None or code in self.attention:
+                continue
+            foreign = claim.agency_id != speaker.agency_id
+            what = "approves access, too" if foreign else "names another certification e-mail"
+            self.mark(
+                code,
+                f"the roster of {claim.agency_id} {what}; nothing changes until staff confirm it",
+                "ask the assister, then confirm_change or refuse_change",
+                now,
+            )
+            by = {"by_agency": claim.agency_id}
+            self.send(MailKind.CHANGE_CLAIMED, by, to=speaker)
+            self.send(MailKind.CHANGE_CLAIMED_AGENCY, by, to=speaker)
+
+    def _issue_anew(self, now: datetime) -> None:
+        """The registration number is void from now on; enrolling issues the next one."""
+        self.parked = None
+        self._enter(Stage.ENROLLING, now)
+        self._drop_activation_mails()
+
+    def _drop_untrue_mails(self, now: datetime) -> None:
+        """A newer event has made mails untrue that have not gone out."""
+        missing = {str(each) for each in self.missing(now)}
+
+        def untrue(mail: Mail) -> bool:
+            match mail.kind:
+                case MailKind.ASSESSMENT_FAILED:
+                    return Requirement.ASSESSMENT not in missing
+                case MailKind.REQUIREMENT_REMINDER | MailKind.REQUIREMENT_REMINDER_AGENCY:
+                    told = set(mail.facts["missing"].split(","))
+                    return self.evidence.denied or not told <= missing
+            return False
+
+        self.drop_mails(untrue)
 
     def _enter(self, stage: Stage, now: datetime) -> None:
         if stage is not self.stage:
@@ -698,52 +747,23 @@ class Case(BaseModel):
     def _taken(self, ignored: str | None, what: str, now: datetime) -> str | None:
         if ignored is None:
             self._note(now, what)
+            self._drop_untrue_mails(now)
         return ignored
 
     def _note(self, now: datetime, what: str) -> None:
         self.happenings = [*self.happenings, Happening(at=now, what=what)][-HAPPENINGS_KEPT:]
 
-    def _mark(self, code: str, problem: str, remedy: str, now: datetime) -> None:
-        known = self.attention.get(code)
-        since = known.since if known is not None else now
-        mark = Attention(since=since, problem=problem, remedy=remedy)
-        self.attention = {**self.attention, code: mark}
-
-    def _send(
-        self,
-        kind: MailKind,
-        facts: dict[str, str] | None = None,
-        *,
-        registration: int = 0,
-        order: Order | None = None,
-    ) -> None:
-        self.mails += 1
-        mail = Mail(
-            number=self.mails, kind=kind, registration=registration, facts=facts or {}, order=order
-        )
-        self.mails_due = [*self.mails_due, mail]
-
-    def _send_activation(self, kind: MailKind, order: Order | None = None) -> None:
+    def _send_activation(self, kind: MailKind) -> None:
         assert self.activation is not None
         ends = self.activation.expires_at.isoformat()
-        self._send(kind, {"ends": ends}, registration=self.activation.registration, order=order)
+        self.send(kind, {"ends": ends}, registration=self.activation.registration)
 
     def _activation_mail_waits(self) -> bool:
         kinds = [each.kind for each in (*self.mails_due, *self.mails_undeliverable)]
         return MailKind.ACTIVATION in kinds
 
     def _drop_activation_mails(self) -> None:
-        self._drop_mails(lambda mail: bool(mail.registration))
-
-    def _drop_mails(self, dropped: Callable[[Mail], bool]) -> None:
-        self.mails_due = [each for each in self.mails_due if not dropped(each)]
-        self.mails_undeliverable = [e for e in self.mails_undeliverable if not dropped(e)]
-        kinds = {f"mail:{each.kind}" for each in self.mails_undeliverable}
-        self.attention = {
-            code: mark
-            for code, mark in self.attention.items()
-            if not code.startswith("mail:") or code in kinds
-        }
+        self.drop_mails(lambda mail: bool(mail.registration))
 
     def _refuse_closed(self) -> str | None:
         if self.stage is Stage.CLOSED or self.ending is not None:

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from pydantic import BaseModel
 
 from policy import calendar
-from policy.case import Activation, Case, Due
-from policy.requirements import Evidence, RosterRecorded
+from policy.case import Activation, Case, Due, Earlier, Stage
+from policy.requirements import RosterRecorded
 
 
 class CaseForecast(BaseModel):
@@ -33,35 +33,36 @@ class CaseForecast(BaseModel):
 
 
 def foresee(
-    case: Case, row: RosterRecorded, earlier: Evidence, now: datetime, holidays: Container[date]
+    case: Case, row: RosterRecorded, earlier: Earlier, now: datetime, holidays: Container[date]
 ) -> CaseForecast:
     """Plays an accepted roster row on a copy of a case.
 
     Args:
         case: As it stands; one that is not opened yet where none is.
-        earlier: What an earlier, closed case of the same assister had recorded.
+        earlier: What is known of the assister beside an open case.
     """
     played = case.model_copy(deep=True)
     played.record_roster(row, now)
     while (due := played.due(now)) is not Due.NOTHING:
         _do(played, due, earlier, now, holidays)
     known = {each.number for each in case.mails_due}
+    stage = case.stage if case.opened else Stage.CLOSED if played.only_keeps else None
     return CaseForecast(
         training_id=case.training_id,
-        opens=not case.opened,
-        stage=case.stage if case.opened else None,
+        opens=stage is None,
+        stage=stage,
         becomes=played.stage,
         mails=[each.kind for each in played.mails_due if each.number not in known],
         next_deadline=played.next_deadline(now),
     )
 
 
-def _do(case: Case, due: Due, earlier: Evidence, now: datetime, holidays: Container[date]) -> None:
+def _do(case: Case, due: Due, earlier: Earlier, now: datetime, holidays: Container[date]) -> None:
     """What the workflow does when ``due``, with a portal that always says yes."""
     match due:
         case Due.OPENING:
             days = case.terms.requirement_reminder_days
-            case.planned(0, calendar.reminders(case.opened_at, days, holidays), earlier, now)
+            case.planned(calendar.reminders(case.opened_at, days, holidays), earlier, now)
         case Due.CERTIFICATION_DATES:
             certification = case.evidence.certification
             assert certification is not None

@@ -28,6 +28,8 @@ class MailKind(StrEnum):
     REINSTATED_AGENCY = "reinstated_agency"
     CERTIFICATION_ENDING = "certification_ending"
     CERTIFICATION_ENDING_AGENCY = "certification_ending_agency"
+    CHANGE_CLAIMED = "change_claimed"
+    CHANGE_CLAIMED_AGENCY = "change_claimed_agency"
     CASE_CLOSED = "case_closed"
     CASE_CLOSED_AGENCY = "case_closed_agency"
     ROSTER_SUMMARY = "roster_summary"

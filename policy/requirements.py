@@ -51,8 +51,13 @@ LastDay = Annotated[
 
 RESULTS_KEPT = 40
 """Results remembered per assister; the least useful are forgotten first."""
+VOIDS_KEPT = 200
+"""Voids remembered of results that are not kept, or that have not arrived."""
 AGENCIES_KEPT = 20
-"""Agencies remembered per assister: those that approved last, then those that spoke last."""
+"""Agencies remembered per assister: those known, then those that approve, then the newest."""
+DECLINED_KEPT = 20
+"""Claims remembered as declined; one that is forgotten is asked about again."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class AssisterType(StrEnum):
@@ -100,9 +105,8 @@ class RosterRecorded(Fact):
     Attributes:
         approved: "Yes" in the "Assister Portal Access" field.
         employed: Current employment status is active.
-        contact_changed: The row brought another certification e-mail than the one on record.
-        order: Counts the agency's submissions, given by the records under the agency's lock: of two
-            rows of one agency the higher is newer, whatever a clock says.
+        sequence: Counts all submissions, given by the records under a lock: of two rows the higher
+            is newer, whatever a submitter's clock says.
         mailbox: The records' id of the certification mailbox that the row names, 0 where unknown.
     """
 
@@ -110,8 +114,7 @@ class RosterRecorded(Fact):
     assister_type: AssisterType
     approved: bool
     employed: bool
-    contact_changed: bool = False
-    order: Annotated[int, Field(ge=0)] = 0
+    sequence: Annotated[int, Field(ge=0)] = 0
     mailbox: Annotated[int, Field(ge=0)] = 0
 
     @property
@@ -120,9 +123,9 @@ class RosterRecorded(Fact):
         return self.approved and self.employed
 
     @property
-    def generosity(self) -> tuple[bool, date]:
-        """How much access it gives: of two at the same moment the lesser holds."""
-        return (self.grants, date.max)
+    def rank(self) -> tuple[int, datetime]:
+        """Orders rows: the higher is the newer one."""
+        return (self.sequence, self.occurred_at)
 
 
 class CertificationRecorded(Fact):
@@ -178,35 +181,35 @@ class AccountActivated(Fact):
     registration: Annotated[int, Field(ge=1)]
 
 
-ReplaceableT = TypeVar("ReplaceableT", RosterRecorded, CertificationRecorded)
 Result = TypeVar("Result", TrainingCompleted, AssessmentScored)
 
 
-class Standing(BaseModel):
-    """What one agency's rosters say of an assister.
+class Speaker(BaseModel):
+    """An agency, and the certification mailbox that it names for an assister (0: none known)."""
 
-    Attributes:
-        latest: The agency's newest row.
-        granted_at: When the agency last approved access, None where it never did.
-    """
+    model_config = ConfigDict(frozen=True)
 
-    latest: RosterRecorded
-    granted_at: datetime | None = None
-
-    def updated(self, row: RosterRecorded) -> "Standing":
-        """The standing with ``row`` taken in, the same in whatever order rows arrive."""
-        granted_at = self.granted_at
-        if row.grants and (granted_at is None or granted_at < row.occurred_at):
-            granted_at = row.occurred_at
-        latest = row if _replaces(row, self.latest) else self.latest
-        return Standing(latest=latest, granted_at=granted_at)
+    agency_id: AgencyId
+    mailbox: int
 
 
 class Evidence(BaseModel):
-    """All that is known of one assister's requirements (clauses ``before``, 2a)."""
+    """All that is known of one assister's requirements (clauses ``before``, 2a).
 
-    standings: dict[str, Standing] = {}
-    """By agency id: a person may be on several agencies' rosters over time."""
+    Nobody takes over an assister: the first agency that names a person is known, and every other
+    one only once staff have confirmed it. Until then its row is a claim, and counts for nothing.
+    """
+
+    rows: dict[str, RosterRecorded] = {}
+    """Each agency's newest accepted row, by agency id."""
+    known: list[str] = []
+    """The agencies that may speak for the assister."""
+    mailbox: int = 0
+    """The certification mailbox in use, 0 where none is known."""
+    declined: list[Speaker] = []
+    """Claims that staff have refused, or that a confirmed one has overruled."""
+    ended: int = -1
+    """Rows up to this sequence approve nothing any more: the access they gave has ended."""
     certification: CertificationRecorded | None = None
     certified_until: datetime | None = None
     """The first moment after the certification's last valid day; planned outside the policy."""
@@ -216,34 +219,75 @@ class Evidence(BaseModel):
 
     @property
     def approval(self) -> RosterRecorded | None:
-        """The roster row that counts (clause 1.1).
+        """The roster row that counts (clause 1.1): it says who speaks for the assister.
 
-        An agency speaks for its own assisters only: that is the one that approved last, and its
-        newest row decides. Another agency's row that approves nothing changes nothing. Where no
-        agency ever approved, the newest row of all counts.
+        An agency's "No" withdraws its own approval only. While the newest row of any known agency
+        approves, the newest of these counts; else the newest row of all known agencies.
         """
-        if not self.standings:
-            return None
-        granted = [each for each in self.standings.values() if each.granted_at is not None]
-        if granted:
-            return max(granted, key=lambda each: (each.granted_at, each.latest.agency_id)).latest
-        latest = [each.latest for each in self.standings.values()]
-        return max(latest, key=lambda each: (each.occurred_at, each.agency_id))
+        spoken = [each for agency, each in self.rows.items() if agency in self.known]
+        granting = [each for each in spoken if self.approves(each)]
+        return max(granting or spoken, key=_newest, default=None)
 
-    def record_roster(self, row: RosterRecorded) -> str | None:
-        """Takes an accepted roster row; returns why it changes nothing, or None."""
-        known, before = self.standings.get(row.agency_id), self.approval
-        standing = (
-            known.updated(row)
-            if known is not None
-            else Standing(latest=row, granted_at=row.occurred_at if row.grants else None)
-        )
-        if standing == known:
+    def approves(self, row: RosterRecorded) -> bool:
+        """Whether a row gives access: it says so, and is newer than the last end of access."""
+        return row.grants and row.sequence > self.ended
+
+    @property
+    def claims(self) -> list[Speaker]:
+        """Who would speak for the assister if staff confirmed it, the oldest row first.
+
+        That is another agency that approves access, or the one that speaks, with another mailbox.
+        """
+        approval, claimed = self.approval, []
+        for row in sorted(self.rows.values(), key=_newest):
+            claim = Speaker(agency_id=row.agency_id, mailbox=row.mailbox)
+            foreign = row.agency_id not in self.known and self.approves(row)
+            moved = row is approval and row.mailbox not in (0, self.mailbox)
+            if (foreign or moved) and claim not in self.declined:
+                claimed.append(claim)
+        return claimed
+
+    def record_roster(self, row: RosterRecorded, *, secured: bool) -> str | None:
+        """Takes an accepted roster row; returns why it changes nothing, or None.
+
+        Args:
+            secured: There is an account or an activation, so that the mailbox stays in use until
+                staff confirm another one.
+        """
+        before = self.model_copy()
+        recorded = self.rows.get(row.agency_id)
+        if recorded is not None and not _newer(row, recorded):
             return "a newer roster row is already recorded"
-        self.standings = _kept_standings({**self.standings, row.agency_id: standing})
-        if self.approval == before:
-            return "the assister is on another agency's roster"
-        return None
+        self.rows = {**self.rows, row.agency_id: row}
+        self.known = self.known or [row.agency_id]
+        self._forget_rows()
+        if not secured or not self.mailbox:
+            self._use_mailbox()
+        if self.approval != before.approval or self.claims != before.claims:
+            return None
+        if row.agency_id in self.known:
+            return "another agency's roster approves access"
+        return "the assister is on another agency's roster"
+
+    def confirm(self, claim: Speaker) -> None:
+        """Staff let a claim's agency speak, and its mailbox be used."""
+        self.known = [*(each for each in self.known if each != claim.agency_id), claim.agency_id]
+        self.mailbox = claim.mailbox or self.mailbox
+        others = [
+            Speaker(agency_id=each.agency_id, mailbox=each.mailbox)
+            for each in self.rows.values()
+            if each.agency_id in self.known and each.mailbox != self.mailbox
+        ]
+        kept = [each for each in self.declined if each != claim]
+        self.declined = [*kept, *others][-DECLINED_KEPT:]
+
+    def decline(self, claim: Speaker) -> None:
+        """Staff refuse the claim: the same row changes nothing from now on."""
+        self.declined = [*self.declined, claim][-DECLINED_KEPT:]
+
+    def end(self, sequence: int) -> None:
+        """The access has ended: only a roster submitted later approves anything."""
+        self.ended = max(self.ended, sequence)
 
     def record_certification(self, certification: CertificationRecorded) -> str | None:
         """Takes a certification record; returns why it changes nothing, or None."""
@@ -256,7 +300,7 @@ class Evidence(BaseModel):
 
     def record_training(self, training: TrainingCompleted, terms: Terms) -> str | None:
         """Takes a completed training; returns why it changes nothing, or None."""
-        if training.course not in terms.mastery:
+        if training.course not in terms.training_courses:
             return f"course {training.course} is not one that the portal requires"
         if _known(training.event_id, self.trainings):
             return "this completion is already recorded"
@@ -278,34 +322,39 @@ class Evidence(BaseModel):
         """Takes a result back, also one that has not arrived yet; returns why nothing changes."""
         if voided.voids in self.voided:
             return "this result is already voided"
-        self.voided = [*self.voided, voided.voids][-RESULTS_KEPT:]
+        # A result that is kept stays voided; of the other voids the latest are remembered.
+        kept = {each.event_id for each in (*self.trainings, *self.assessments)}
+        voids = [*self.voided, voided.voids]
+        others = [each for each in voids if each not in kept][-VOIDS_KEPT:]
+        self.voided = [each for each in voids if each in kept or each in others]
         return None
 
-    def with_earlier(self, earlier: "Evidence", terms: Terms) -> "Evidence":
-        """This evidence and what an earlier case of the same assister had recorded."""
+    def with_earlier(
+        self, earlier: "Evidence", terms: Terms, *, secured: bool
+    ) -> "tuple[Evidence, bool]":
+        """What an earlier case of the same assister had recorded, and this evidence after it.
+
+        Returns also whether this evidence says anything new.
+        """
         merged = earlier.model_copy(deep=True)
-        for agency_id, standing in self.standings.items():
-            known = merged.standings.get(agency_id, standing)
-            granted = [e.granted_at for e in (known, standing) if e.granted_at is not None]
-            merged.standings[agency_id] = Standing(
-                latest=known.updated(standing.latest).latest,
-                granted_at=max(granted, default=None),
-            )
+        for row in sorted(self.rows.values(), key=_newest):
+            merged.record_roster(row, secured=secured)
         if self.certification is not None and not merged.record_certification(self.certification):
             merged.certified_until = self.certified_until
         for training in self.trainings:
             merged.record_training(training, terms)
         for scored in self.assessments:
             merged.record_assessment(scored, terms)
-        merged.voided = [*merged.voided, *(e for e in self.voided if e not in merged.voided)]
-        return merged
+        for each in self.voided:
+            merged.record_void(ResultVoided(event_id=each, occurred_at=EPOCH, voids=each))
+        return merged, merged != earlier
 
     def met(self, requirement: Requirement, now: datetime, terms: Terms) -> datetime | None:
         """When the requirement was met, as it stands at ``now``; None where it is not met."""
         match requirement:
             case Requirement.APPROVAL:
                 approval = self.approval
-                if approval is not None and approval.grants:
+                if approval is not None and self.approves(approval):
                     return approval.occurred_at
             case Requirement.CERTIFICATION:
                 if (
@@ -341,7 +390,19 @@ class Evidence(BaseModel):
     def denied(self) -> bool:
         """The agency has said that there is no approval, as against having said nothing."""
         approval = self.approval
-        return approval is not None and not approval.grants
+        return approval is not None and not self.approves(approval)
+
+    def _use_mailbox(self) -> None:
+        approval = self.approval
+        if approval is not None and approval.mailbox:
+            self.mailbox = approval.mailbox
+
+    def _forget_rows(self) -> None:
+        def use(row: RosterRecorded) -> tuple[bool, bool, tuple[int, datetime, str]]:
+            return (row.agency_id in self.known, self.approves(row), _newest(row))
+
+        kept = sorted(self.rows.values(), key=use)[-AGENCIES_KEPT:]
+        self.rows = {each.agency_id: each for each in kept}
 
     def _passes(self, scored: AssessmentScored, terms: Terms) -> bool:
         mastery = terms.mastery.get(scored.course)
@@ -350,7 +411,17 @@ class Evidence(BaseModel):
         )
 
 
-def _replaces(new: ReplaceableT, known: ReplaceableT) -> bool:
+def _newest(row: RosterRecorded) -> tuple[int, datetime, str]:
+    return (*row.rank, row.agency_id)
+
+
+def _newer(row: RosterRecorded, recorded: RosterRecorded) -> bool:
+    if row.rank == recorded.rank:
+        return recorded.grants and not row.grants
+    return row.rank > recorded.rank
+
+
+def _replaces(new: CertificationRecorded, known: CertificationRecorded) -> bool:
     if new.occurred_at == known.occurred_at:
         return new.generosity < known.generosity
     return new.occurred_at > known.occurred_at
@@ -362,15 +433,6 @@ def _known(event_id: str, results: Iterable[Fact]) -> bool:
 
 def _first(results: Iterable[Fact]) -> datetime | None:
     return min((each.occurred_at for each in results), default=None)
-
-
-def _kept_standings(standings: dict[str, Standing]) -> dict[str, Standing]:
-    def use(each: tuple[str, Standing]) -> tuple[bool, datetime, str]:
-        agency_id, standing = each
-        granted_at = standing.granted_at
-        return (granted_at is not None, granted_at or standing.latest.occurred_at, agency_id)
-
-    return dict(sorted(standings.items(), key=use)[-AGENCIES_KEPT:])
 
 
 def _kept(results: list[Result], useful: Callable[[Result], bool]) -> list[Result]:

@@ -21,7 +21,9 @@ class Terms(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     mastery: dict[str, Annotated[Decimal, Field(gt=0, le=100)]] = {PORTAL_COURSE: Decimal(70)}
-    """Percent needed to pass, by course: the courses that count (clause 2.2)."""
+    """Percent needed to pass, by assessment: the assessments that count (clause 2.2)."""
+    training_courses: tuple[str, ...] = (PORTAL_COURSE,)
+    """The training courses that count (clause before.3)."""
 
     activation_valid_days: Days = 7
     """An activation ends at the end of this day after issue, or of the next business day."""

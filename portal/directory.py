@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from records.database import Database
-from records.people import assisters_of
+from records.people import approved_by
 
 
 class AccountState(NamedTuple):
@@ -137,5 +137,5 @@ class Portal(Protocol):
 async def agency_access(database: Database, portal: Portal, agency_id: str) -> set[str]:
     """The agency's assisters who have access now."""
     async with database.snapshot() as session:
-        training_ids = await assisters_of(session, agency_id)
+        training_ids = await approved_by(session, agency_id)
     return await portal.having_access(training_ids)

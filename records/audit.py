@@ -17,7 +17,7 @@ from sqlalchemy import func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from records.database import Database
+from records.database import Database, lock
 from records.tables import AuditEntry
 
 
@@ -57,10 +57,8 @@ async def append(
         key: Names the act within its case. An act whose entry is there is not entered again: that
             entry is returned, whatever it says.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        # Two transactions on one case would otherwise both read the same last entry.
-        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:case_id, 0))")
-        await (await session.connection()).execute(lock, {"case_id": case_id})
+    # Two transactions on one case would otherwise both read the same last entry.
+    await lock(session, case_id)
     chain = select(AuditEntry).where(AuditEntry.case_id == case_id)
     if key is not None:
         written = (await session.exec(chain.where(AuditEntry.key == key))).first()

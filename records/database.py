@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Connection, Dialect, event, make_url
+from sqlalchemy import URL, Connection, Dialect, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
@@ -125,6 +125,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+async def lock(session: AsyncSession, name: str) -> None:
+    """Makes the transactions that take the same lock wait for each other, until they end."""
+    # On SQLite they do: it has one writer.
+    if session.get_bind().dialect.name == "postgresql":
+        taken = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+        await (await session.connection()).execute(taken, {"name": name})
 
 
 class Database:

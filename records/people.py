@@ -7,15 +7,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from policy.addresses import BadAddress, clean_address, mailbox_key
-from records.tables import (
-    AcceptedAddress,
-    Actor,
-    Agency,
-    Assister,
-    Contact,
-    Submission,
-    SubmissionRow,
-)
+from records.tables import AcceptedAddress, Actor, Affiliation, Agency, Contact, Mailbox
 
 LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
@@ -69,16 +61,27 @@ async def known_contact(session: AsyncSession, agency_id: str, email: str) -> Co
     return (await session.exec(found)).first()
 
 
-async def assister_of(session: AsyncSession, agency_id: str, training_id: str) -> Assister:
-    """The agency's own assister (clause 3.3).
+async def assister_of(session: AsyncSession, agency_id: str, training_id: str) -> Affiliation:
+    """The person as the agency's own roster describes them.
 
     Raises:
-        NotAuthorized: If the assister is unknown or another agency's; which of them is not said.
+        NotAuthorized: If no roster of the agency has named them.
     """
-    assister = await session.get(Assister, training_id)
-    if assister is None or assister.agency_id != agency_id:
-        raise NotAuthorized(f"agency {agency_id} has no assister {training_id} (policy 3.3)")
-    return assister
+    named = await session.get(Affiliation, (training_id, agency_id))
+    if named is None:
+        raise not_the_agencys(agency_id, training_id)
+    return named
+
+
+def not_the_agencys(agency_id: str, training_id: str) -> NotAuthorized:
+    """The assister is unknown or another agency's; which of them is not said."""
+    return NotAuthorized(f"agency {agency_id} has no assister {training_id} (policy 3.3)")
+
+
+async def newest_affiliation(session: AsyncSession, training_id: str) -> Affiliation | None:
+    """What the newest accepted roster row of any agency says of the person."""
+    found = select(Affiliation).where(Affiliation.training_id == training_id)
+    return (await session.exec(found.order_by(col(Affiliation.sequence).desc()).limit(1))).first()
 
 
 async def record_agency(
@@ -99,16 +102,20 @@ async def record_agency(
 
 
 async def holders(session: AsyncSession, keys: Iterable[str]) -> dict[str, str]:
-    """Which Training ID holds each mailbox, where one does."""
-    found = select(Assister.mailbox_key, Assister.training_id).where(
-        col(Assister.mailbox_key).in_(sorted(set(keys)))
+    """Which Training ID holds each mailbox: the one for which an agency's newest row names it."""
+    found = (
+        select(Mailbox.mailbox_key, Mailbox.training_id)
+        .join(Affiliation, col(Affiliation.mailbox_id) == col(Mailbox.id))
+        .where(col(Mailbox.mailbox_key).in_(sorted(set(keys))))
     )
-    return {key: training_id for key, training_id in await session.exec(found)}
+    return {key: training_id for key, training_id in await session.exec(found) if key is not None}
 
 
-async def assisters_of(session: AsyncSession, agency_id: str) -> Sequence[str]:
-    """The Training IDs of the agency's assisters."""
-    found = select(Assister.training_id).where(Assister.agency_id == agency_id)
+async def approved_by(session: AsyncSession, agency_id: str) -> Sequence[str]:
+    """The assisters for whom the agency approves access."""
+    found = select(Affiliation.training_id).where(
+        Affiliation.agency_id == agency_id, col(Affiliation.approved), col(Affiliation.employed)
+    )
     return (await session.exec(found)).all()
 
 
@@ -141,17 +148,3 @@ async def staff_id(session: AsyncSession, email: str) -> str:
         actor = Actor(id=f"staff-{digest}", email=email, mailbox_key=key)
         session.add(actor)
     return actor.id
-
-
-async def accepted_since(session: AsyncSession, submission: Submission) -> bool:
-    """Whether staff accepted an address of a rejected row after the roster was submitted."""
-    found = (
-        select(AcceptedAddress.training_id)
-        .join(SubmissionRow, col(SubmissionRow.training_id) == col(AcceptedAddress.training_id))
-        .where(
-            SubmissionRow.submission_id == submission.id,
-            SubmissionRow.verdict == "rejected",
-            AcceptedAddress.accepted_at > submission.submitted_at,
-        )
-    )
-    return (await session.exec(found.limit(1))).first() is not None

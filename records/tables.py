@@ -53,27 +53,49 @@ class Contact(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class Assister(SQLModel, table=True):
-    """A person on a roster, as the newest accepted row describes them.
+class Mailbox(SQLModel, table=True):
+    """A certification mailbox that a roster has named for an assister (clause 1.2a).
 
     Attributes:
-        mailbox_key: The certification e-mail's mailbox, unique to the assister (clause 1.2a).
+        email: The address that mails go to; staff may correct it.
+        mailbox_key: What the policy compares; None once the mailbox has become another assister's.
+        corrected: Staff have changed the address since a roster named it.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    training_id: str = Field(index=True)
+    email: str
+    mailbox_key: str | None = Field(default=None, unique=True)
+    corrected: bool = False
+
+
+class Affiliation(SQLModel, table=True):
+    """A person on an agency's rosters, as the agency's newest accepted row says it.
+
+    What one agency says is never overwritten by another's row. Which agency speaks for the person
+    is the case's decision.
+
+    Attributes:
+        sequence: The submission's.
+        line: The row's line in its submission.
     """
 
     training_id: str = Field(primary_key=True)
-    agency_id: str = Field(foreign_key="agency.id", index=True)
+    agency_id: str = Field(foreign_key="agency.id", primary_key=True, index=True)
     assister_type: str
     first_name: str
     last_name: str
-    email: str
-    mailbox_key: str = Field(unique=True)
+    mailbox_id: int = Field(foreign_key="mailbox.id", index=True)
     public_phone: str
     public_email: str
     business_address: str
     languages: str
     counties: str
+    approved: bool
+    employed: bool
+    sequence: int
     submission_id: str
-    updated_at: datetime = instant()
+    line: int
 
 
 class AcceptedAddress(SQLModel, table=True):
@@ -90,6 +112,8 @@ class Submission(SQLModel, table=True):
     Attributes:
         digest: SHA-256 of the rows, to recognize the same roster.
         rows: Number of data rows.
+        sequence: Counts all submissions, given under a lock: of two the higher came later, whatever
+            the clock of either sender's machine says.
     """
 
     id: str = Field(primary_key=True)
@@ -100,12 +124,17 @@ class Submission(SQLModel, table=True):
     digest: str
     rows: int
     submitted_at: datetime = instant()
-    number: int = Field(index=True)
-    """Counts the agency's submissions of this type, to know which came last."""
+    sequence: int = Field(unique=True)
 
 
 class SubmissionRow(SQLModel, table=True):
-    """A row as it was submitted, and its verdict once it has one."""
+    """A row as it was submitted, and its verdict once it has one.
+
+    Attributes:
+        entry: What an accepted row says, as it was judged: it is judged once.
+        opened: The case has been told of the row.
+        attempts: How often telling the case has failed.
+    """
 
     submission_id: str = Field(foreign_key="submission.id", primary_key=True)
     line: int = Field(primary_key=True)
@@ -113,10 +142,9 @@ class SubmissionRow(SQLModel, table=True):
     verdict: str | None = None
     training_id: str = ""
     reasons: list[dict[str, str]] = Field(sa_column=Column(JSON, nullable=False))
-    contact_changed: bool = False
-    """The row brought another certification e-mail than the one on record."""
+    entry: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     opened: bool = False
-    """The case has been told of the row."""
+    attempts: int = 0
 
 
 class ResultEvent(SQLModel, table=True):
@@ -181,11 +209,23 @@ class MailDelivery(SQLModel, table=True):
 
 
 class ClosedCase(SQLModel, table=True):
-    """What a closed case had learned, for one that opens later for the same person."""
+    """What a closed case had learned, for one that opens later for the same person.
+
+    Attributes:
+        outcome: None while the case closes.
+        hold: Staff's suspension, which outlives the case.
+        fence: The command with which the case closed.
+        ended: The newest submission when the close was first tried: it and those before it approve
+            nothing any more.
+    """
 
     training_id: str = Field(primary_key=True)
-    outcome: str
+    outcome: str | None = None
     evidence: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    hold: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    reference_number: str | None = None
+    fence: int
+    ended: int
     closed_at: datetime = instant()
 
 

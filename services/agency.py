@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlmodel import col, select
 
 from records.database import Database
-from records.tables import Assister, Submission
+from records.tables import Affiliation, Submission
 from services import Unknown
 from services.connections import Connections
 from workflows import search_attributes
@@ -30,10 +30,12 @@ class OwnAssister(NamedTuple):
 
 async def own_assisters(to: Connections, agency_id: str) -> list[OwnAssister]:
     """Every assister of the agency, by name."""
-    found = select(Assister).where(Assister.agency_id == agency_id)
+    found = select(Affiliation).where(Affiliation.agency_id == agency_id)
     async with to.database.snapshot() as session:
         people = (
-            await session.exec(found.order_by(col(Assister.last_name), col(Assister.first_name)))
+            await session.exec(
+                found.order_by(col(Affiliation.last_name), col(Affiliation.first_name))
+            )
         ).all()
     query = f"{CASES} AND {search_attributes.AGENCY.name} = '{agency_id}'"
     cases = {
@@ -59,7 +61,7 @@ async def own_submissions(database: Database, agency_id: str) -> Sequence[Submis
     found = select(Submission).where(Submission.agency_id == agency_id)
     async with database.snapshot() as session:
         return (
-            await session.exec(found.order_by(col(Submission.submitted_at).desc()).limit(LATEST))
+            await session.exec(found.order_by(col(Submission.sequence).desc()).limit(LATEST))
         ).all()
 
 

@@ -2,17 +2,19 @@
 
 from datetime import UTC, datetime
 
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.service import RPCError, RPCStatusCode
 
 from policy.addresses import BadAddress, clean_address, is_generic, mailbox_key
 from records import audit
 from records.database import Database
-from records.people import holders
-from records.tables import AcceptedAddress, Assister
+from records.people import holders, newest_affiliation
+from records.tables import AcceptedAddress, Mailbox
 from services import Refused, Unknown
 from services.connections import Connections
 from services.orders import signed
-from workflows.client import act
+from workflows.client import act, open_case
 from workflows.contract import assister_workflow_id
 
 
@@ -34,21 +36,18 @@ async def correct_email(
         raise Refused(f"{email} {bad}") from None
     if is_generic(address):
         raise Refused(f"{address} is generic; an address of the assister's own is needed (1.2b)")
+    case = await open_case(to.client, training_id)
+    in_use = case.evidence.mailbox if case is not None else 0
     async with to.database.transaction() as session:
         ordered = await signed(session, by, reason)
-        person = await session.get(Assister, training_id)
+        person = await newest_affiliation(session, training_id)
         if person is None:
             raise Unknown(f"no roster has named {training_id} yet")
-        key = mailbox_key(address)
-        holder = (await holders(session, [key])).get(key, training_id)
-        if holder != training_id:
-            raise Refused(f"{address} belongs to another assister already (policy 1.2a)")
-        person.email, person.mailbox_key = address, key
-        session.add(person)
+        await _correct(session, training_id, in_use or person.mailbox_id, address)
         await audit.append(
             session,
             assister_workflow_id(training_id),
-            "email_corrected",
+            "address_corrected",
             at=datetime.now(UTC),
             by=ordered.by,
             clause="1.2a",
@@ -91,3 +90,18 @@ async def accept_address(
             clause="1.2b",
             reason=ordered.reason,
         )
+
+
+async def _correct(session: AsyncSession, training_id: str, mailbox_id: int, address: str) -> None:
+    """Mails that go to this mailbox go to the address from now on."""
+    key = mailbox_key(address)
+    if (await holders(session, [key])).get(key, training_id) != training_id:
+        raise Refused(f"{address} belongs to another assister already (policy 1.2a)")
+    same = (await session.exec(select(Mailbox).where(Mailbox.mailbox_key == key))).first()
+    if same is not None and same.id != mailbox_id:
+        same.mailbox_key = None
+        session.add(same)
+        await session.flush()
+    mailbox = await session.get_one(Mailbox, mailbox_id)
+    mailbox.email, mailbox.mailbox_key, mailbox.corrected = address, key, True
+    session.add(mailbox)

@@ -6,14 +6,14 @@ from sqlmodel import col, func, or_, select
 
 from policy.addresses import mailbox_key
 from records.database import Database
-from records.tables import Agency, Assister
+from records.tables import Affiliation, Agency, Mailbox
 
 MOST = 50
 """Assisters shown; a caller who says more narrows it down."""
 
 
 class Found(NamedTuple):
-    """An assister on record."""
+    """An assister on an agency's roster."""
 
     training_id: str
     name: str
@@ -25,10 +25,15 @@ class Found(NamedTuple):
 async def find(database: Database, text: str) -> list[Found]:
     """Assisters whose name, e-mail address or Training ID is, or holds, what is asked for.
 
-    Every word must be found; a word that is found is a part of the name, the address or the id.
+    Every word must be found; a word that is found is a part of the name, the address or the id. One
+    who is on several agencies' rosters is found once for each.
     """
-    name = col(Assister.first_name) + " " + col(Assister.last_name)
-    query = select(Assister, Agency).join(Agency, col(Agency.id) == col(Assister.agency_id))
+    name = col(Affiliation.first_name) + " " + col(Affiliation.last_name)
+    query = (
+        select(Affiliation, Mailbox, Agency)
+        .join(Mailbox, col(Mailbox.id) == col(Affiliation.mailbox_id))
+        .join(Agency, col(Agency.id) == col(Affiliation.agency_id))
+    )
     for word in text.split():
         # SQLite lowers ASCII only, so that É is asked for in each of its forms.
         forms = {word, word.lower(), word.upper(), word.capitalize()}
@@ -36,20 +41,22 @@ async def find(database: Database, text: str) -> list[Found]:
             or_(
                 *(name.contains(each, autoescape=True) for each in forms),
                 func.lower(name).contains(word.lower(), autoescape=True),
-                func.lower(Assister.email).contains(word.lower(), autoescape=True),
-                col(Assister.mailbox_key) == mailbox_key(word),
-                col(Assister.training_id) == word.upper(),
+                func.lower(Mailbox.email).contains(word.lower(), autoescape=True),
+                col(Mailbox.mailbox_key) == mailbox_key(word),
+                col(Affiliation.training_id) == word.upper(),
             )
         )
-    query = query.order_by(col(Assister.last_name), col(Assister.training_id)).limit(MOST)
+    query = query.order_by(
+        col(Affiliation.last_name), col(Affiliation.training_id), col(Affiliation.agency_id)
+    )
     async with database.snapshot() as session:
         return [
             Found(
                 person.training_id,
                 f"{person.first_name} {person.last_name}",
-                person.email,
+                mailbox.email,
                 agency.id,
                 agency.name,
             )
-            for person, agency in await session.exec(query)
+            for person, mailbox, agency in await session.exec(query.limit(MOST))
         ]

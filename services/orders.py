@@ -8,16 +8,23 @@ from records.database import Database
 from records.people import staff_id
 from services import Refused, mistakes
 from workflows.client import act
-from workflows.contract import StaffAct
+from workflows.contract import ChangeAct, StaffAct
 
 
 async def order(
-    database: Database, client: Client, workflow_id: str, update: str, by: str, reason: str
+    database: Database,
+    client: Client,
+    workflow_id: str,
+    update: str,
+    by: str,
+    reason: str,
+    agency_id: str = "",
 ) -> str:
     """Gives a case or an intake one of its updates, once, and returns its answer.
 
     Args:
         by: The e-mail address of the person who orders it.
+        agency_id: Whose change it is about, where the update asks for it.
 
     Raises:
         NotAuthorized: If ``by`` is nobody's address.
@@ -26,6 +33,8 @@ async def order(
     """
     async with database.transaction() as session:
         ordered = await signed(session, by, reason)
+    if agency_id:
+        ordered = ChangeAct(**ordered.model_dump(), agency_id=agency_id)
     return await act(client, workflow_id, update, ordered)
 
 

@@ -20,7 +20,7 @@ from policy.case import Case, Stage
 from portal.directory import AccountState
 from records import audit
 from records.tables import (
-    Assister,
+    Affiliation,
     ClosedCase,
     MailDelivery,
     ResultEvent,
@@ -150,7 +150,7 @@ async def repair(to: Connections, found: Found) -> None:
 
 async def _known(to: Connections) -> list[str]:
     async with to.database.snapshot() as session:
-        known = set(await session.exec(select(Assister.training_id)))
+        known = set(await session.exec(select(Affiliation.training_id)))
         known.update(await session.exec(select(ClosedCase.training_id)))
     async for each in to.client.list_workflows(lists.CASES):
         known.add(each.id.removeprefix(CASES))

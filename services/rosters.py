@@ -17,10 +17,12 @@ from policy.requirements import AssisterType
 from policy.roster import Row
 from records import audit
 from records.database import Database
-from records.people import accepted_since, authorized_contact
+from records.people import authorized_contact
+from records.submissions import next_sequence
 from records.tables import Agency, Submission, SubmissionRow
 from services import Unknown
 from services.connections import Connections
+from services.repeats import changes_nothing
 from workflows.client import start_intake
 from workflows.contract import IntakeProgress, roster_workflow_id
 
@@ -94,12 +96,9 @@ async def record_roster(
             # Submissions of one agency wait for each other: which came last decides what is new.
             await session.get(Agency, agency_id, with_for_update=True)
             last = await _last(session, agency_id, roster_type)
-            same = last is not None and last.digest == content
-            # An address that staff accepted meanwhile gives the same rows another verdict.
-            if last is not None and same and not await accepted_since(session, last):
+            if last is not None and last.digest == content and await changes_nothing(session, last):
                 return Submitted(last.id, last.rows, new=False)
-            number = last.number + 1 if last else 1
-            identity = f"{agency_id}|{roster_type}|{content}|{number}"
+            identity = f"{agency_id}|{roster_type}|{content}|{last.id if last else ''}"
             submission = Submission(
                 id=hashlib.sha256(identity.encode()).hexdigest()[:12],
                 agency_id=agency_id,
@@ -108,7 +107,7 @@ async def record_roster(
                 filename=filename[:200],
                 digest=content,
                 rows=rows,
-                number=number,
+                sequence=await next_sequence(session),
                 submitted_at=datetime.now(UTC),
             )
             session.add(submission)
@@ -186,4 +185,4 @@ async def _last(
     found = select(Submission).where(
         Submission.agency_id == agency_id, Submission.roster_type == roster_type
     )
-    return (await session.exec(found.order_by(col(Submission.number).desc()).limit(1))).first()
+    return (await session.exec(found.order_by(col(Submission.sequence).desc()).limit(1))).first()

@@ -55,6 +55,7 @@ WRONG = {
     "terms__certification_warning_days": '["canary"]',
     "terms__fuse_count": "canary",
     "terms__fuse_percent": "101",
+    "terms__training_courses": "not a list",
 }
 """A value for each setting that cannot be meant; None where any text may be."""
 

@@ -16,7 +16,9 @@ from portal.tables import PortalAccount
 from tests.conftest import MakeSystem
 from tests.support.histories import SCENES, Scene
 from tests.support.system import (
+    AGENCY,
     LONG_AGO,
+    OTHER_AGENCY,
     System,
     eventually,
     facts,
@@ -99,7 +101,9 @@ async def test_a_suspension_at_each_stage(system: System, scene: Scene) -> None:
             numbers.append(await system.portal.registration_number(training_id, registration))
         except StaleCommand:
             continue
-    await system.tell(training_id, "roster_recorded", no_access())
+    for agency in (AGENCY, OTHER_AGENCY):
+        denied = no_access().model_copy(update={"agency_id": agency})
+        await system.tell(training_id, "roster_recorded", denied)
     await system.until(training_id, over)
     await nothing_works(system, training_id)
     for number in numbers:

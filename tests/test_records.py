@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 import pytest
 from alembic import command
 from sqlalchemy.exc import IntegrityError, StatementError
+from sqlmodel import select
 
 from records import audit
 from records.database import Database, UnsupportedDatabase, async_url
 from records.people import staff_id
 from records.schema import config
-from records.tables import Agency, Assister, ClosedCase
+from records.tables import Agency, ClosedCase, Mailbox
 from tests.support.system import record_people
 from workflows.contract import StaffAct
 
@@ -43,8 +44,9 @@ async def test_a_fault_says_nothing_of_the_values_it_met(records_url: str) -> No
 
     async def take_the_mailbox() -> None:
         async with database.transaction() as session:
-            holder = await session.get_one(Assister, "SAME001")
-            session.add(Assister(**{**holder.model_dump(), "training_id": "SAME002"}))
+            taken = select(Mailbox.mailbox_key).where(Mailbox.training_id == "SAME001")
+            key = (await session.exec(taken)).one()
+            session.add(Mailbox(training_id="SAME002", email=str(key), mailbox_key=key))
 
     with pytest.raises(IntegrityError) as fault:
         await take_the_mailbox()
@@ -83,13 +85,14 @@ async def test_an_inserted_entry_breaks_the_chain(sqlite_url: str) -> None:
 
 async def test_a_time_without_a_zone_is_refused_and_others_return_in_utc(records_url: str) -> None:
     database = Database(records_url)
-    closed = ClosedCase(training_id="A", outcome="x", evidence={}, closed_at=datetime(2026, 1, 1))  # noqa: DTZ001
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001
+    closed = ClosedCase(training_id="A", evidence={}, fence=1, ended=0, closed_at=naive)
     with pytest.raises(StatementError, match="time zone"):
         async with database.transaction() as session:
             session.add(closed)
     moment = datetime.fromisoformat("2026-01-01T12:00:00-06:00")
     async with database.transaction() as session:
-        session.add(ClosedCase(training_id="A", outcome="x", evidence={}, closed_at=moment))
+        session.add(ClosedCase(training_id="A", evidence={}, fence=1, ended=0, closed_at=moment))
     async with database.transaction() as session:
         read = await session.get_one(ClosedCase, "A")
         assert read.closed_at == moment

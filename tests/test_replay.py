@@ -36,7 +36,7 @@ async def test_a_changed_procedure_is_noticed(monkeypatch: pytest.MonkeyPatch) -
         return None
 
     monkeypatch.setattr(Case, "bar", without_waiting_for_approval)
-    history = recorded(FOLDER / "active.json")
+    history = recorded(FOLDER / "collecting_requirements.json")
     with pytest.raises(Exception, match="ondetermin"):
         await replayer().replay_workflow(history)
-    assert "-schedule_local_activity send_mail" in await changes(FOLDER / "active.json")
+    assert "+schedule_activity enroll" in await changes(FOLDER / "collecting_requirements.json")

@@ -29,10 +29,11 @@ def test_every_update_is_told() -> None:
 
 def test_every_attention_mark_is_told() -> None:
     sources = "".join(
-        (ROOT / each).read_text() for each in ("policy/case.py", "workflows/roster_intake.py")
+        (ROOT / each).read_text()
+        for each in ("policy/case.py", "policy/correspondence.py", "workflows/roster_intake.py")
     )
-    marks = set(re.findall(r'(?:_mark|value_set)\(\s*f?"(\w+:\w*)', sources))
-    assert marks == {"portal:", "late:", "mail:", "roster:held"}
+    marks = set(re.findall(r'f?"((?:portal|late|mail|change|roster):(?:held)?)', sources))
+    assert marks == {"portal:", "late:", "mail:", "change:", "roster:held"}
     assert [each for each in marks if f"| `{each}`" not in GUIDE] == []
 
 

@@ -4,22 +4,23 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RawValue, RetryPolicy, SearchAttributeUpdate
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.common import RawValue, SearchAttributeUpdate
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
-    from policy.case import Activation, Case, Due, Mail, Order, Outcome, Stage
+    from policy.case import Activation, Case, Due, Outcome, Stage
+    from policy.correspondence import Mail
     from policy.mails import Recipient
     from policy.requirements import (
         AccountActivated,
         AssessmentScored,
         CertificationRecorded,
+        Evidence,
         Fact,
         Requirement,
         ResultVoided,
@@ -27,26 +28,18 @@ with workflow.unsafe.imports_passed_through():
         TrainingCompleted,
     )
     from workflows import dialogs, presentation, search_attributes, steps
-    from workflows.contract import ASSISTER_ACCESS, AccessInput, StaffAct, Status
+    from workflows.contract import ASSISTER_ACCESS, AccessInput, ChangeAct, StaffAct, Status
+    from workflows.performing import LATE, Overtaken, perform
     from workflows.refusals import refused
+    from workflows.staff import accepted, cancelled, checked
     from workflows.steps import AnswerT, ArgumentT, Step
 
-ACTIVITIES_ONLY = "activities-only"
-"""Local activities replay in another order than they ran when an update comes in between."""
-MAILBOX_EACH = "mailbox-each"
-"""One recipient's full mailbox must not hold up what the other is to be told."""
-AT_ONCE = RetryPolicy(maximum_attempts=1)
-AT_ONCE_TIMEOUT = timedelta(seconds=40)
-LATE = timedelta(hours=1)
-"""After this long people are told that a step is being retried."""
 UPDATES_KEPT = 100
+CANNOT_WAIT = (Due.SUSPENSION, Due.CLOSING)
+"""Steps that overtake the others."""
 CLOCK_TOLERANCE = timedelta(days=1)
 
 FactT = TypeVar("FactT", bound=Fact)
-
-
-class Overtaken(Exception):
-    """What was under way is no longer wanted."""
 
 
 @workflow.defn(name=ASSISTER_ACCESS)
@@ -55,32 +48,39 @@ class AssisterAccess:
 
     @workflow.init
     def __init__(self, start: AccessInput) -> None:
-        self.case = start.case or Case(
-            training_id=start.training_id, opened_at=workflow.now(), terms=start.terms
-        )
+        self.case = start.case or self._new_case(start)
+        self._following = start.following or self._new_case(start)
+        """What arrives while the case closes, for the case that follows."""
+        self._orders = list(start.orders)
         self._updates_done = list(start.updates_done)
         self._published: dict[str, SearchAttributeUpdate[Any]] = {}
 
     @workflow.run
     async def run(self, start: AccessInput) -> Status:
-        """Does what is due, until the case is closed."""
+        """Does what is due, until the case is closed and everybody has been told."""
         del start
-        self._publish()
-        mails = self._start_mails()
-        while self.case.stage is not Stage.CLOSED:
+        beside = [
+            *(asyncio.create_task(self._send_mails(each)) for each in Recipient),
+            asyncio.create_task(self._record_orders()),
+        ]
+        while not self._finished():
             try:
                 await self._do_what_is_due()
+            except Overtaken:
+                pass
             except asyncio.CancelledError:
-                self.case.close(Outcome.CANCELLED, None, workflow.now())
+                if not self._ends():
+                    self.case.close(Outcome.CANCELLED, workflow.now())
+                    self._orders = [*self._orders, cancelled("close_case")]
             if self._history_is_long():
                 await workflow.wait_condition(workflow.all_handlers_finished)
-                _cancel(mails)
+                _cancel(beside)
                 workflow.continue_as_new(self._continued())
+        _cancel(beside)
         self._publish()
-        await workflow.wait_condition(
-            lambda: not self.case.mails_due and workflow.all_handlers_finished()
-        )
-        _cancel(mails)
+        if self._following.evidence != Evidence():
+            self._following.number_after(self.case.mails)
+            workflow.continue_as_new(self._followed())
         return self.status()
 
     async def _do_what_is_due(self) -> None:
@@ -117,7 +117,7 @@ class AssisterAccess:
     @workflow.update(description=dialogs.RESEND)
     def resend_activation(self, act: Any = None) -> str:
         """Repeats the activation mail while its registration number is valid."""
-        return self._acted(act, self.case.resend)
+        return self._acted(checked(StaffAct, act), self.case.resend)
 
     @resend_activation.validator
     def _check_resend(self, act: Any = None) -> None:
@@ -126,7 +126,7 @@ class AssisterAccess:
     @workflow.update(description=dialogs.REISSUE)
     def reissue_activation(self, act: Any = None) -> str:
         """Voids the registration number and issues a new one."""
-        return self._acted(act, self.case.reissue)
+        return self._acted(checked(StaffAct, act), self.case.reissue)
 
     @reissue_activation.validator
     def _check_reissue(self, act: Any = None) -> None:
@@ -135,7 +135,7 @@ class AssisterAccess:
     @workflow.update(description=dialogs.CORRECTED)
     def email_corrected(self, act: Any = None) -> str:
         """The assister's address in the records was corrected: parked mails go on."""
-        return self._acted(act, self.case.correct_email)
+        return self._acted(checked(StaffAct, act), self.case.correct_email)
 
     @email_corrected.validator
     def _check_correction(self, act: Any = None) -> None:
@@ -144,7 +144,8 @@ class AssisterAccess:
     @workflow.update(description=dialogs.SUSPEND)
     def suspend_access(self, act: Any = None) -> str:
         """Staff end access until they give it back."""
-        return self._acted(act, self.case.suspend)
+        staff = checked(StaffAct, act)
+        return self._acted(staff, lambda now: self.case.suspend(staff.order, now))
 
     @suspend_access.validator
     def _check_suspend(self, act: Any = None) -> None:
@@ -153,16 +154,38 @@ class AssisterAccess:
     @workflow.update(description=dialogs.REINSTATE)
     def reinstate_access(self, act: Any = None) -> str:
         """Staff lift their suspension; all four requirements are checked again."""
-        return self._acted(act, self.case.reinstate)
+        return self._acted(checked(StaffAct, act), self.case.reinstate)
 
     @reinstate_access.validator
     def _check_reinstate(self, act: Any = None) -> None:
         self._check(act, self.case.refuse_reinstate)
 
+    @workflow.update(description=dialogs.CONFIRM_CHANGE)
+    def confirm_change(self, act: Any = None) -> str:
+        """Staff let another agency, or another mailbox, speak for the assister."""
+        staff = checked(ChangeAct, act)
+        return self._acted(staff, lambda now: self.case.confirm_change(staff.agency_id, now))
+
+    @confirm_change.validator
+    def _check_confirm_change(self, act: Any = None) -> None:
+        self._check_change(act)
+
+    @workflow.update(description=dialogs.REFUSE_CHANGE)
+    def refuse_change(self, act: Any = None) -> str:
+        """Staff refuse it: nothing changes."""
+        staff = checked(ChangeAct, act)
+        return self._acted(staff, lambda now: self.case.decline_change(staff.agency_id, now))
+
+    @refuse_change.validator
+    def _check_refuse_change(self, act: Any = None) -> None:
+        self._check_change(act)
+
     @workflow.update(description=dialogs.CLOSE)
     def close_case(self, act: Any = None) -> str:
         """Staff end the case."""
-        return self._acted(act, partial(self.case.close, Outcome.CLOSED_BY_STAFF))
+        return self._acted(
+            checked(StaffAct, act), lambda now: self.case.close(Outcome.CLOSED_BY_STAFF, now)
+        )
 
     @close_case.validator
     def _check_close(self, act: Any = None) -> None:
@@ -173,34 +196,34 @@ class AssisterAccess:
     @workflow.signal(description=dialogs.ROSTER_RECORDED)
     def roster_recorded(self, event: Any = None) -> None:
         """An accepted roster row (clauses 1, 1.1)."""
-        self._record("roster_recorded", RosterRecorded, event, self.case.record_roster)
+        self._record("roster_recorded", RosterRecorded, event, Case.record_roster)
 
     @workflow.signal(description=dialogs.CERTIFICATION_RECORDED)
     def certification_recorded(self, event: Any = None) -> None:
         """The certification's state (clause before.2)."""
         self._record(
-            "certification_recorded", CertificationRecorded, event, self.case.record_certification
+            "certification_recorded", CertificationRecorded, event, Case.record_certification
         )
 
     @workflow.signal(description=dialogs.TRAINING_COMPLETED)
     def training_completed(self, event: Any = None) -> None:
         """A completed course (clause before.3)."""
-        self._record("training_completed", TrainingCompleted, event, self.case.record_training)
+        self._record("training_completed", TrainingCompleted, event, Case.record_training)
 
     @workflow.signal(description=dialogs.ASSESSMENT_SCORED)
     def assessment_scored(self, event: Any = None) -> None:
         """An attempt at the assessment (clauses before.4, 2.2)."""
-        self._record("assessment_scored", AssessmentScored, event, self.case.record_assessment)
+        self._record("assessment_scored", AssessmentScored, event, Case.record_assessment)
 
     @workflow.signal(description=dialogs.RESULT_VOIDED)
     def result_voided(self, event: Any = None) -> None:
         """A result taken back."""
-        self._record("result_voided", ResultVoided, event, self.case.record_void)
+        self._record("result_voided", ResultVoided, event, Case.record_void)
 
     @workflow.signal(description=dialogs.ACCOUNT_ACTIVATED)
     def account_activated(self, event: Any = None) -> None:
         """The portal says that the account is set up (clause 3.2)."""
-        self._record("account_activated", AccountActivated, event, self.case.record_activation)
+        self._record("account_activated", AccountActivated, event, Case.record_activation)
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
@@ -228,8 +251,8 @@ class AssisterAccess:
             opened_at=self.case.opened_at,
             terms=self.case.terms,
         )
-        opening = await self._perform(steps.OPEN_CASE, request, "Open the case")
-        self.case.planned(opening.fence, opening.reminders_at, opening.earlier, workflow.now())
+        opening = await self._perform(Due.OPENING, steps.OPEN_CASE, request, "Open the case")
+        self.case.planned(opening.reminders_at, opening.earlier, workflow.now())
 
     async def _date_certification(self) -> None:
         certification = self.case.evidence.certification
@@ -241,7 +264,10 @@ class AssisterAccess:
             terms=self.case.terms,
         )
         dates = await self._perform(
-            steps.DATE_CERTIFICATION, request, "Work out when the certification ends"
+            Due.CERTIFICATION_DATES,
+            steps.DATE_CERTIFICATION,
+            request,
+            "Work out when the certification ends",
         )
         if self.case.evidence.certification == certification:
             self.case.certification_dated(dates.ends_at, dates.warnings_at)
@@ -254,7 +280,6 @@ class AssisterAccess:
             now=now,
             terms=self.case.terms,
             grounds=self._grounds(),
-            order=self.case.order,
         )
         enrollment = await self._command(
             Due.ENROLLMENT, steps.ENROLL, request, "Enroll and issue a registration number"
@@ -302,6 +327,7 @@ class AssisterAccess:
         self.case.reinstated(workflow.now())
 
     async def _close(self) -> None:
+        reached_portal = self.case.reached_portal
         fence = self.case.closing()
         assert self.case.ending is not None
         request = steps.CloseRequest(
@@ -309,21 +335,20 @@ class AssisterAccess:
             fence=fence,
             outcome=self.case.ending,
             evidence=self.case.evidence,
-            order=self.case.order,
-            reached_portal=fence > 1 or self.case.reference_number is not None,
+            hold=self.case.hold,
+            ends=not self.case.only_keeps,
+            reference_number=self.case.reference_number,
+            reached_portal=reached_portal,
         )
         answer = await self._command(Due.CLOSING, steps.CLOSE, request, "End the access")
         if answer is not None:
             self.case.closed(workflow.now())
 
-    def _start_mails(self) -> list[asyncio.Task[None]]:
-        if not workflow.patched(MAILBOX_EACH):
-            return [asyncio.create_task(self._send_mails(*Recipient))]
-        return [asyncio.create_task(self._send_mails(each)) for each in Recipient]
+    async def _send_mails(self, recipient: Recipient) -> None:
+        """Sends the mails to one recipient: a full mailbox must not hold up the others' mails."""
 
-    async def _send_mails(self, *recipients: Recipient) -> None:
         def due() -> list[Mail]:
-            return [each for each in self.case.mails_due if each.kind.recipient in recipients]
+            return [each for each in self.case.mails_due if each.kind.recipient is recipient]
 
         while True:
             await workflow.wait_condition(lambda: bool(due()))
@@ -332,27 +357,48 @@ class AssisterAccess:
 
     async def _send_mail(self, mail: Mail) -> None:
         info = workflow.info()
+        to = mail.to or self.case.speaker
         request = steps.MailRequest(
             key=f"{info.workflow_id}.{info.first_execution_run_id}.{mail.key}",
             kind=mail.kind,
             subject_id=self.case.training_id,
+            agency_id=to.agency_id if to is not None else "",
+            mailbox=to.mailbox if to is not None else 0,
             registration=mail.registration,
             facts=mail.facts,
-            order=mail.order,
         )
+        summary = presentation.mail(mail.kind)
         try:
-            sent = await self._perform(
+            sent = await perform(
                 steps.SEND_MAIL,
                 request,
-                presentation.mail(mail.kind),
+                summary,
                 unless=lambda: mail not in self.case.mails_due,
+                late=lambda: self._late(summary),
             )
         except Overtaken:
-            return
+            pass
         except ApplicationError as error:
             self._mail_failed(mail, error)
         else:
             self.case.mail_sent(mail, workflow.now(), sent.copies)
+        self.case.no_longer_late(summary)
+
+    async def _record_orders(self) -> None:
+        """Writes what staff decided to the audit trail."""
+        summary = "Record what staff decided"
+        while True:
+            await workflow.wait_condition(lambda: bool(self._orders))
+            orders = self._orders
+            await perform(
+                steps.RECORD_ORDERS,
+                steps.OrdersRequest(orders=orders),
+                summary,
+                unless=lambda: False,
+                late=lambda: self._late(summary),
+            )
+            self._orders = self._orders[len(orders) :]
+            self.case.no_longer_late(summary)
 
     async def _wait_for_news(self) -> None:
         deadline = self.case.next_deadline(workflow.now())
@@ -363,6 +409,7 @@ class AssisterAccess:
                 self.case.due(now) is not Due.NOTHING
                 or self.case.next_deadline(now) != deadline
                 or self._history_is_long()
+                or self._finished()
             )
 
         with suppress(asyncio.TimeoutError):
@@ -379,11 +426,7 @@ class AssisterAccess:
     ) -> AnswerT | None:
         """Gives the portal a command; None where it was overtaken, or parked for a person."""
         try:
-            answer = await self._perform(
-                step, argument, summary, unless=lambda: self._overtakes(due)
-            )
-        except Overtaken:
-            return None
+            answer = await self._perform(due, step, argument, summary)
         except ApplicationError as error:
             if error.type == steps.STALE:
                 self.case.fence = max(self.case.fence, int(error.details[0]))
@@ -393,114 +436,55 @@ class AssisterAccess:
         self.case.succeeded(due)
         return answer
 
-    def _overtakes(self, under_way: Due) -> bool:
-        """Whether something that cannot wait came while a command is under way."""
-        if under_way in (Due.CLOSING, Due.SUSPENSION):
-            return False
-        return self.case.due(workflow.now()) in (Due.SUSPENSION, Due.CLOSING)
-
     async def _perform(
-        self,
-        step: Step[ArgumentT, AnswerT],
-        argument: ArgumentT,
-        summary: str,
-        unless: Callable[[], bool] = lambda: False,
+        self, due: Due, step: Step[ArgumentT, AnswerT], argument: ArgumentT, summary: str
     ) -> AnswerT:
-        """Does a step, however often it takes, and tells people when it takes too long.
-
-        Raises:
-            Overtaken: If ``unless`` came true first.
-            ApplicationError: If no retry can mend it.
-        """
-        if not workflow.patched(ACTIVITIES_ONLY):
-            done = await self._at_once(step, argument, summary, unless)
-            if done is not None:
-                return done
-        until_done = workflow.start_activity(
-            step.name,
-            argument,
-            result_type=step.answer,
-            retry_policy=steps.UNTIL_DONE,
-            start_to_close_timeout=step.timeout,
-            summary=summary,
-        )
+        """Performs the step that is due, unless something that cannot wait overtakes it."""
+        within, ends = LATE, self.case.evidence.certified_until
+        if due not in CANNOT_WAIT and ends is not None and ends > workflow.now():
+            # What is retried while the certification ends must stop then.
+            within = min(within, ends - workflow.now())
         try:
-            return await self._unless_overtaken(until_done, unless, late=summary)
-        except FailureError as error:
-            _raise_if_final(error)
-            raise
+            return await perform(
+                step,
+                argument,
+                summary,
+                unless=lambda: self._overtakes(due) or self._history_is_long(),
+                late=lambda: self._late(summary),
+                within=within,
+            )
         finally:
             self.case.no_longer_late(summary)
 
-    async def _at_once(
-        self,
-        step: Step[ArgumentT, AnswerT],
-        argument: ArgumentT,
-        summary: str,
-        unless: Callable[[], bool],
-    ) -> AnswerT | None:
-        """What the first release did: a local activity before the retried one.
+    def _overtakes(self, under_way: Due) -> bool:
+        """Whether something that cannot wait came while a step is under way."""
+        now_due = self.case.due(workflow.now())
+        return now_due in CANNOT_WAIT and now_due is not under_way
 
-        Only for runs that began then: a run keeps to the branch that its history took.
-        """
-        at_once = workflow.start_local_activity(
-            step.name,
-            argument,
-            result_type=step.answer,
-            retry_policy=AT_ONCE,
-            start_to_close_timeout=AT_ONCE_TIMEOUT,
-            summary=summary,
-        )
-        try:
-            answer: AnswerT = await self._unless_overtaken(at_once, unless)
-        except FailureError as error:
-            _raise_if_final(error)
-        else:
-            return answer
+    def _late(self, summary: str) -> None:
+        self.case.late(summary, workflow.now())
         self._publish()
-        return None
-
-    async def _unless_overtaken(
-        self,
-        handle: workflow.ActivityHandle[AnswerT],
-        unless: Callable[[], bool],
-        late: str | None = None,
-    ) -> AnswerT:
-        def over() -> bool:
-            return handle.done() or unless()
-
-        if late is not None:
-            try:
-                await workflow.wait_condition(
-                    over, timeout=LATE, timeout_summary="People are told if this takes an hour"
-                )
-            except TimeoutError:
-                self.case.late(late, workflow.now())
-                self._publish()
-        await workflow.wait_condition(over)
-        if handle.done():
-            return await handle
-        handle.cancel()
-        with suppress(FailureError, asyncio.CancelledError):
-            await handle
-        raise Overtaken
 
     def _check(self, act: Any, refuse: Callable[[datetime], str | None]) -> None:
-        try:
-            StaffAct.model_validate(act)
-        except ValidationError as error:
-            raise refused(f"{dialogs.mistake(error)} {dialogs.STAFF_EXAMPLE}") from None
-        refusal = refuse(workflow.now())
+        checked(StaffAct, act)
+        self._answer(refuse(workflow.now()))
+
+    def _check_change(self, act: Any) -> None:
+        change = checked(ChangeAct, act, dialogs.CHANGE_EXAMPLE)
+        self._answer(self.case.refuse_change(change.agency_id, workflow.now()))
+
+    def _answer(self, refusal: str | None) -> None:
         if refusal is not None and not self._repeated():
             raise refused(refusal)
 
-    def _acted(self, act: Any, do: Callable[[Order, datetime], str]) -> str:
+    def _acted(self, staff: StaffAct, do: Callable[[datetime], str]) -> str:
         if self._repeated():
             return "Done already."
         update = workflow.current_update_info()
         assert update is not None
         self._updates_done = [*self._updates_done, update.id][-UPDATES_KEPT:]
-        answer = do(StaffAct.model_validate(act).order, workflow.now())
+        answer = do(workflow.now())
+        self._orders = [*self._orders, accepted(staff)]
         self._publish_unless_due()
         return answer
 
@@ -513,7 +497,7 @@ class AssisterAccess:
         signal: str,
         fact_type: type[FactT],
         event: Any,
-        record: Callable[[FactT, datetime], str | None],
+        record: Callable[[Case, FactT, datetime], str | None],
     ) -> None:
         try:
             fact = fact_type.model_validate(event)
@@ -524,7 +508,8 @@ class AssisterAccess:
         if fact.occurred_at > now + CLOCK_TOLERANCE:
             self._ignore(signal, "occurred_at lies in the future")
             return
-        ignored = record(fact, now)
+        # A case that ends takes nothing more: what it does not keep would be lost.
+        ignored = record(self._following if self._ends() else self.case, fact, now)
         if ignored is not None:
             self._ignore(signal, ignored)
         self._publish_unless_due()
@@ -556,13 +541,26 @@ class AssisterAccess:
             fence=fence,
             reason=reason,
             grounds=self._grounds(),
-            order=self.case.order,
         )
 
     def _grounds(self) -> dict[str, str]:
         now, case = workflow.now(), self.case
         met = {each: case.evidence.met(each, now, case.terms) for each in Requirement}
         return {each.value: at.isoformat() for each, at in met.items() if at is not None}
+
+    def _ends(self) -> bool:
+        return self.case.ending is not None
+
+    def _finished(self) -> bool:
+        return (
+            self.case.stage is Stage.CLOSED
+            and not self.case.mails_due
+            and not self._orders
+            and workflow.all_handlers_finished()
+        )
+
+    def _new_case(self, start: AccessInput) -> Case:
+        return Case(training_id=start.training_id, opened_at=workflow.now(), terms=start.terms)
 
     def _history_is_long(self) -> bool:
         return workflow.info().is_continue_as_new_suggested()
@@ -572,6 +570,16 @@ class AssisterAccess:
             training_id=self.case.training_id,
             terms=self.case.terms,
             case=self.case,
+            following=self._following,
+            orders=self._orders,
+            updates_done=self._updates_done,
+        )
+
+    def _followed(self) -> AccessInput:
+        return AccessInput(
+            training_id=self.case.training_id,
+            terms=self.case.terms,
+            case=self._following.model_copy(update={"opened_at": workflow.now()}),
             updates_done=self._updates_done,
         )
 
@@ -595,10 +603,3 @@ class AssisterAccess:
 def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     for each in tasks:
         each.cancel()
-
-
-def _raise_if_final(error: FailureError) -> None:
-    """Raises what no retry can mend. A local activity's failure comes without its wrapper."""
-    cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(cause, ApplicationError) and cause.non_retryable:
-        raise cause from None

@@ -7,7 +7,8 @@
 | signals | ``roster_recorded``, ``certification_recorded``, ``training_completed``, |
 | | ``assessment_scored``, ``result_voided``, ``account_activated`` |
 | updates | ``resend_activation``, ``reissue_activation``, ``email_corrected``, |
-| | ``suspend_access``, ``reinstate_access``, ``close_case``; |
+| | ``suspend_access``, ``reinstate_access``, ``close_case``, |
+| | ``confirm_change``, ``refuse_change``; |
 | | intake: ``release``, ``discard``, ``contact_corrected`` |
 | queries | ``status``, ``snapshot``; ``progress`` (intake) |
 
@@ -20,9 +21,10 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from policy.case import Case, Order
-from policy.requirements import TrainingId
+from policy.requirements import AgencyId, TrainingId
 from policy.terms import Terms
 from policy.text import names_somebody, on_one_line, unprintable
+from workflows.steps import OrderRequest
 
 ASSISTER_ACCESS = "AssisterAccess"
 ROSTER_INTAKE = "RosterIntake"
@@ -77,12 +79,25 @@ class StaffAct(BaseModel):
         return Order(by=self.by, reason=self.reason)
 
 
+class ChangeAct(StaffAct):
+    """What ``confirm_change`` and ``refuse_change`` take: a :class:`StaffAct` on one agency."""
+
+    agency_id: AgencyId
+
+
 class AccessInput(BaseModel):
-    """Starts ``AssisterAccess``; ``case`` is set where a run continues an earlier one."""
+    """Starts ``AssisterAccess``; the rest is set where a run continues an earlier one.
+
+    Attributes:
+        following: What has arrived for the case after this one.
+        orders: What staff decided and the audit trail does not have yet.
+    """
 
     training_id: TrainingId
     terms: Terms = Terms()
     case: Case | None = None
+    following: Case | None = None
+    orders: list[OrderRequest] = []
     updates_done: list[str] = []
 
 
@@ -138,6 +153,8 @@ class Status(BaseModel):
     reference_number: str | None
     mails: list[MailStatus]
     happenings: list[str]
+    changes: list[str] = []
+    """Agencies whose roster asks for a change that staff must confirm or refuse."""
     allowed: list[str]
     """Updates that staff can use now."""
 

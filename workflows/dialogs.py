@@ -5,8 +5,12 @@ The UI shows a description in its picker and takes one JSON value, without a for
 
 from pydantic import ValidationError
 
+CHANGE_AGENCY = '"agency_id": "the agency whose change it is"'
 STAFF_ACT = '{"by": "your staff id", "reason": "why"}'
 STAFF_EXAMPLE = 'Paste and change: {"by": "arc-7", "reason": "Caller cannot find the mail"}'
+CHANGE_EXAMPLE = (
+    'Paste and change: {"by": "arc-7", "reason": "The assister wants it", "agency_id": "AG-100"}'
+)
 _FACT = '"event_id": "lms-4711", "occurred_at": "2026-11-02T15:04:00Z"'
 
 
@@ -23,6 +27,10 @@ SUSPEND = _staff("Ends access at once, until reinstate_access.", "The agency ask
 REINSTATE = _staff(
     "Lifts a suspension by staff; all four requirements are checked again.", "Cleared by the agency"
 )
+CONFIRM_CHANGE = (
+    f"Lets that agency, and its e-mail address, speak for the assister. {CHANGE_EXAMPLE}"
+)
+REFUSE_CHANGE = f"Refuses what that agency's roster asks for: nothing changes. {CHANGE_EXAMPLE}"
 CLOSE = _staff("Ends the case and the access for good.", "Opened by mistake")
 RELEASE = _staff("Lets the roster on hold go on.", "The agency confirmed it")
 DISCARD = _staff("Drops the roster on hold; it changes nothing.", "The agency sent the wrong file")

@@ -57,7 +57,12 @@ def ready_made(now: datetime, agency_id: AgencyId | None = None) -> list[List]:
         List(name, f"{CASES}{f' AND {query}' if query else ''}{of_agency}")
         for name, query in lists.items()
     ]
-    return [List("Needs attention", ATTENTION + of_agency), *made]
+    changes = "NeedsAttention STARTS_WITH 'change:'"
+    return [
+        List("Needs attention", ATTENTION + of_agency),
+        List("Another agency or address to confirm", f"{CASES} AND {changes}{of_agency}"),
+        *made,
+    ]
 
 
 def link(ui_url: str, namespace: str, query: str) -> str:

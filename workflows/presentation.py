@@ -23,7 +23,10 @@ UPDATES = {
     "suspend_access": Case.refuse_suspend,
     "reinstate_access": Case.refuse_reinstate,
     "close_case": Case.refuse_close,
+    "confirm_change": Case.refuse_changes,
+    "refuse_change": Case.refuse_changes,
 }
+"""Why staff cannot use an update now."""
 
 
 def status(case: Case, now: datetime) -> Status:
@@ -58,6 +61,7 @@ def status(case: Case, now: datetime) -> Status:
             ),
         ],
         happenings=[f"{_central(each.at)}: {each.what}" for each in case.happenings],
+        changes=[each.agency_id for each in case.evidence.claims],
         allowed=[name for name, refuse in UPDATES.items() if refuse(case, now) is None],
     )
 
@@ -79,6 +83,7 @@ def details(case: Case, now: datetime) -> str:
         ("Next", shown.next_step),
         ("Staff can use now", ", ".join(f"`{each}`" for each in shown.allowed)),
         ("They ask for", f"`{dialogs.STAFF_ACT}`" if shown.allowed else ""),
+        ("For a change also", f"`{dialogs.CHANGE_AGENCY}`" if shown.changes else ""),
         ("Agency", shown.agency_id),
         ("Reference number", shown.reference_number),
     ]

@@ -1,25 +1,20 @@
 """RosterIntake: from a submitted roster to a case for every accepted row."""
 
 import asyncio
-from datetime import timedelta
 from itertools import count
 from typing import Any, Literal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import ValidationError
-
-    from policy.case import Order
     from policy.mails import MailKind
     from workflows import dialogs, presentation, search_attributes, steps
     from workflows.contract import ROSTER_INTAKE, IntakeInput, IntakeProgress, StaffAct
+    from workflows.performing import perform
     from workflows.refusals import refused
-
-TELL_THE_END = "tell-the-end"
-"""The contact hears of a roster's end, a discarded one's too, though it take a better address."""
-HEARTBEAT = timedelta(seconds=30)
+    from workflows.staff import accepted, cancelled, checked
+    from workflows.steps import AnswerT, ArgumentT, Step
 
 
 @workflow.defn(name=ROSTER_INTAKE)
@@ -33,8 +28,9 @@ class RosterIntake:
         )
         self._progress = IntakeProgress(submission_id=start.submission_id, stage="judging")
         self._decision: Literal["release", "discard"] | None = None
-        self._order: Order | None = None
+        self._orders: list[steps.OrderRequest] = []
         self._wants_contact = False
+        self._marked: str | None = None
 
     @workflow.run
     async def run(self, start: IntakeInput) -> IntakeProgress:
@@ -48,46 +44,48 @@ class RosterIntake:
                 # Anywhere else it changes nothing: half a roster would be worse than all of it.
                 if self._on_hold():
                     self._decision = "discard"
+                    self._orders = [*self._orders, cancelled("discard")]
         return self._progress
 
     async def _take_in(self) -> None:
-        judged = await self._rows(steps.JUDGE_ROSTER, "Judge every row")
+        judged = await self._perform(steps.JUDGE_ROSTER, self._request, "Judge every row")
         self._show("judged", judged.model_dump(exclude={"agency_id"}))
-        tells_the_end = workflow.patched(TELL_THE_END)
-        if tells_the_end:
-            agency = search_attributes.AGENCY.value_set(judged.agency_id)
-            workflow.upsert_search_attributes([agency])
+        agency = search_attributes.AGENCY.value_set(judged.agency_id)
+        workflow.upsert_search_attributes([agency])
         if self._request.terms.holds(judged.suspensions, judged.with_access):
             await self._hold()
         discarded = self._decision == "discard"
         if not discarded:
             await self._open_cases()
-        if tells_the_end:
-            await self._tell(MailKind.ROSTER_DISCARDED if discarded else MailKind.ROSTER_SUMMARY)
-        elif not discarded:
-            await self._mail(1, MailKind.ROSTER_SUMMARY)
+        await self._tell(MailKind.ROSTER_DISCARDED if discarded else MailKind.ROSTER_SUMMARY)
         self._show("discarded" if discarded else "done")
         await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._record_orders()
 
     async def _hold(self) -> None:
         self._show("held")
         self._mark("roster:held")
-        await self._mail(2, MailKind.ROSTER_HELD)
-        await self._mail(3, MailKind.ROSTER_HELD_ARC)
+        await self._mail(MailKind.ROSTER_HELD)
+        await self._mail(MailKind.ROSTER_HELD_ARC)
         await workflow.wait_condition(lambda: self._decision is not None)
         self._mark(None)
+        await self._record_orders()
 
     async def _open_cases(self) -> None:
         remaining = self._progress.accepted
         while remaining:
-            opened = await self._rows(steps.OPEN_CASES, "Open or update cases")
+            opened = await self._perform(steps.OPEN_CASES, self._request, "Open or update cases")
             remaining = opened.remaining
             self._show("opening", {"opened": opened.opened})
+        # A row is rejected after all where another roster took its mailbox meanwhile.
+        accepted = self._progress.opened
+        rejected = self._progress.rows - accepted
+        self._show("opening", {"accepted": accepted, "rejected": rejected})
 
     async def _tell(self, kind: MailKind) -> None:
         """Mails the contact; where the address is refused, again once it is corrected."""
-        for number in count(4):
-            if await self._mail(number, kind):
+        for correction in count():
+            if await self._mail(kind, correction):
                 return
             self._wants_contact = True
             self._show("wants_contact")
@@ -120,8 +118,8 @@ class RosterIntake:
     @workflow.update(description=dialogs.CONTACT_CORRECTED)
     def contact_corrected(self, act: Any = None) -> str:
         """The contact's address in the records was corrected."""
-        del act
         self._wants_contact = False
+        self._orders = [*self._orders, accepted(checked(StaffAct, act))]
         return "The mail goes out again."
 
     @contact_corrected.validator
@@ -140,56 +138,48 @@ class RosterIntake:
 
     def _decide(self, decision: Literal["release", "discard"], act: Any) -> None:
         self._decision = decision
-        self._order = StaffAct.model_validate(act).order
+        self._orders = [*self._orders, accepted(checked(StaffAct, act))]
 
     def _check(self, act: Any, allowed: bool, refusal: str) -> None:
-        try:
-            StaffAct.model_validate(act)
-        except ValidationError as error:
-            raise refused(f"{dialogs.mistake(error)} {dialogs.STAFF_EXAMPLE}") from None
+        checked(StaffAct, act)
         if not allowed:
             raise refused(f"{refusal}; its stage is {self._progress.stage}.")
 
-    async def _rows(
-        self, step: steps.Step[steps.SubmissionRequest, steps.AnswerT], summary: str
-    ) -> steps.AnswerT:
-        answer: steps.AnswerT = await workflow.execute_activity(
-            step.name,
-            self._request,
-            result_type=step.answer,
-            retry_policy=steps.UNTIL_DONE,
-            start_to_close_timeout=step.timeout,
-            heartbeat_timeout=HEARTBEAT,
-            summary=summary,
-        )
-        return answer
+    async def _record_orders(self) -> None:
+        while orders := self._orders:
+            request = steps.OrdersRequest(orders=orders)
+            await self._perform(steps.RECORD_ORDERS, request, "Record what staff decided")
+            self._orders = self._orders[len(orders) :]
 
-    async def _mail(self, number: int, kind: MailKind) -> bool:
+    async def _mail(self, kind: MailKind, correction: int = 0) -> bool:
         """Whether the mail went out; where not, its address was refused."""
         counts = self._progress.model_dump(exclude={"submission_id", "stage"})
         request = steps.MailRequest(
-            key=f"{workflow.info().workflow_id}.{number}",
+            key=f"{workflow.info().workflow_id}.{kind}.{correction}",
             kind=kind,
             subject_id=self._progress.submission_id,
             facts={name: str(count) for name, count in counts.items()},
-            order=self._order,
         )
         try:
-            await workflow.execute_activity(
-                steps.SEND_MAIL.name,
-                request,
-                result_type=steps.SEND_MAIL.answer,
-                retry_policy=steps.UNTIL_DONE,
-                start_to_close_timeout=steps.SEND_MAIL.timeout,
-                summary=presentation.mail(kind),
-            )
-        except ActivityError:
-            if not workflow.patched(TELL_THE_END):
-                self._mark(f"mail:{kind}")
+            await self._perform(steps.SEND_MAIL, request, presentation.mail(kind))
+        except ApplicationError:
             return False
         return True
 
+    async def _perform(
+        self, step: Step[ArgumentT, AnswerT], argument: ArgumentT, summary: str
+    ) -> AnswerT:
+        """Performs a step; after an hour the roster is marked for a person until it is done."""
+        late = f"late:{step.name}"
+        answer = await perform(
+            step, argument, summary, unless=lambda: False, late=lambda: self._mark(late)
+        )
+        if self._marked == late:
+            self._mark(None)
+        return answer
+
     def _mark(self, what: str | None) -> None:
+        self._marked = what
         attention = search_attributes.ATTENTION
         update = attention.value_set(what) if what is not None else attention.value_unset()
         workflow.upsert_search_attributes([update])

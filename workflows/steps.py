@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 from temporalio.common import RetryPolicy
 
-from policy.case import Order, Outcome
+from policy.case import Earlier, Order, Outcome
 from policy.mails import MailKind
 from policy.requirements import Evidence
 from policy.terms import Terms
@@ -30,12 +30,14 @@ class Step(Generic[ArgumentT, AnswerT]):
 
     Attributes:
         timeout: For one attempt. A worker that died in the middle of it is noticed only then.
+        heartbeat: Noticed after this time already, where the attempt says that it goes on.
     """
 
     name: str
     argument: type[ArgumentT]
     answer: type[AnswerT]
     timeout: timedelta = timedelta(seconds=30)
+    heartbeat: timedelta | None = None
 
 
 # Failures that no retry can mend; the workflows park what they concern.
@@ -61,16 +63,10 @@ class OpeningRequest(BaseModel):
 
 
 class Opening(BaseModel):
-    """When to remind of missing requirements, and what is known already.
-
-    Attributes:
-        fence: The newest command that the portal has seen.
-        earlier: What an earlier case of the same assister had recorded.
-    """
+    """When to remind of missing requirements, and what is known already."""
 
     reminders_at: list[datetime]
-    fence: int
-    earlier: Evidence
+    earlier: Earlier
 
 
 class CertificationDatesRequest(BaseModel):
@@ -100,7 +96,6 @@ class EnrollmentRequest(BaseModel):
     now: datetime
     terms: Terms
     grounds: dict[str, str]
-    order: Order | None
 
 
 class Enrollment(BaseModel):
@@ -124,7 +119,6 @@ class PortalCommand(BaseModel):
     fence: int
     reason: str = ""
     grounds: dict[str, str] = {}
-    order: Order | None = None
 
 
 class PortalAnswer(BaseModel):
@@ -137,6 +131,8 @@ class CloseRequest(BaseModel):
     """End access and keep what the case had learned.
 
     Attributes:
+        hold: Staff's suspension, which outlives the case.
+        ends: An access has ended: rosters submitted until now approve nothing any more.
         reached_portal: The portal may have an account; otherwise it is not asked.
     """
 
@@ -144,7 +140,9 @@ class CloseRequest(BaseModel):
     fence: int
     outcome: Outcome
     evidence: Evidence
-    order: Order | None
+    hold: Order | None
+    ends: bool
+    reference_number: str | None
     reached_portal: bool
 
 
@@ -166,7 +164,6 @@ class MailRequest(BaseModel):
     mailbox: int = 0
     registration: int = 0
     facts: dict[str, str] = {}
-    order: Order | None = None
 
 
 class Sent(BaseModel):
@@ -184,6 +181,29 @@ class SubmissionRequest(BaseModel):
 
     submission_id: str
     terms: Terms
+
+
+class OrderRequest(BaseModel):
+    """A decision of staff that a workflow has accepted, for the audit trail.
+
+    Attributes:
+        key: The update's id: one decision is recorded once.
+        act: The update's name.
+        by: The staff id.
+    """
+
+    key: str
+    workflow_id: str
+    act: str
+    by: str
+    reason: str
+    at: datetime
+
+
+class OrdersRequest(BaseModel):
+    """What staff have decided since the last time, in order."""
+
+    orders: list[OrderRequest]
 
 
 class Judged(BaseModel):
@@ -215,6 +235,9 @@ class Waiting(BaseModel):
     needs: dict[str, str]
 
 
+LONG = timedelta(minutes=10)
+HEARTBEAT = timedelta(seconds=30)
+
 OPEN_CASE = Step("open_case", OpeningRequest, Opening)
 DATE_CERTIFICATION = Step("date_certification", CertificationDatesRequest, CertificationDates)
 ENROLL = Step("enroll", EnrollmentRequest, Enrollment)
@@ -224,6 +247,7 @@ REINSTATE = Step("reinstate_access", PortalCommand, PortalAnswer)
 CLOSE = Step("close_case", CloseRequest, Nothing)
 SEND_MAIL = Step("send_mail", MailRequest, Sent, timedelta(seconds=45))
 """Longer than a relay may take (``smtp_timeout``): an attempt is over before the next one."""
-JUDGE_ROSTER = Step("judge_roster", SubmissionRequest, Judged, timedelta(minutes=10))
-OPEN_CASES = Step("open_cases", SubmissionRequest, Opened, timedelta(minutes=10))
+JUDGE_ROSTER = Step("judge_roster", SubmissionRequest, Judged, LONG, HEARTBEAT)
+OPEN_CASES = Step("open_cases", SubmissionRequest, Opened, LONG, HEARTBEAT)
+RECORD_ORDERS = Step("record_orders", OrdersRequest, Nothing)
 LIST_ATTENTION = Step("list_attention", Nothing, Waiting)

@@ -27,7 +27,7 @@ from portal.tables import PortalAccount
 from records import audit
 from records.database import Database
 from records.people import record_agency
-from records.tables import Assister, AuditEntry, Submission, SubmissionRow
+from records.tables import Affiliation, AuditEntry, Submission, SubmissionRow
 from services.rosters import record_roster, submit_roster
 from tests.support.system import (
     AGENCY,
@@ -39,7 +39,7 @@ from tests.support.system import (
     record_people,
 )
 from tests.test_system import HEADER, roster_row
-from workflows.client import start_intake
+from workflows.client import open_case, start_intake
 from workflows.contract import roster_workflow_id
 
 EVENTS = 1000
@@ -203,47 +203,52 @@ async def test_contradictory_rosters_racing_end_as_the_latest_says(
     async with system.database.transaction() as session:
         every = (await session.exec(select(Submission))).all()
         rows = (await session.exec(select(SubmissionRow))).all()
-        people = (await session.exec(select(Assister))).all()
+        people = (await session.exec(select(Affiliation))).all()
         assert (await audit.verify(session)).breaks == []
     assert len(every) == 8
     access = {
         each.submission_id: each.cells["access"] == "Yes" for each in rows
     }  # fmt: skip
-    by_time = sorted(every, key=lambda each: each.submitted_at)
-    # The agency that approved last speaks, and its newest roster decides.
-    speaker = [each for each in by_time if access[each.id]][-1].agency_id
-    says = [each for each in by_time if each.agency_id == speaker][-1]
+    by_order = sorted(every, key=lambda each: each.sequence)
+    says = {each.agency_id: each for each in by_order}
     for each in ids:
-        status = await system.status(each)
+        # Of two agencies the first that named a person speaks, and the other waits for staff.
+        case = await open_case(system.client, each)
+        assert case is not None
+        assert len(case.evidence.known) == 1
+        speaker, status = case.evidence.known[0], await system.status(each)
         assert status.agency_id == speaker
-        assert status.requirements["approval"].met == access[says.id]
-    assert {each.agency_id for each in people} == {speaker}, "records and cases agree"
-    if len(agencies) == 1:
-        newest = {each.public_phone[-2:] for each in people}
-        assert newest == {says.filename.removesuffix(".csv").zfill(2)}
+        assert status.requirements["approval"].met == access[says[speaker].id]
+        others = [agency for agency in agencies if agency != speaker]
+        assert status.changes == [agency for agency in others if access[says[agency].id]]
+    for person in people:
+        newest = says[person.agency_id]
+        assert person.submission_id == newest.id, "an agency's newest roster is what it says"
+        assert person.approved == access[newest.id]
+        assert person.public_phone[-2:] == newest.filename.removesuffix(".csv").zfill(2)
 
 
-async def test_an_older_approval_recorded_late_still_speaks(
+async def test_a_roster_told_late_is_still_an_agencys_older_word(
     each_system: System, tmp_path: Path
 ) -> None:
-    """AG-200 approves, then AG-100 says No; AG-200's roster is recorded after it, as when held."""
+    """The agency approves, then says No; the approval is told after it, as when it was held."""
     system, mine = each_system, new_training_id()
     await record_agencies(system.database)
-    rosters = [(AGENCY, "Yes", CONTACT), (OTHER, "Yes", OTHER_CONTACT), (AGENCY, "No", CONTACT)]
     started = []
-    for number, (agency, access, by) in enumerate(rosters):
+    for number, access in enumerate(("Yes", "No")):
         path = tmp_path / f"{number}.csv"
         path.write_text(HEADER + roster_row(mine, access))
         done = await record_roster(
-            system.database, read_roster(path), agency_id=agency, by=by, filename=path.name,
+            system.database, read_roster(path), agency_id=AGENCY, by=CONTACT, filename=path.name,
             roster_type=AssisterType.NAVIGATOR,
         )  # fmt: skip
         started.append(done.submission_id)
-    for each in (started[0], started[2], started[1]):
+    for each in reversed(started):
         handle = await start_intake(
             system.client, system.settings.task_queue, each, system.settings.terms
         )
         await handle.result()
     async with system.database.transaction() as session:
-        person = await session.get_one(Assister, mine)
-    assert (await system.status(mine)).agency_id == person.agency_id == OTHER
+        person = await session.get_one(Affiliation, (mine, AGENCY))
+    assert not person.approved
+    assert not (await system.status(mine)).requirements["approval"].met

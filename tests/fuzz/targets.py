@@ -35,7 +35,7 @@ from mail.message import UnsafeHeader, build, message_id
 from mail.templates import html_of, render
 from policy import calendar
 from policy.addresses import BadAddress, clean_address, is_generic, mailbox_key
-from policy.case import Case, Due
+from policy.case import Case, Due, Earlier
 from policy.forecast import foresee
 from policy.mails import MailKind
 from policy.requirements import (
@@ -44,7 +44,6 @@ from policy.requirements import (
     AssessmentScored,
     AssisterType,
     CertificationRecorded,
-    Evidence,
     Fact,
     ResultVoided,
     RosterRecorded,
@@ -167,7 +166,7 @@ def events_and_orders(data: bytes) -> None:
     except (ValueError, RecursionError):
         return
     case = Case(training_id="ABC1234", opened_at=NOW)
-    case.planned(0, [], Evidence(), NOW)
+    case.planned([], Earlier(), NOW)
     for each in told if isinstance(told, list) else [told]:
         name, payload = each if isinstance(each, list) and len(each) == 2 else ("roster", each)
         kind, record = EVENTS.get(str(name), (None, ""))
@@ -175,14 +174,15 @@ def events_and_orders(data: bytes) -> None:
             if kind is None:
                 order = StaffAct.model_validate(payload).order
                 assert "\0" not in order.by + order.reason, "PostgreSQL takes no NUL"
-                for act in (case.suspend, case.reinstate, case.correct_email):
-                    assert act(order, NOW)
+                assert case.suspend(order, NOW)
+                assert case.reinstate(NOW)
+                assert case.correct_email(NOW)
             else:
                 fact = kind.model_validate(payload)
                 if fact.occurred_at <= NOW + timedelta(days=1):
                     getattr(case, record)(fact, NOW)
                 if isinstance(fact, RosterRecorded):
-                    foresee(case, fact, Evidence(), NOW, ())
+                    foresee(case, fact, Earlier(), NOW, ())
         except ValidationError as error:
             _silent(error, payload, said=dialogs.mistake(error))
     _check_case(case)

@@ -49,6 +49,7 @@ VALUES: dict[str, Any] = {
     "mastery": "70", "missing": ["training"], "reason": "employment ended", "outcome": "done",
     "reissuable_until": "Friday", "roster_type": "cac", "filename": "r.csv", "received": "today",
     "accepted": 1, "rejected": 3, "rows": 4, "submission_id": "s1", "agency_id": "AG-1",
+    "by_agency": "AG-2", "by_agency_name": "Lakes Health",
     "suspensions": 6, "with_access": 9, "ui_link": "https://ui.x.org/x",
     "items": [{"training_id": "A", "what": "<b>", "link": "https://ui.x.org/a"}],
     "rows_link": "https://portal.x.org/agencies/AG-1/rosters/s1",

@@ -3,9 +3,9 @@
 import pytest
 
 from records.database import Database
-from records.tables import Assister
+from records.tables import Affiliation
 from services.find import find
-from tests.support.system import record_people
+from tests.support.system import AGENCY, record_people
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ async def known(records_url: str) -> Database:
     database = Database(records_url)
     await record_people(database, "AAA0001", "AAA0002")
     async with database.transaction() as session:
-        person = await session.get_one(Assister, "AAA0001")
+        person = await session.get_one(Affiliation, ("AAA0001", AGENCY))
         person.first_name, person.last_name = "Élise", "O'Brien_Vang"
         session.add(person)
     return database

@@ -44,9 +44,13 @@ class Listening(SandboxedWorkflowRunner):
 def isolating() -> SandboxRestrictions:
     """The worker's sandbox, but with a copy of the workflows for each: what they may not call is
     refused when they call it.
+
+    Their messages are not copied: a model takes no instance of its copy.
     """
     shared = bootstrap.sandbox().restrictions
-    return replace(shared, passthrough_modules=shared.passthrough_modules - {"workflows"})
+    messages = {"workflows.contract", "workflows.steps"}
+    passed = (shared.passthrough_modules - {"workflows"}) | messages
+    return replace(shared, passthrough_modules=passed)
 
 
 def replayer(runner: SandboxedWorkflowRunner | None = None) -> Replayer:

@@ -26,7 +26,9 @@ from records.schema import migrate
 from settings import Settings
 from tests.support.commands import baseline, commands_of
 from tests.support.system import (
+    OTHER_AGENCY,
     System,
+    approved_by_another,
     eventually,
     facts,
     meet_requirements,
@@ -40,7 +42,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "histories"
 
 
 async def collecting_requirements(system: System, training_id: str) -> None:
-    await system.tell(training_id, "certification_recorded", facts()["certification_recorded"])
+    for signal in ("roster_recorded", "certification_recorded"):
+        await system.tell(training_id, signal, facts()[signal])
     await system.tell(training_id, "assessment_scored", facts(score="60")["assessment_scored"])
     await system.until(training_id, lambda s: any(e.sent_at for e in s.mails))
     await system.skip(training_id, days=16)
@@ -87,6 +90,13 @@ async def parked(system: System, training_id: str) -> None:
     await system.until(training_id, lambda s: bool(s.attention))
 
 
+async def change_confirmed(system: System, training_id: str) -> None:
+    await active(system, training_id)
+    await system.tell(training_id, "roster_recorded", approved_by_another())
+    await system.until(training_id, lambda s: s.changes == [OTHER_AGENCY])
+    await system.decide(training_id, "confirm_change", OTHER_AGENCY)
+
+
 Scene = Callable[[System, str], Awaitable[None]]
 SCENES: dict[str, Scene] = {
     "collecting_requirements": collecting_requirements,
@@ -97,13 +107,7 @@ SCENES: dict[str, Scene] = {
     "reinstated": reinstated,
     "closed": closed,
     "parked": parked,
-    # Since every step is an ordinary activity (docs/changing-a-workflow.md).
-    "reinstated_by_activities": reinstated,
-    "closed_by_activities": closed,
-    "parked_by_activities": parked,
-    # Since each recipient's mails go out on their own.
-    "reinstated_mailbox_each": reinstated,
-    "closed_mailbox_each": closed,
+    "change_confirmed": change_confirmed,
 }
 
 Handle = WorkflowHandle[Any, Any]
@@ -159,11 +163,8 @@ async def digest(system: System, training_id: str) -> Handle:
 OTHER_SCENES: dict[str, Callable[[System, str], Awaitable[Handle]]] = {
     "roster_done": roster_done,
     "roster_released": roster_released,
+    "roster_discarded": roster_discarded,
     "digest": digest,
-    # Since the contact is told of every roster's end.
-    "roster_done_told": roster_done,
-    "roster_released_told": roster_released,
-    "roster_discarded_told": roster_discarded,
 }
 """Scenes of the other workflows."""
 

@@ -23,20 +23,24 @@ from policy.requirements import (
     RosterRecorded,
     TrainingCompleted,
 )
+from policy.roster import Entry
 from portal.embedded import EmbeddedPortal
+from records.affiliations import record_affiliation
 from records.database import Database
-from records.people import record_agency
-from records.tables import Assister, Submission
+from records.people import authorized_contact, record_agency
+from records.submissions import next_sequence
+from records.tables import Submission
 from services.activation import activate
 from services.connections import Connections
 from services.rosters import record_roster
 from settings import Settings
 from workflows.client import act, case_status, tell_case
-from workflows.contract import StaffAct, Status, assister_workflow_id
+from workflows.contract import ChangeAct, StaffAct, Status, assister_workflow_id
 
 SECRET = "a secret of the tests, 32 characters and more"
 LONG_AGO = datetime(2026, 1, 5, 15, tzinfo=UTC)
 AGENCY = "AG-100"
+OTHER_AGENCY = "AG-200"
 CONTACT = "pat.contact@agency.example.org"
 
 
@@ -95,6 +99,10 @@ class System:
         answer = await act(self.client, assister_workflow_id(training_id), update, order)
         return answer
 
+    async def decide(self, training_id: str, update: str, agency_id: str) -> str:
+        order = ChangeAct(by="staff-1", reason="a test", agency_id=agency_id)
+        return await act(self.client, assister_workflow_id(training_id), update, order)
+
     async def activate(self, training_id: str, registration: int = 1) -> None:
         """What the portal's page does."""
         number = await self.portal.registration_number(training_id, registration)
@@ -114,45 +122,46 @@ async def eventually(
         await asyncio.sleep(0.02)
 
 
-async def record_people(database: Database, *training_ids: str) -> None:
-    """The agency and its contact, and assisters on its roster."""
+async def record_people(database: Database, *training_ids: str, agency: str = AGENCY) -> None:
+    """An agency and its contact, and assisters on its roster."""
+    contact = CONTACT if agency == AGENCY else f"contact@{agency.lower()}.example.org"
+    submission_id = "s0" if agency == AGENCY else f"s0-{agency.lower()}"
     async with database.transaction() as session:
-        await record_agency(session, AGENCY, "North Star Health", [("Pat Contact", CONTACT)])
-        if training_ids:
-            await session.merge(
-                Submission(
-                    id="s0",
-                    agency_id=AGENCY,
-                    roster_type="navigator",
-                    contact_id=1,
-                    filename="roster.csv",
-                    digest="",
-                    rows=0,
-                    number=0,
-                    submitted_at=LONG_AGO,
-                )
+        await record_agency(session, agency, "North Star Health", [("Pat Contact", contact)])
+        if not training_ids:
+            return
+        by = await authorized_contact(session, agency, contact)
+        assert by.id is not None
+        submission = await session.get(Submission, submission_id)
+        if submission is None:
+            submission = Submission(
+                id=submission_id,
+                agency_id=agency,
+                roster_type="navigator",
+                contact_id=by.id,
+                filename="roster.csv",
+                digest="",
+                rows=0,
+                sequence=await next_sequence(session),
+                submitted_at=LONG_AGO,
             )
+            session.add(submission)
             await session.flush()
         for training_id in training_ids:
-            email = f"{training_id.lower()}@assisters.example.org"
-            session.add(
-                Assister(
-                    training_id=training_id,
-                    agency_id=AGENCY,
-                    assister_type="navigator",
-                    first_name="Ann",
-                    last_name=f"Lee-{training_id}",
-                    email=email,
-                    mailbox_key=email,
-                    public_phone="+16515550123",
-                    public_email="help@agency.example.org",
-                    business_address="",
-                    languages="",
-                    counties="",
-                    submission_id="s0",
-                    updated_at=LONG_AGO,
-                )
+            entry = Entry(
+                training_id=training_id,
+                first_name="Ann",
+                last_name=f"Lee-{training_id}",
+                email=f"{training_id.lower()}@assisters.example.org",
+                employed=True,
+                approved=True,
+                public_phone="+16515550123",
+                public_email="help@agency.example.org",
+                business_address="",
+                languages="",
+                counties="",
             )
+            await record_affiliation(session, submission, 2, entry)
 
 
 HEADER = (
@@ -205,6 +214,20 @@ def facts(at: datetime = LONG_AGO, *, score: str = "70") -> dict[str, Fact]:
             event_id="assessment-1", occurred_at=at, score=Decimal(score)
         ),
     }
+
+
+def approved_again() -> RosterRecorded:
+    """The row of a roster submitted after all that the records have."""
+    row = facts()["roster_recorded"]
+    assert isinstance(row, RosterRecorded)
+    return row.model_copy(update={"event_id": "roster-again", "sequence": 1_000_000})
+
+
+def approved_by_another() -> RosterRecorded:
+    """Another agency's row, which waits until staff confirm it."""
+    row = facts()["roster_recorded"]
+    assert isinstance(row, RosterRecorded)
+    return row.model_copy(update={"event_id": "roster-other", "agency_id": OTHER_AGENCY})
 
 
 def no_access() -> RosterRecorded:

@@ -43,8 +43,12 @@ def upgrade() -> None:
     )
     op.create_table('closedcase',
     sa.Column('training_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-    sa.Column('outcome', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('outcome', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('evidence', sa.JSON(), nullable=False),
+    sa.Column('hold', sa.JSON(none_as_null=True), nullable=True),
+    sa.Column('reference_number', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('fence', sa.Integer(), nullable=False),
+    sa.Column('ended', sa.Integer(), nullable=False),
     sa.Column('closed_at', records.database.UtcDateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('training_id', name=op.f('pk_closedcase'))
     )
@@ -105,27 +109,42 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_resultevent_told_at'), ['told_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_resultevent_training_id'), ['training_id'], unique=False)
 
-    op.create_table('assister',
+    op.create_table('mailbox',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('training_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('email', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('mailbox_key', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('corrected', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_mailbox')),
+    sa.UniqueConstraint('mailbox_key', name=op.f('uq_mailbox_mailbox_key'))
+    )
+    with op.batch_alter_table('mailbox', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_mailbox_training_id'), ['training_id'], unique=False)
+
+    op.create_table('affiliation',
     sa.Column('training_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('agency_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('assister_type', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('first_name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('last_name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-    sa.Column('email', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-    sa.Column('mailbox_key', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('mailbox_id', sa.Integer(), nullable=False),
     sa.Column('public_phone', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('public_email', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('business_address', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('languages', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('counties', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('approved', sa.Boolean(), nullable=False),
+    sa.Column('employed', sa.Boolean(), nullable=False),
+    sa.Column('sequence', sa.Integer(), nullable=False),
     sa.Column('submission_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-    sa.Column('updated_at', records.database.UtcDateTime(timezone=True), nullable=False),
-    sa.ForeignKeyConstraint(['agency_id'], ['agency.id'], name=op.f('fk_assister_agency_id_agency')),
-    sa.PrimaryKeyConstraint('training_id', name=op.f('pk_assister')),
-    sa.UniqueConstraint('mailbox_key', name=op.f('uq_assister_mailbox_key'))
+    sa.Column('line', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['agency_id'], ['agency.id'], name=op.f('fk_affiliation_agency_id_agency')),
+    sa.ForeignKeyConstraint(['mailbox_id'], ['mailbox.id'], name=op.f('fk_affiliation_mailbox_id_mailbox')),
+    sa.PrimaryKeyConstraint('training_id', 'agency_id', name=op.f('pk_affiliation'))
     )
-    with op.batch_alter_table('assister', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_assister_agency_id'), ['agency_id'], unique=False)
+    with op.batch_alter_table('affiliation', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_affiliation_agency_id'), ['agency_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_affiliation_mailbox_id'), ['mailbox_id'], unique=False)
 
     op.create_table('contact',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -160,14 +179,14 @@ def upgrade() -> None:
     sa.Column('digest', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('rows', sa.Integer(), nullable=False),
     sa.Column('submitted_at', records.database.UtcDateTime(timezone=True), nullable=False),
-    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('sequence', sa.Integer(), nullable=False),
     sa.ForeignKeyConstraint(['agency_id'], ['agency.id'], name=op.f('fk_submission_agency_id_agency')),
     sa.ForeignKeyConstraint(['contact_id'], ['contact.id'], name=op.f('fk_submission_contact_id_contact')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_submission'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_submission')),
+    sa.UniqueConstraint('sequence', name=op.f('uq_submission_sequence'))
     )
     with op.batch_alter_table('submission', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_submission_agency_id'), ['agency_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_submission_number'), ['number'], unique=False)
 
     op.create_table('submissionrow',
     sa.Column('submission_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -176,8 +195,9 @@ def upgrade() -> None:
     sa.Column('verdict', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('training_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('reasons', sa.JSON(), nullable=False),
-    sa.Column('contact_changed', sa.Boolean(), nullable=False),
+    sa.Column('entry', sa.JSON(none_as_null=True), nullable=True),
     sa.Column('opened', sa.Boolean(), nullable=False),
+    sa.Column('attempts', sa.Integer(), nullable=False),
     sa.ForeignKeyConstraint(['submission_id'], ['submission.id'], name=op.f('fk_submissionrow_submission_id_submission')),
     sa.PrimaryKeyConstraint('submission_id', 'line', name=op.f('pk_submissionrow'))
     )

@@ -1,0 +1,87 @@
+"""Performing a step, however often it takes."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+
+with workflow.unsafe.imports_passed_through():
+    from workflows import steps
+    from workflows.steps import AnswerT, ArgumentT, Step
+
+LATE = timedelta(hours=1)
+"""After this long people are told that a step is being retried."""
+PAUSE = timedelta(minutes=1)
+"""No shorter than the longest pause between two attempts."""
+
+
+class Overtaken(Exception):
+    """What was under way is no longer wanted."""
+
+
+async def perform(
+    step: Step[ArgumentT, AnswerT],
+    argument: ArgumentT,
+    summary: str,
+    *,
+    unless: Callable[[], bool],
+    late: Callable[[], None],
+    within: timedelta = LATE,
+) -> AnswerT:
+    """Does a step until it is done; the server retries it.
+
+    Args:
+        unless: Comes true when the step is no longer wanted.
+        late: Called each time that the step has been retried for an hour.
+        within: After this time the workflow looks again whether the step is still wanted.
+
+    Raises:
+        Overtaken: If ``unless`` came true first.
+        ApplicationError: If no retry can mend it.
+    """
+    begun = workflow.now()
+    while True:
+        # The activity's own limit wakes the workflow: a timer beside it would cost two more events.
+        handle = workflow.start_activity(
+            step.name,
+            argument,
+            result_type=step.answer,
+            retry_policy=steps.UNTIL_DONE,
+            start_to_close_timeout=step.timeout,
+            schedule_to_close_timeout=within,
+            heartbeat_timeout=step.heartbeat,
+            summary=summary,
+        )
+        try:
+            await workflow.wait_condition(partial(_over, handle, unless))
+            if not handle.done():
+                raise Overtaken
+            done: AnswerT = await handle
+            return done
+        except FailureError as error:
+            _raise_if_final(error)
+        finally:
+            if not handle.done():
+                handle.cancel()
+        # The server gives up before a retry that would come after the limit.
+        if workflow.now() - begun >= LATE - PAUSE:
+            late()
+        with suppress(asyncio.TimeoutError):
+            await workflow.wait_condition(unless, timeout=PAUSE, timeout_summary="Then once more")
+        if unless():
+            raise Overtaken
+
+
+def _over(handle: workflow.ActivityHandle[AnswerT], unless: Callable[[], bool]) -> bool:
+    return handle.done() or unless()
+
+
+def _raise_if_final(error: FailureError) -> None:
+    """Raises what no retry can mend."""
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if isinstance(cause, ApplicationError) and cause.non_retryable:
+        raise cause from None

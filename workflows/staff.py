@@ -1,0 +1,53 @@
+"""What staff ask of a workflow by an update: checked, and kept for the audit trail."""
+
+from typing import Any, TypeVar
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from workflows import dialogs
+    from workflows.contract import StaffAct
+    from workflows.refusals import refused
+    from workflows.steps import OrderRequest
+
+ActT = TypeVar("ActT", bound=StaffAct)
+
+
+def checked(act_type: type[ActT], act: Any, example: str = dialogs.STAFF_EXAMPLE) -> ActT:
+    """What an update was given.
+
+    Raises:
+        ApplicationError: If it is not what the update takes; says what to paste instead.
+    """
+    try:
+        return act_type.model_validate(act)
+    except ValidationError as error:
+        raise refused(f"{dialogs.mistake(error)} {example}") from None
+
+
+def accepted(act: StaffAct) -> OrderRequest:
+    """The update that is being accepted, as the audit trail records it."""
+    update = workflow.current_update_info()
+    assert update is not None
+    return OrderRequest(
+        key=update.id,
+        workflow_id=workflow.info().workflow_id,
+        act=update.name,
+        by=act.by,
+        reason=act.reason,
+        at=workflow.now(),
+    )
+
+
+def cancelled(act: str) -> OrderRequest:
+    """What a cancellation of the workflow leads to, as the audit trail records it."""
+    return OrderRequest(
+        key="cancelled",
+        workflow_id=workflow.info().workflow_id,
+        act=act,
+        by="system",
+        reason="the workflow was cancelled",
+        at=workflow.now(),
+    )
