@@ -16,7 +16,10 @@ COMMANDS = {
         "up": ("operate:up", "Run the embedded stack until Ctrl-C."),
         "doctor": ("doctor:doctor", "Check this installation: a line for each thing."),
         "migrate": ("operate:migrate", "Bring the records' database to the newest schema."),
-        "reconcile": ("reconcile:reconcile", "Compare cases with the portal after a restore."),
+        "reconcile": (
+            "reconcile:reconcile",
+            "Compare every case with the portal, after a restore.",
+        ),
         "keys": ("keys:app", "Keys of programs that call the gateway."),
         "activate": ("people:activate", "Use a registration number, as the portal's page does."),
     },
