@@ -7,7 +7,8 @@ status starts in half the time without the database and the worker.
 
 import hashlib
 import os
-from collections.abc import Container, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
+from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from workflows.refusals import DATA_CONVERTER
 
 if TYPE_CHECKING:
     from temporalio.runtime import Runtime
-    from temporalio.worker import Interceptor, Worker
+    from temporalio.worker import Interceptor
     from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
     from mail.transport import Transport
@@ -135,15 +136,16 @@ def build_id() -> str:
     return hashlib.sha256(b"".join(each.read_bytes() for each in code)).hexdigest()[:16]
 
 
-def make_worker(
+@asynccontextmanager
+async def make_worker(
     client: Client,
     settings: Settings,
     database: "Database",
     portal: "EmbeddedPortal",
     transport: "Transport",
     interceptors: "Sequence[Interceptor]" = (),
-) -> "Worker":
-    """A worker for both workflows and every step."""
+) -> AsyncIterator[None]:
+    """A worker for both workflows and every step, and one for mails, until the context ends."""
     from temporalio.worker import Worker
 
     from activities.access import AccessActivities
@@ -151,6 +153,7 @@ def make_worker(
     from activities.intake import IntakeActivities
     from activities.letters import Letterhead
     from activities.mail import MailActivities
+    from workflows import steps
     from workflows.assister_access import AssisterAccess
     from workflows.attention_digest import AttentionDigest
     from workflows.roster_intake import RosterIntake
@@ -175,7 +178,20 @@ def make_worker(
         timedelta(seconds=settings.smtp_timeout) + DELIVERY_MARGIN,
     )
     intake = IntakeActivities(database, portal, client, settings.task_queue)
-    return Worker(
+    grace = min(timedelta(seconds=settings.smtp_timeout), LONGEST_GRACE)
+    mails = Worker(
+        client,
+        task_queue=steps.SEND_MAIL.queue(settings.task_queue),
+        activities=[mail.send_mail],
+        # While half of them are with the relay, the others are with the records. More would wait
+        # here for a connection until their time is over.
+        max_concurrent_activities=2 * settings.smtp_connections,
+        max_task_queue_activities_per_second=settings.smtp_rate or None,
+        interceptors=interceptors,
+        build_id=build_id(),
+        graceful_shutdown_timeout=grace,
+    )
+    steps_and_workflows = Worker(
         client,
         task_queue=settings.task_queue,
         workflows=[AssisterAccess, RosterIntake, AttentionDigest],
@@ -188,6 +204,7 @@ def make_worker(
             access.reinstate_access,
             access.close_case,
             access.record_orders,
+            # For mails of the release before, which wait at this queue.
             mail.send_mail,
             intake.judge_roster,
             intake.open_cases,
@@ -196,5 +213,7 @@ def make_worker(
         interceptors=interceptors,
         workflow_runner=sandbox(),
         build_id=build_id(),
-        graceful_shutdown_timeout=min(timedelta(seconds=settings.smtp_timeout), LONGEST_GRACE),
+        graceful_shutdown_timeout=grace,
     )
+    async with mails, steps_and_workflows:
+        yield

@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     """Never sent in clear to another machine."""
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
     """Deliveries at once, for each worker."""
+    smtp_rate: Annotated[float, Field(ge=0, le=1000)] = 0
+    """Mails a second that the relay is given, by all workers together: the same for each of them.
+    0: as many as it takes."""
     smtp_timeout: Annotated[float, Field(gt=0, le=30)] = 20.0
     """Seconds for one delivery."""
 

@@ -34,6 +34,7 @@ from services import Refused
 from telemetry import version
 from workflows.contract import DIGEST_SCHEDULE
 from workflows.readiness import NotReady, check_server
+from workflows.steps import SEND_MAIL
 
 PATIENCE = 8.0
 """Seconds for one check."""
@@ -184,23 +185,28 @@ async def _digest(client: Client) -> str:
 
 
 async def _workers(client: Client, task_queue: str) -> str:
-    described = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=task_queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    mails = SEND_MAIL.queue(task_queue)
+    queues = {
+        task_queue: TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        mails: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+    }
+    found = []
+    for name, kind in queues.items():
+        described = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=client.namespace, task_queue=TaskQueue(name=name), task_queue_type=kind
+            )
         )
-    )
-    if not described.pollers:
-        raise Wrong(
-            f"none asks the task queue {task_queue} for work. Start `python worker.py`, or name the"
-            " workers' queue in ASSISTER_TASK_QUEUE"
-        )
-    ahead = max(each.last_access_time.ToDatetime(UTC) for each in described.pollers)
-    if ahead - datetime.now(UTC) > LONGEST_SKEW:
-        raise Wrong("Temporal's clock is ahead of this machine's; set both by NTP")
-    names = {each.identity for each in described.pollers}
-    return f"{len(names)} at {task_queue}"
+        if not described.pollers:
+            raise Wrong(
+                f"none asks the task queue {name} for work. Start `python worker.py`, or name the"
+                " workers' queue in ASSISTER_TASK_QUEUE"
+            )
+        ahead = max(each.last_access_time.ToDatetime(UTC) for each in described.pollers)
+        if ahead - datetime.now(UTC) > LONGEST_SKEW:
+            raise Wrong("Temporal's clock is ahead of this machine's; set both by NTP")
+        found.append(f"{len({each.identity for each in described.pollers})} at {name}")
+    return ", ".join(found)
 
 
 async def _database(here: Session) -> str:

@@ -115,10 +115,8 @@ async def make_system(
                 database_url=url,
                 data_dir=tmp_path,
                 task_queue=f"test-{uuid.uuid4().hex[:8]}",
-                smtp_port=inbox.port,
-                smtp_timeout=5.0,
                 portal_secret=SecretStr(SECRET),
-                **changes,
+                **{"smtp_port": inbox.port, "smtp_timeout": 5.0, **changes},
             )
             database = Database(url)
             stack.push_async_callback(database.close)

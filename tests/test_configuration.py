@@ -24,6 +24,7 @@ WRONG = {
     "smtp_username": None,
     "smtp_password": None,
     "smtp_connections": "0",
+    "smtp_rate": "-1",
     "smtp_timeout": "canary",
     "mail_from": "canary",
     "arc_email": "canary, canary@example.org",

@@ -31,6 +31,7 @@ class AttentionDigest:
                     subject_id=workflow.info().workflow_id,
                     facts=waiting.needs,
                 ),
+                task_queue=steps.SEND_MAIL.queue(workflow.info().task_queue),
                 result_type=steps.SEND_MAIL.answer,
                 retry_policy=steps.UNTIL_DONE,
                 start_to_close_timeout=steps.SEND_MAIL.timeout,

@@ -49,6 +49,7 @@ async def perform(
         handle = workflow.start_activity(
             step.name,
             argument,
+            task_queue=step.queue(workflow.info().task_queue),
             result_type=step.answer,
             retry_policy=steps.UNTIL_DONE,
             start_to_close_timeout=step.timeout,

@@ -31,6 +31,7 @@ class Step(Generic[ArgumentT, AnswerT]):
     Attributes:
         timeout: For one attempt. A worker that died in the middle of it is noticed only then.
         heartbeat: Noticed after this time already, where the attempt says that it goes on.
+        apart: Ends the name of the task queue where it waits, if it has one of its own.
     """
 
     name: str
@@ -38,6 +39,11 @@ class Step(Generic[ArgumentT, AnswerT]):
     answer: type[AnswerT]
     timeout: timedelta = timedelta(seconds=30)
     heartbeat: timedelta | None = None
+    apart: str = ""
+
+    def queue(self, task_queue: str) -> str:
+        """Where it waits for a worker, in a workflow whose tasks wait at ``task_queue``."""
+        return f"{task_queue}{self.apart}"
 
 
 # Failures that no retry can mend; the workflows park what they concern.
@@ -245,8 +251,9 @@ EXPIRE = Step("expire_activation", PortalCommand, PortalAnswer)
 SUSPEND = Step("suspend_access", PortalCommand, PortalAnswer)
 REINSTATE = Step("reinstate_access", PortalCommand, PortalAnswer)
 CLOSE = Step("close_case", CloseRequest, Nothing)
-SEND_MAIL = Step("send_mail", MailRequest, Sent, timedelta(seconds=45))
-"""Longer than a relay may take (``smtp_timeout``): an attempt is over before the next one."""
+SEND_MAIL = Step("send_mail", MailRequest, Sent, timedelta(seconds=45), apart="-mail")
+"""Longer than a relay may take (``smtp_timeout``): an attempt is over before the next one. Mails
+wait apart: a relay that is slow would hold up decisions."""
 JUDGE_ROSTER = Step("judge_roster", SubmissionRequest, Judged, LONG, HEARTBEAT)
 OPEN_CASES = Step("open_cases", SubmissionRequest, Opened, LONG, HEARTBEAT)
 RECORD_ORDERS = Step("record_orders", OrdersRequest, Nothing)

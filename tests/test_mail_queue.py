@@ -1,0 +1,67 @@
+"""Mails wait at a task queue of their own, with a rate: the relay's pace is nobody else's."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from temporalio.worker import Worker
+
+from tests.conftest import MakeSystem
+from tests.support.system import facts, new_training_id, record_people
+
+SLOTS = 4
+"""Steps that a worker takes on at once, if it is told nothing else: 100, but for this test."""
+
+
+@pytest.fixture
+async def silent_relay() -> int:
+    """The port of a relay that takes connections and never says a word."""
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+async def test_a_relay_that_never_answers_holds_up_no_decision(
+    make_system: MakeSystem,
+    sqlite_url: str,
+    silent_relay: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def with_few_slots(*given: Any, **settings: Any) -> Worker:
+        return Worker(*given, **{"max_concurrent_activities": SLOTS} | settings)
+
+    monkeypatch.setattr("temporalio.worker.Worker", with_few_slots)
+    system = await make_system(sqlite_url, smtp_port=silent_relay, smtp_timeout=30.0)
+    people = [new_training_id() for _ in range(3 * SLOTS)]
+    await record_people(system.database, *people)
+    begun = time.monotonic()
+    for training_id in people:
+        for signal, fact in facts().items():
+            await system.tell(training_id, signal, fact)
+    for training_id in people:
+        await system.until(training_id, lambda status: status.stage == "awaiting_activation")
+    await system.act(people[-1], "suspend_access")
+    await system.until(people[-1], lambda status: status.stage == "suspended")
+    # Not one delivery has been given up by now.
+    assert time.monotonic() - begun < system.settings.smtp_timeout
+
+
+async def test_mails_go_out_at_the_rate_that_the_relay_is_given(
+    make_system: MakeSystem, sqlite_url: str
+) -> None:
+    rate, mails = 4, 12
+    system = await make_system(sqlite_url, smtp_rate=rate)
+    people = [new_training_id() for _ in range(mails)]
+    await record_people(system.database, *people)
+    begun = time.monotonic()
+    for training_id in people:
+        for signal, fact in facts().items():
+            await system.tell(training_id, signal, fact)
+    for training_id in people:
+        await system.until(
+            training_id, lambda status: any(bool(each.sent_at) for each in status.mails)
+        )
+    assert len(system.mails()) == mails
+    # The first second's worth may go at once.
+    assert time.monotonic() - begun > (mails - rate) / rate - 0.5
