@@ -194,34 +194,34 @@ class AssisterAccess:
     # Signals, from systems: whatever cannot be used is kept visible and changes nothing
 
     @workflow.signal(description=dialogs.ROSTER_RECORDED)
-    def roster_recorded(self, event: Any = None) -> None:
+    def roster_recorded(self, *event: Any) -> None:
         """An accepted roster row (clauses 1, 1.1)."""
         self._record("roster_recorded", RosterRecorded, event, Case.record_roster)
 
     @workflow.signal(description=dialogs.CERTIFICATION_RECORDED)
-    def certification_recorded(self, event: Any = None) -> None:
+    def certification_recorded(self, *event: Any) -> None:
         """The certification's state (clause before.2)."""
         self._record(
             "certification_recorded", CertificationRecorded, event, Case.record_certification
         )
 
     @workflow.signal(description=dialogs.TRAINING_COMPLETED)
-    def training_completed(self, event: Any = None) -> None:
+    def training_completed(self, *event: Any) -> None:
         """A completed course (clause before.3)."""
         self._record("training_completed", TrainingCompleted, event, Case.record_training)
 
     @workflow.signal(description=dialogs.ASSESSMENT_SCORED)
-    def assessment_scored(self, event: Any = None) -> None:
+    def assessment_scored(self, *event: Any) -> None:
         """An attempt at the assessment (clauses before.4, 2.2)."""
         self._record("assessment_scored", AssessmentScored, event, Case.record_assessment)
 
     @workflow.signal(description=dialogs.RESULT_VOIDED)
-    def result_voided(self, event: Any = None) -> None:
+    def result_voided(self, *event: Any) -> None:
         """A result taken back."""
         self._record("result_voided", ResultVoided, event, Case.record_void)
 
     @workflow.signal(description=dialogs.ACCOUNT_ACTIVATED)
-    def account_activated(self, event: Any = None) -> None:
+    def account_activated(self, *event: Any) -> None:
         """The portal says that the account is set up (clause 3.2)."""
         self._record("account_activated", AccountActivated, event, Case.record_activation)
 
@@ -496,11 +496,15 @@ class AssisterAccess:
         self,
         signal: str,
         fact_type: type[FactT],
-        event: Any,
+        event: tuple[Any, ...],
         record: Callable[[Case, FactT, datetime], str | None],
     ) -> None:
+        # One payload too many would fail the workflow task for good if the handler took one only.
+        if len(event) != 1:
+            self._ignore(signal, "one object is needed.")
+            return
         try:
-            fact = fact_type.model_validate(event)
+            fact = fact_type.model_validate(event[0])
         except ValidationError as error:
             self._ignore(signal, dialogs.mistake(error))
             return

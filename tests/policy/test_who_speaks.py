@@ -208,7 +208,7 @@ def test_what_was_kept_after_a_close_counts_for_the_case_that_opens() -> None:
         lambda case: case.record_assessment(scored(), NOW),
     ):
         case = Case(training_id="ABC1234", opened_at=NOW)
-        tell(case)
+        tell(case)  # type: ignore[no-untyped-call]
         case.planned([], earlier, NOW)
         assert case.only_keeps
         case.closing()
