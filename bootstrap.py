@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Container, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -136,6 +136,27 @@ def build_id() -> str:
     return hashlib.sha256(b"".join(each.read_bytes() for each in code)).hexdigest()[:16]
 
 
+def _versioned() -> dict[str, Any]:
+    """How a worker names its code: as a version of a deployment where ``TEMPORAL_DEPLOYMENT_NAME``
+    is set, as Kubernetes does. Cases move to the current version at their next task: one that was
+    pinned would stand still once its workers are gone.
+    """
+    from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+    from temporalio.worker import WorkerDeploymentConfig
+
+    name = os.environ.get("TEMPORAL_DEPLOYMENT_NAME")
+    if not name:
+        return {"build_id": build_id()}
+    version = os.environ.get("TEMPORAL_WORKER_BUILD_ID") or build_id()
+    return {
+        "deployment_config": WorkerDeploymentConfig(
+            version=WorkerDeploymentVersion(name, version),
+            use_worker_versioning=True,
+            default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+        )
+    }
+
+
 @asynccontextmanager
 async def make_worker(
     client: Client,
@@ -178,6 +199,7 @@ async def make_worker(
         timedelta(seconds=settings.smtp_timeout) + DELIVERY_MARGIN,
     )
     intake = IntakeActivities(database, portal, client, settings.task_queue)
+    versioned = _versioned()
     grace = min(timedelta(seconds=settings.smtp_timeout), LONGEST_GRACE)
     mails = Worker(
         client,
@@ -188,7 +210,7 @@ async def make_worker(
         max_concurrent_activities=2 * settings.smtp_connections,
         max_task_queue_activities_per_second=settings.smtp_rate or None,
         interceptors=interceptors,
-        build_id=build_id(),
+        **versioned,
         graceful_shutdown_timeout=grace,
     )
     steps_and_workflows = Worker(
@@ -212,7 +234,7 @@ async def make_worker(
         ],
         interceptors=interceptors,
         workflow_runner=sandbox(),
-        build_id=build_id(),
+        **versioned,
         graceful_shutdown_timeout=grace,
     )
     async with mails, steps_and_workflows:

@@ -117,3 +117,28 @@ def test_the_namespace_job_makes_the_search_attributes_of_the_code() -> None:
         for key in search_attributes.ALL
     }
     assert made == expected
+
+
+def test_the_kubernetes_manifests_name_what_is_there() -> None:
+    manifests = list(YAML(typ="safe").load_all(ROOT / "deploy/kubernetes/assister.yaml"))
+    [config] = [each for each in manifests if each["kind"] == "ConfigMap"]
+    pods = [each["spec"]["template"] for each in manifests if "template" in each.get("spec", {})]
+    containers = [each for pod in pods for each in pod["spec"]["containers"]]
+    fields = {f"ASSISTER_{each}".upper() for each in settings.Settings.model_fields}
+    env = [each["name"] for container in containers for each in container.get("env", ())]
+    named = {each for each in [*config["data"], *env] if each.startswith("ASSISTER_")}
+    assert named <= fields
+    for container in containers:
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert [each["configMapRef"] for each in container["envFrom"]] == [{"name": "assister"}]
+        script = container["command"][1]
+        assert script == "-m" or (ROOT / script).exists()
+    compose = (ROOT / "docker-compose.yml").read_text()
+    assert {f"image: {each['image']}" in compose for each in containers} == {True}
+    assert all(not pod["spec"]["automountServiceAccountToken"] for pod in pods)
+
+
+def test_the_kubernetes_manifests_follow_their_schemas() -> None:
+    validate = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not here")
+    for each in YAML(typ="safe").load_all(ROOT / "deploy/kubernetes/assister.yaml"):
+        validate.validate(each, validate.latest_version(), strict=True)
