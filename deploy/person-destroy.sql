@@ -1,9 +1,11 @@
 -- Destroys what names one assister. The case must be closed. What stays has the Training ID only: the
 -- account, the audit trail, that a row or a mail was there.
 --   psql --set ON_ERROR_STOP=1 --single-transaction --set id=NAV1001 --file deploy/person-destroy.sql "$RECORDS"
-UPDATE submissionrow SET cells = '{}' WHERE training_id = :'id';
+UPDATE submissionrow SET cells = '{}', entry = NULL WHERE training_id = :'id';
 UPDATE maildelivery SET recipient = '', recipient_name = '', subject = '', text = NULL
     WHERE case_id = 'assister-' || :'id';
 DELETE FROM xapistatement WHERE training_id = :'id';
 DELETE FROM acceptedaddress WHERE training_id = :'id';
-DELETE FROM assister WHERE training_id = :'id';
+DELETE FROM affiliation WHERE training_id = :'id';
+DELETE FROM mailbox WHERE training_id = :'id';
+DELETE FROM acceptedaddress WHERE training_id = :'id';

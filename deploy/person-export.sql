@@ -1,6 +1,8 @@
 -- All that the records hold of one assister, table by table:
 --   psql --csv --set id=NAV1001 --file deploy/person-export.sql "$RECORDS"
-SELECT * FROM assister WHERE training_id = :'id';
+SELECT * FROM affiliation WHERE training_id = :'id';
+SELECT * FROM mailbox WHERE training_id = :'id';
+SELECT * FROM acceptedaddress WHERE training_id = :'id';
 SELECT * FROM acceptedaddress WHERE training_id = :'id';
 SELECT * FROM submissionrow WHERE training_id = :'id';
 SELECT * FROM resultevent WHERE training_id = :'id';
