@@ -6,6 +6,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 
+import portal.tables  # noqa: F401
 import records.drafts
 import records.keys
 import records.statements
