@@ -14,7 +14,7 @@ from temporalio import activity
 from temporalio.client import Client
 
 import activities.relay
-import mail.transport
+import mail.failures
 import worker
 from activities.mail import MailActivities
 from mail.transport import Receipt
@@ -38,6 +38,7 @@ class Broken(Exception):
 
 def put(owner: Any, name: str, value: Any) -> None:
     """Puts something else in the place of a part, for as long as the process lives."""
+    assert hasattr(owner, name), f"{name} is elsewhere: nothing would be broken"
     setattr(owner, name, value)
 
 
@@ -136,7 +137,7 @@ def clock_shifted(hours: float) -> None:
 def impatient() -> None:
     """What waits minutes for a relay waits seconds."""
     for name in ("GREYLISTED", "MISCONFIGURED"):
-        put(mail.transport, name, timedelta(seconds=2))
+        put(mail.failures, name, timedelta(seconds=2))
 
 
 # Bugs to plant: each is one that the matrix must find
