@@ -34,8 +34,6 @@ async def correct_email(
         address = clean_address(email)
     except BadAddress as bad:
         raise Refused(f"{email} {bad}") from None
-    if is_generic(address):
-        raise Refused(f"{address} is generic; an address of the assister's own is needed (1.2b)")
     case = await open_case(to.client, training_id)
     in_use = case.evidence.mailbox if case is not None else 0
     async with to.database.transaction() as session:
@@ -43,6 +41,12 @@ async def correct_email(
         person = await newest_affiliation(session, training_id)
         if person is None:
             raise Unknown(f"no roster has named {training_id} yet")
+        own = await session.get(AcceptedAddress, (training_id, mailbox_key(address)))
+        if own is None and is_generic(address, person.first_name, person.last_name):
+            raise Refused(
+                f"{address} is generic; an address of the assister's own is needed (1.2b). If it"
+                " is: starter.py assister accept-address"
+            )
         await _correct(session, training_id, in_use or person.mailbox_id, address)
         await audit.append(
             session,

@@ -16,7 +16,7 @@ from records.database import Database
 from records.people import NoContact, NotAuthorized, authorized_contact, contact_to_mail
 from records.tables import Contact, ResultEvent
 from services import Refused
-from services.assisters import accept_address
+from services.assisters import accept_address, correct_email
 from services.contacts import correct_contact, import_agencies, restore_contact, revoke_contact
 from tests.support.system import (
     AGENCY,
@@ -239,3 +239,19 @@ async def test_staff_accept_a_desks_address_for_one_person(system: System, tmp_p
     async with system.database.snapshot() as session:
         trail = await audit.entries_of(session, f"assister-{mine}")
     assert [each.act for each in trail][:1] == ["address_accepted"]
+
+
+@pytest.mark.clause("1.2b")
+async def test_a_corrected_address_is_judged_as_a_rosters_is(system: System) -> None:
+    one = new_training_id()
+    await record_people(system.database, one)
+
+    async def correct(email: str) -> str:
+        return await correct_email(system.connections, one, email, **STAFF)
+
+    for desk in ("welcome@x.org", "info@x.org", "a.info@x.org"):
+        with pytest.raises(Refused, match="accept-address"):
+            await correct(desk)
+    assert "is corrected" in await correct("ann.info@x.org")
+    await accept_address(system.database, one, "welcome@x.org", **STAFF)
+    assert "is corrected" in await correct("welcome@x.org")
