@@ -92,8 +92,11 @@ def make_engine(url: str) -> AsyncEngine:
 def _make_private(_dialect: Dialect, _record: object, arguments: list[Any], _options: Any) -> None:
     """The file is its owner's alone, and SQLite gives those beside it the same rights."""
     if arguments[0] != ":memory:":
+        # Only where there is none: closing a file ends every lock that this process has on it. The
+        # next program to come and go would then delete the log under the other connections, which
+        # would read and write on in what is no longer there.
         with suppress(OSError):
-            os.close(os.open(arguments[0], os.O_CREAT | os.O_RDWR, 0o600))
+            os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _begin_sqlite(connection: Connection) -> None:

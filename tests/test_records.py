@@ -1,8 +1,10 @@
 """The records on both databases: schema, times, concurrent writers."""
 
 import asyncio
+import sys
 import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -127,4 +129,28 @@ async def test_a_staff_id_is_never_taken_for_a_phone_number(records_url: str) ->
         for number in range(300):
             by = await staff_id(session, f"staff{number}@arc.example.org")
             StaffAct(by=by, reason="a test")
+    await database.close()
+
+
+async def test_another_program_that_comes_and_goes_is_seen_by_every_connection(
+    sqlite_url: str,
+) -> None:
+    path = sqlite_url.removeprefix("sqlite:///")
+    log = Path(f"{path}-wal")
+    database = Database(sqlite_url)
+    for name in ("A", "B", "C"):
+        async with database.snapshot() as one, database.snapshot() as two:
+            for session in (one, two):
+                await session.get(Agency, "none")
+        code = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+            f"c.execute(\"INSERT INTO agency (id, name) VALUES ('{name}', 'x')\"); c.commit();"
+            "c.close()"
+        )
+        other = await asyncio.create_subprocess_exec(sys.executable, "-c", code, path)
+        assert await other.wait() == 0
+        assert await asyncio.to_thread(log.exists), "it was deleted under our connections"
+        async with database.snapshot() as one, database.snapshot() as two:
+            for session in (one, two):
+                assert await session.get(Agency, name) is not None
     await database.close()
