@@ -44,7 +44,7 @@ def foresee(
     played = case.model_copy(deep=True)
     played.record_roster(row, now)
     while (due := played.due(now)) is not Due.NOTHING:
-        _do(played, due, earlier, now, holidays)
+        carry_out(played, due, earlier, now, holidays)
     known = {each.number for each in case.mails_due}
     stage = case.stage if case.opened else Stage.CLOSED if played.only_keeps else None
     return CaseForecast(
@@ -57,7 +57,9 @@ def foresee(
     )
 
 
-def _do(case: Case, due: Due, earlier: Earlier, now: datetime, holidays: Container[date]) -> None:
+def carry_out(
+    case: Case, due: Due, earlier: Earlier, now: datetime, holidays: Container[date]
+) -> None:
     """What the workflow does when ``due``, with a portal that always says yes."""
     match due:
         case Due.OPENING:

@@ -592,8 +592,8 @@ class AnySequence(RuleBasedStateMachine):
         self.account = "none"
         self.valid: set[int] = set()
         self.registrations = 0
-        self.used = False
-        self.sequence = 0
+        self.used = self.held = False
+        self.sequence = self.ended = 0
         self.events: list[tuple[str, Fact]] = []
         self.untold: list[RosterRecorded] = []
         self.earlier = Earlier()
@@ -715,6 +715,7 @@ class AnySequence(RuleBasedStateMachine):
         if refusal is None:
             do: Any = self.case.correct_email if act == "correction" else getattr(self.case, act)
             assert do(ORDER, self.now) if act == "suspend" else do(self.now)
+            self.held = act == "suspend" or (self.held and act != "reinstate")
             if act == "resend":
                 self.resent[self.case.mails_due[-1].registration] += 1
         else:
@@ -827,6 +828,7 @@ class AnySequence(RuleBasedStateMachine):
                 self.valid = set()
                 if not case.only_keeps:
                     case.evidence.end(self.sequence)
+                    self.ended = self.sequence
                     self.account = "suspended"
                 case.closed(now)
                 self.earlier = Earlier(
@@ -870,9 +872,14 @@ class AnySequence(RuleBasedStateMachine):
         approval = evidence.approval
         assert approval is None or approval.agency_id in evidence.known
         if self.case.opened and not self.case.only_keeps and self.account == "active":
-            granting = [each for each in evidence.rows.values() if evidence.approves(each)]
+            granting = [
+                each
+                for each in evidence.rows.values()
+                if each.approved and each.employed and each.sequence > self.ended
+            ]
             suspends = self.case.due(self.now) in (Due.SUSPENSION, Due.CLOSING)
-            assert granting or suspends or self.case.parked, "access without an approval"
+            assert granting or suspends or self.case.parked, "access without a newer approval"
+            assert not self.held or suspends or self.case.parked, "access while staff hold it"
 
     @invariant()
     def there_is_a_way_forward(self) -> None:
