@@ -7,7 +7,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from embedded.stack import PortInUse
 from intake.files import UnreadableFile
-from portal.directory import ActivationRefused
+from portal.directory import ActivationRefused, PortalRefused
+from portal.scim import DirectoryUnavailable
 from records.database import UnsupportedDatabase
 from records.keys import UnknownKey
 from records.people import NotAuthorized
@@ -36,6 +37,8 @@ def explain(error: Exception) -> str | None:
             | UnknownKey()
             | UnreadableFile()
             | ActivationRefused()
+            | PortalRefused()
+            | DirectoryUnavailable()
             | UnsupportedDatabase()
             | PortInUse()
             | Misconfigured()

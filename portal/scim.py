@@ -70,6 +70,11 @@ class ScimDirectory:
                 continue
         raise DirectoryUnavailable("the account is being changed by somebody else")
 
+    async def is_active(self, training_id: str) -> bool:
+        """Whether there is an account that is active, as the directory says it."""
+        user = await self._find(training_id)
+        return user is not None and bool(user.get("active", True))
+
     async def _find(self, training_id: str) -> dict[str, Any] | None:
         asked = {"filter": f'userName eq "{training_id}"'}
         found = (await self._ask("GET", "Users", params=asked)).get("Resources") or []
@@ -132,10 +137,22 @@ class ScimPortal(EmbeddedPortal):
         super().__init__(database, secret)
         self._directory = directory
 
+    async def account(self, training_id: str) -> AccountState:
+        """See :class:`portal.directory.Portal`, for this and every method below.
+
+        Whether there is access is the directory's word: somebody may have changed it there.
+        """
+        state = await super().account(training_id)
+        if state.reference_number is None:
+            return state
+        active = await self._directory.is_active(training_id)
+        if active == (state.status == "active"):
+            return state
+        return state._replace(status="active" if active else "suspended")
+
     async def enroll(
         self, training_id: str, fence: int, expires_at: datetime, grounds: dict[str, Any]
     ) -> AccountState:
-        """See :class:`portal.directory.Portal`, for this and every method below."""
         return await self._brought(
             training_id, super().enroll(training_id, fence, expires_at, grounds)
         )

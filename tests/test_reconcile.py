@@ -259,6 +259,11 @@ async def test_the_command_shows_and_repairs(
             (await session.get_one(PortalAccount, changed)).status = "suspended"
         code, shown = await said()
         assert (code, changed in shown, same in shown) == (1, True, False)
+        monkeypatch.setenv("ASSISTER_SCIM_URL", "http://127.0.0.1:1/v2")
+        monkeypatch.setenv("ASSISTER_SCIM_TOKEN", "a token")
+        assert await said() == (1, "the directory: ConnectError\n")
+        monkeypatch.delenv("ASSISTER_SCIM_URL")
+        monkeypatch.delenv("ASSISTER_SCIM_TOKEN")
         code, shown = await said("--json")
         [difference] = json.loads(shown.partition("\n}")[0] + "}")["differences"]
         assert (difference["case"], difference["portal"]) == ("active", "suspended")

@@ -292,3 +292,21 @@ async def test_another_command_under_the_same_fence_leaves_the_directory(
     assert faulty.shown["active"] is False
     await portal.reinstate("NAV1001", 3, {})
     assert faulty.shown["active"] is True
+
+
+async def test_what_somebody_changed_in_the_directory_is_seen_and_mended(
+    portal: ScimPortal, faulty: Faulty
+) -> None:
+    assert (await portal.account("NAV1001")).status == "none"
+    await activated(portal)
+    await portal.unreported()
+    assert (await portal.account("NAV1001")).status == "active"
+    faulty.change(active=False)
+    assert (await portal.account("NAV1001")).status == "suspended"
+    await portal.suspend("NAV1001", 2, "a test")
+    faulty.change(active=True)
+    assert (await portal.account("NAV1001")).status == "active"
+    # As reconciling does where the case is suspended.
+    await portal.suspend("NAV1001", 3, "a test")
+    assert faulty.shown["active"] is False
+    assert (await portal.account("NAV1001")).status == "suspended"
