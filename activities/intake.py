@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from sqlmodel import col, func, select
+from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.client import Client
@@ -23,7 +23,7 @@ from policy.roster import Collisions, Entry, Reason, Verdict, judge
 from policy.terms import Terms
 from portal.directory import Portal, agency_access
 from records import audit
-from records.affiliations import MailboxTaken, lock_affiliations, record_affiliation
+from records.affiliations import record_affiliations
 from records.database import Database
 from records.tables import Submission, SubmissionRow
 from workflows import steps
@@ -79,7 +79,7 @@ class IntakeActivities:
             submission = await session.get_one(Submission, request.submission_id)
             recorded = await _record_rows(session, submission)
         places = asyncio.Semaphore(SIGNALS_AT_ONCE)
-        failures: list[str] = []
+        failures: dict[int, str] = {}
 
         async def tell(row: SubmissionRow, mailbox: int) -> None:
             async with places:
@@ -87,20 +87,21 @@ class IntakeActivities:
                     async with asyncio.timeout(TELL_TIMEOUT):
                         await self._tell(submission, row, mailbox, request.terms)
                 except (RPCError, TimeoutError) as error:
-                    row.attempts += 1
-                    failures.append(str(error).partition("\n")[0] or "no answer in time")
-                else:
-                    row.opened = True
+                    failures[row.line] = str(error).partition("\n")[0] or "no answer in time"
                 activity.heartbeat(row.line)
 
         await asyncio.gather(*(tell(row, mailbox) for row, mailbox in recorded))
+        told = [row.line for row, _ in recorded if row.line not in failures]
+        rows = update(SubmissionRow).where(col(SubmissionRow.submission_id) == submission.id)
+        line = col(SubmissionRow.line)
         async with self.database.transaction() as session:
-            for row, _ in recorded:
-                await session.merge(row)
-            await session.flush()
+            await session.exec(rows.where(line.in_(told)).values(opened=True))
+            again = rows.where(line.in_(list(failures)))
+            await session.exec(again.values(attempts=col(SubmissionRow.attempts) + 1))
             opened = await _opened(session, submission.id)
-        if failures and len(failures) == len(recorded):
-            raise ApplicationError(f"{opened.remaining} cases cannot be told: {failures[0]}")
+        if failures and not told:
+            why = next(iter(failures.values()))
+            raise ApplicationError(f"{opened.remaining} cases cannot be told: {why}")
         return opened
 
     async def _tell(
@@ -149,7 +150,7 @@ class IntakeActivities:
             accepted = await accepted_of(session, read)
             for row, cells in zip(waiting, read, strict=True):
                 verdict = judge(cells, roster_type, collisions, taken, accepted)
-                await session.merge(_with_verdict(row, verdict))
+                session.add(_with_verdict(row, verdict))
         return [as_entry(each) for each in rows if each.verdict == "accepted"]
 
 
@@ -176,31 +177,31 @@ async def _record_rows(
     first = waiting.order_by(col(SubmissionRow.attempts), col(SubmissionRow.line))
     # In one order: another roster may name the same people, and each waits for a person.
     rows = sorted(await session.exec(first.limit(CHUNK)), key=lambda each: each.training_id)
-    await lock_affiliations(session, submission.agency_id, [each.training_id for each in rows])
-    recorded = []
+    entries = {each.line: as_entry(each) for each in rows}
+    mailboxes = await record_affiliations(session, submission, entries)
     for row in rows:
-        entry = as_entry(row)
-        try:
-            mailbox = await record_affiliation(session, submission, row.line, entry)
-        except MailboxTaken:
+        if row.line not in mailboxes:
             reason = Reason("Email", "belongs to another assister since this roster came", "1.2a")
             session.add(_with_verdict(row, Verdict(row.line, row.training_id, [reason])))
-            continue
-        recorded.append((row, mailbox))
-        await audit.append(
-            session,
-            assister_workflow_id(entry.training_id),
-            "roster_recorded",
-            key=f"roster-{submission.id}",
-            at=submission.submitted_at,
-            by=f"contact-{submission.contact_id}",
-            clause="1.1",
-            agency_id=submission.agency_id,
-            submission_id=submission.id,
-            line=row.line,
-            approved=entry.approved,
-            employed=entry.employed,
-        )
+    recorded = [(each, mailboxes[each.line]) for each in rows if each.line in mailboxes]
+    await audit.append_each(
+        session,
+        "roster_recorded",
+        {
+            assister_workflow_id(row.training_id): {
+                "agency_id": submission.agency_id,
+                "submission_id": submission.id,
+                "line": row.line,
+                "approved": entries[row.line].approved,
+                "employed": entries[row.line].employed,
+            }
+            for row, _ in recorded
+        },
+        key=f"roster-{submission.id}",
+        at=submission.submitted_at,
+        by=f"contact-{submission.contact_id}",
+        clause="1.1",
+    )
     return recorded
 
 

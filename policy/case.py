@@ -139,6 +139,8 @@ class Case(Correspondence, BaseModel):
     activated: bool = False
     confirmed: bool = False
     activation: Activation | None = None
+    used_early: int = 0
+    """A registration number whose use was reported before the portal's answer that issued it."""
     resent_at: list[datetime] = []
 
     requirement_reminders_at: list[datetime] = []
@@ -318,6 +320,9 @@ class Case(Correspondence, BaseModel):
         """Clause 3.2: the portal says that a registration number was used."""
         if self.activated:
             return "the account is already activated"
+        if self.stage is Stage.ENROLLING and self.used_early != event.registration:
+            self.used_early = event.registration
+            return self._taken(None, f"Registration {event.registration} was used", now)
         if self.activation is None or event.registration != self.activation.registration:
             return f"registration {event.registration} is not the one that counts"
         self.activated = True
@@ -532,6 +537,7 @@ class Case(Correspondence, BaseModel):
         """The account is made and its number issued: the activation mail is due (clause 3.1a)."""
         self.reference_number = reference_number
         self.activation = activation
+        self.activated = self.activated or self.used_early == activation.registration
         self._enter(Stage.AWAITING_ACTIVATION, now)
         self.resent_at = []
         self._send_activation(MailKind.ACTIVATION)

@@ -1,6 +1,7 @@
 """What each agency's newest accepted roster row says of a person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -11,70 +12,90 @@ from records.people import holders
 from records.tables import Affiliation, Mailbox, Submission
 
 
-class MailboxTaken(Exception):
-    """An agency names the mailbox for another assister (clause 1.2a)."""
+async def record_affiliations(
+    session: AsyncSession, submission: Submission, entries: Mapping[int, Entry]
+) -> dict[int, int]:
+    """Takes accepted rows over, unless a newer one is recorded; all in a few statements.
 
+    Args:
+        entries: What the rows say, by line.
 
-async def lock_affiliations(
-    session: AsyncSession, agency_id: str, training_ids: Sequence[str]
-) -> None:
-    """Reads what the agency said of these people before: no other of its rosters comes between."""
-    found = select(Affiliation).where(
-        Affiliation.agency_id == agency_id, col(Affiliation.training_id).in_(training_ids)
-    )
-    await session.exec(found.order_by(col(Affiliation.training_id)).with_for_update())
-
-
-async def record_affiliation(
-    session: AsyncSession, submission: Submission, line: int, entry: Entry
-) -> int:
-    """Takes an accepted row over, unless a newer one is recorded; returns its mailbox's id.
-
-    Raises:
-        MailboxTaken: If an agency's newest row names the mailbox for another assister.
+    Returns:
+        The mailboxes' ids, by line; none for a row whose mailbox an agency's newest row names for
+        another assister (clause 1.2a).
     """
-    known = await session.get(Affiliation, (entry.training_id, submission.agency_id))
-    if known is not None and known.sequence > submission.sequence:
-        return known.mailbox_id
-    mailbox = await _mailbox(session, entry)
-    assert mailbox.id is not None
-    await session.merge(
-        Affiliation(
-            training_id=entry.training_id,
-            agency_id=submission.agency_id,
-            assister_type=submission.roster_type,
-            first_name=entry.first_name,
-            last_name=entry.last_name,
-            mailbox_id=mailbox.id,
-            public_phone=entry.public_phone,
-            public_email=entry.public_email,
-            business_address=entry.business_address,
-            languages=entry.languages,
-            counties=entry.counties,
-            approved=entry.approved,
-            employed=entry.employed,
-            sequence=submission.sequence,
-            submission_id=submission.id,
-            line=line,
-        )
+    # No other roster of the agency comes between; in one order, so that none waits for another.
+    found = select(Affiliation).where(
+        Affiliation.agency_id == submission.agency_id,
+        col(Affiliation.training_id).in_([each.training_id for each in entries.values()]),
     )
+    locked = found.order_by(col(Affiliation.training_id)).with_for_update()
+    known = {each.training_id: each for each in await session.exec(locked)}
+    newer = {
+        line: known[each.training_id].mailbox_id
+        for line, each in entries.items()
+        if each.training_id in known and known[each.training_id].sequence > submission.sequence
+    }
+    taken_over = {line: each for line, each in entries.items() if line not in newer}
+    mailboxes = await _mailboxes(session, list(taken_over.values()))
+    recorded = {}
+    for line, entry in taken_over.items():
+        mailbox = mailboxes.get(entry.training_id)
+        if mailbox is None:
+            continue
+        assert mailbox.id is not None
+        said: dict[str, Any] = {
+            "assister_type": submission.roster_type,
+            "first_name": entry.first_name,
+            "last_name": entry.last_name,
+            "mailbox_id": mailbox.id,
+            "public_phone": entry.public_phone,
+            "public_email": entry.public_email,
+            "business_address": entry.business_address,
+            "languages": entry.languages,
+            "counties": entry.counties,
+            "approved": entry.approved,
+            "employed": entry.employed,
+            "sequence": submission.sequence,
+            "submission_id": submission.id,
+            "line": line,
+        }
+        affiliation = known.get(entry.training_id) or Affiliation(
+            training_id=entry.training_id, agency_id=submission.agency_id, **said
+        )
+        session.add(affiliation.sqlmodel_update(said))
+        recorded[line] = mailbox.id
     await session.flush()
-    return mailbox.id
+    return recorded | newer
 
 
-async def _mailbox(session: AsyncSession, entry: Entry) -> Mailbox:
-    """The mailbox that the row names: its address stays as it was named first, or corrected."""
-    key = mailbox_key(entry.email)
-    known = (await session.exec(select(Mailbox).where(Mailbox.mailbox_key == key))).first()
-    if known is not None and known.training_id == entry.training_id:
-        return known
-    if known is not None:
-        if await holders(session, [key]):
-            raise MailboxTaken
-        known.mailbox_key = None
-        session.add(known)
-        await session.flush()
-    mailbox = Mailbox(training_id=entry.training_id, email=entry.email, mailbox_key=key)
-    session.add(mailbox)
+async def _mailboxes(session: AsyncSession, entries: Sequence[Entry]) -> dict[str, Mailbox]:
+    """The mailboxes that the rows name, by Training ID, without those that are another's.
+
+    An address stays as it was named first, or as staff have corrected it.
+    """
+    keys = {mailbox_key(each.email): each for each in entries}
+    found = select(Mailbox).where(col(Mailbox.mailbox_key).in_(sorted(keys)))
+    recorded = {each.mailbox_key: each for each in await session.exec(found)}
+    others = [
+        key
+        for key, entry in keys.items()
+        if key in recorded and recorded[key].training_id != entry.training_id
+    ]
+    held = await holders(session, others) if others else {}
+    for key in others:
+        if key not in held:
+            recorded.pop(key).mailbox_key = None
+    # A mailbox is free before another takes its key.
     await session.flush()
-    return mailbox
+    own = {}
+    for key, entry in keys.items():
+        if key in held:
+            continue
+        mailbox = recorded.get(key) or Mailbox(
+            training_id=entry.training_id, email=entry.email, mailbox_key=key
+        )
+        session.add(mailbox)
+        own[entry.training_id] = mailbox
+    await session.flush()
+    return own

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -132,10 +132,18 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 async def lock(session: AsyncSession, name: str) -> None:
     """Makes the transactions that take the same lock wait for each other, until they end."""
-    # On SQLite they do: it has one writer.
+    await lock_each(session, [name])
+
+
+async def lock_each(session: AsyncSession, names: Sequence[str]) -> None:
+    """Takes several locks, in the order of their names."""
+    # On SQLite there is one writer, and who comes next waits anyway.
     if session.get_bind().dialect.name == "postgresql":
-        taken = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-        await (await session.connection()).execute(taken, {"name": name})
+        taken = text(
+            "SELECT pg_advisory_xact_lock(hashtextextended(name, 0))"
+            " FROM unnest(CAST(:names AS text[])) AS name"
+        )
+        await (await session.connection()).execute(taken, {"names": sorted(names)})
 
 
 class Database:

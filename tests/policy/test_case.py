@@ -607,7 +607,7 @@ class AnySequence(RuleBasedStateMachine):
         self.resent: Counter[int] = Counter()
         self.expiries = self.suspensions = self.reinstatements = 0
 
-    @initialize(start=st.sampled_from(["new", "enrolled", "active"]))
+    @initialize(start=st.sampled_from(["new", "enrolled", "active", "ended"]))
     def begins(self, start: str) -> None:
         if start == "new":
             return
@@ -616,8 +616,14 @@ class AnySequence(RuleBasedStateMachine):
         self.a_training(late=0)
         self.a_score(percent=80, late=0)
         self.the_workflow_works()
-        if start == "active":
-            self.the_assister_activates()
+        if start == "enrolled":
+            return
+        self.the_assister_activates()
+        self.the_workflow_works()
+        if start == "ended":
+            self.staff_act("suspend")
+            self.the_workflow_works()
+            self.the_case_is_cancelled()
             self.the_workflow_works()
 
     def record(self, how: str, kind: type[Fact], days_ago: int = 0, **values: object) -> None:
@@ -629,7 +635,9 @@ class AnySequence(RuleBasedStateMachine):
     def tell(self, how: str, fact: Fact) -> None:
         self.events.append((how, fact))
         secured, mailbox = self.case.reference_number, self.case.evidence.mailbox
+        known = self.case.evidence.known
         getattr(self.case, how)(fact, self.now)
+        assert not known or self.case.evidence.known == known, "staff alone let another one speak"
         if secured and mailbox:
             assert self.case.evidence.mailbox == mailbox, "no event changes where numbers go"
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from policy.case import Case, Due, Earlier, Outcome, Stage
+from policy.case import Activation, Case, Due, Earlier, Outcome, Stage
 from policy.mails import MailKind
 from policy.requirements import AccountActivated, Evidence, Requirement, Speaker
 from tests.policy.test_case import (
@@ -256,6 +256,22 @@ def test_a_used_number_stays_used_when_a_reissue_races_its_report() -> None:
     assert case.stage is Stage.ACTIVE
     late = AccountActivated(event_id="p", occurred_at=NOW, registration=1)
     assert "already activated" in (case.record_activation(late, NOW) or "")
+
+
+def test_a_number_used_before_the_portals_answer_came_is_not_lost() -> None:
+    for registration, due in ((1, Due.CONFIRMATION), (9, Due.NOTHING)):
+        case = ready_case()
+        case.enrolling(NOW)
+        used = AccountActivated(event_id="p", occurred_at=NOW, registration=registration)
+        assert case.record_activation(used, NOW) is None
+        activation = Activation(
+            registration=1,
+            issued_at=NOW,
+            expires_at=NOW + timedelta(days=7),
+            reissuable_until=NOW + timedelta(days=37),
+        )
+        case.issued("1234567", activation, NOW)
+        assert case.due(NOW) is due
 
 
 def test_one_kind_of_evidence_does_not_stand_for_the_other() -> None:

@@ -25,7 +25,7 @@ from policy.requirements import (
 )
 from policy.roster import Entry
 from portal.embedded import EmbeddedPortal
-from records.affiliations import record_affiliation
+from records.affiliations import record_affiliations
 from records.database import Database
 from records.people import authorized_contact, record_agency
 from records.submissions import next_sequence
@@ -147,8 +147,8 @@ async def record_people(database: Database, *training_ids: str, agency: str = AG
             )
             session.add(submission)
             await session.flush()
-        for training_id in training_ids:
-            entry = Entry(
+        entries = {
+            line: Entry(
                 training_id=training_id,
                 first_name="Ann",
                 last_name=f"Lee-{training_id}",
@@ -161,7 +161,9 @@ async def record_people(database: Database, *training_ids: str, agency: str = AG
                 languages="",
                 counties="",
             )
-            await record_affiliation(session, submission, 2, entry)
+            for line, training_id in enumerate(training_ids, 2)
+        }
+        await record_affiliations(session, submission, entries)
 
 
 HEADER = (

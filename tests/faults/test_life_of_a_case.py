@@ -1,7 +1,10 @@
 """What life brings to a case: two agencies, an end and a return, a portal that is down."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count, islice
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from records import audit
 from records.tables import Mailbox, SubmissionRow
 from services.rosters import record_roster
 from tests.conftest import MakeSystem
+from tests.faults.matrix import Matrix
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -106,14 +110,34 @@ async def submit(system: System, *ids: str, agency: str, access: str, host: str)
     return done.submission_id
 
 
+@contextmanager
+def row(matrix: Matrix, fault: str, where: str) -> Iterator[None]:
+    """A run for the matrix, in which the test itself sees that nothing is lost or doubled."""
+    begun = monotonic()
+    yield
+    matrix.add(fault, where, seconds=monotonic() - begun)
+
+
 async def orders_of(system: System, training_id: str) -> Counter[str]:
     async with system.database.snapshot() as session:
         trail = await audit.entries_of(session, assister_workflow_id(training_id))
     return Counter(each.act for each in trail if each.by == "staff-1")
 
 
-async def test_another_agencys_roster_moves_no_address_and_no_number(each_system: System) -> None:
-    system, training_id = each_system, new_training_id()
+async def test_another_agencys_roster_moves_no_address_and_no_number(
+    each_system: System, matrix: Matrix
+) -> None:
+    with row(matrix, "another agency's roster claims an assister", _database(each_system)):
+        await claimed_and_confirmed(each_system)
+
+
+def _database(system: System) -> str:
+    kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+    return f"access on {kind[system.database.engine.dialect.name]}"
+
+
+async def claimed_and_confirmed(system: System) -> None:
+    training_id = new_training_id()
     await record_people(system.database, agency=OTHER_AGENCY)
     await take_in(system, training_id)
     for signal, fact in list(facts().items())[1:]:
@@ -145,8 +169,13 @@ async def _count(system: System, address: str) -> int:
 
 
 async def test_what_arrives_while_a_case_closes_goes_to_the_next_one(
-    system: System, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch, matrix: Matrix
 ) -> None:
+    with row(matrix, "a case closes while news of it arrives, and opens again", "access on SQLite"):
+        await closed_and_opened_again(system, monkeypatch)
+
+
+async def closed_and_opened_again(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     training_id = await active_case(system)
     suspend = Down(monkeypatch, "suspend")
     await system.act(training_id, "close_case")
@@ -192,8 +221,13 @@ async def _calls(down: Down) -> int:
 
 @pytest.mark.parametrize("where", ["enroll", "void", "reinstate"])
 async def test_a_close_and_a_suspension_overtake_each_command_while_the_portal_is_down(
-    system: System, monkeypatch: pytest.MonkeyPatch, where: str
+    system: System, monkeypatch: pytest.MonkeyPatch, where: str, matrix: Matrix
 ) -> None:
+    with row(matrix, f"portal down during `{where}`, then a suspension and a close", "SQLite"):
+        await overtaken(system, monkeypatch, where)
+
+
+async def overtaken(system: System, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     training_id = new_training_id()
     await record_people(system.database, training_id)
     if where == "enroll":
@@ -308,8 +342,13 @@ async def test_a_row_is_judged_once(system: System, monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_case_that_cannot_be_told_holds_up_no_other_row(
-    system: System, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch, matrix: Matrix
 ) -> None:
+    with row(matrix, "a wedged case among a roster's healthy ones", "intake on SQLite"):
+        await told_beside_a_wedged_one(system, monkeypatch)
+
+
+async def told_beside_a_wedged_one(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [new_training_id() for _ in range(5)]
     told: list[str] = []
     wedged = True
