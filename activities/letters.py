@@ -72,17 +72,12 @@ class Letter(NamedTuple):
 
 
 async def write_letter(
-    session: AsyncSession,
-    request: MailRequest,
-    head: Letterhead,
-    number: str,
-    reference_number: str | None,
+    session: AsyncSession, request: MailRequest, head: Letterhead, number: str
 ) -> Letter:
     """Collects what a mail says.
 
     Args:
         number: Stands for the registration number.
-        reference_number: The assister's, in mails to them.
 
     Raises:
         NoAddress: If the records do not know the recipient (yet).
@@ -114,7 +109,7 @@ async def write_letter(
         "last_name": assister.last_name,
         "assister_name": name,
         "training_id": assister.training_id,
-        "reference_number": reference_number,
+        "reference_number": request.reference_number,
         "agency_id": assister.agency_id,
     }
     if by_agency := request.facts.get("by_agency"):

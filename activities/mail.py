@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -20,7 +21,7 @@ from mail.failures import FailureKind, MailFailure
 from mail.message import UnsafeHeader, build, message_id
 from mail.templates import html_of, render
 from mail.transport import Receipt, Transport
-from policy.mails import MailKind, Recipient
+from policy.mails import MailKind
 from portal.directory import Portal, StaleCommand
 from records import audit
 from records.database import Database
@@ -75,8 +76,7 @@ class MailActivities:
                 ``Stale``, which no retry mends; any other is worth one.
         """
         number = await self._registration_number(request)
-        reference_number = await self._reference_number(request)
-        delivery, message = await self._claim(request, number, reference_number)
+        delivery, message = await self._claim(request, number)
         if delivery.state in FINAL:
             raise ApplicationError(delivery.reply, type=FINAL[delivery.state], non_retryable=True)
         if delivery.state == "sent":
@@ -87,7 +87,7 @@ class MailActivities:
             )
         except MailFailure as failure:
             raise await self._failed(request, failure) from None
-        await self._sent(request, message, receipt)
+        await self._sent(request, delivery, message, receipt)
         return steps.Sent(copies=1 + delivery.doubts)
 
     async def _registration_number(self, request: steps.MailRequest) -> str:
@@ -98,14 +98,7 @@ class MailActivities:
         except StaleCommand as stale:
             raise ApplicationError(str(stale), type=steps.STALE, non_retryable=True) from None
 
-    async def _reference_number(self, request: steps.MailRequest) -> str | None:
-        if request.kind.recipient is not Recipient.ASSISTER:
-            return None
-        return await self.portal.reference_number(request.subject_id)
-
-    async def _claim(
-        self, request: steps.MailRequest, number: str, reference_number: str | None
-    ) -> tuple[MailDelivery, bytes]:
+    async def _claim(self, request: steps.MailRequest, number: str) -> tuple[MailDelivery, bytes]:
         """The mail's row, and the message where it is this attempt's to hand over."""
         now = datetime.now(UTC)
         async with self.database.transaction() as session:
@@ -131,7 +124,7 @@ class MailActivities:
                 )
             # The relay has not been given it: a corrected address counts, however long it waits.
             if delivery.state == "prepared":
-                await self._write(session, request, reference_number, delivery)
+                await self._write(session, request, delivery)
             message = self._message(delivery, number)
             if delivery.state == "sending":
                 delivery.doubts += 1
@@ -148,13 +141,10 @@ class MailActivities:
         self,
         session: AsyncSession,
         request: steps.MailRequest,
-        reference_number: str | None,
         delivery: MailDelivery,
     ) -> None:
         try:
-            letter = await write_letter(
-                session, request, self.letterhead, PLACEHOLDER, reference_number
-            )
+            letter = await write_letter(session, request, self.letterhead, PLACEHOLDER)
         except NoAddress as missing:
             raise ApplicationError(
                 str(missing), type=steps.NO_ADDRESS, non_retryable=True
@@ -208,17 +198,22 @@ class MailActivities:
                 f"it cannot be mailed: {unsafe}", type=steps.ADDRESS_REFUSED, non_retryable=True
             ) from None
 
-    async def _sent(self, request: steps.MailRequest, message: bytes, receipt: Receipt) -> None:
-        now = datetime.now(UTC)
+    async def _sent(
+        self, request: steps.MailRequest, delivery: MailDelivery, message: bytes, receipt: Receipt
+    ) -> None:
+        now, digest = datetime.now(UTC), hashlib.sha256(message).hexdigest()
+        sent = update(MailDelivery).where(col(MailDelivery.key) == request.key)
         async with self.database.transaction() as session:
-            delivery = await session.get_one(MailDelivery, request.key, with_for_update=True)
-            delivery.state = "sent"
-            delivery.sent_at = now
-            delivery.claimed_until = None
-            delivery.reply = receipt.reply
-            delivery.digest = hashlib.sha256(message).hexdigest()
-            delivery.text = None
-            session.add(delivery)
+            await session.exec(
+                sent.values(
+                    state="sent",
+                    sent_at=now,
+                    claimed_until=None,
+                    reply=receipt.reply,
+                    digest=digest,
+                    text=None,
+                )
+            )
             await audit.append(
                 session,
                 delivery.case_id,
@@ -227,7 +222,7 @@ class MailActivities:
                 by="system",
                 clause=CLAUSES.get(request.kind, ""),
                 kind=request.kind.value,
-                message=delivery.digest,
+                message=digest,
                 doubts=delivery.doubts,
             )
 

@@ -20,6 +20,7 @@ from portal.directory import AccountState, Activated, ActivationRefused, StaleCo
 from portal.tables import PortalAccount, PortalRegistration
 from records import audit
 from records.database import Database
+from records.tables import AuditEntry
 
 NUMBER_BYTES = 10
 GROUP = 4
@@ -68,17 +69,13 @@ class EmbeddedPortal:
             account = await self._commanded(session, training_id, fence, command)
             if account is None:
                 return await self._state(session, training_id)
-            if account.reference_number is None:
-                account.reference_number = await self._new_reference_number(session)
-                await self._record(
-                    session,
-                    training_id,
-                    "account_made",
-                    "3",
-                    reference_number=account.reference_number,
-                    **grounds,
-                )
-            await self._void(session, account)
+            made = account.reference_number is None
+            if made:
+                # The account is written once, at the end.
+                with session.no_autoflush:
+                    account.reference_number = await self._new_reference_number(session)
+            if account.registration:
+                await self._void(session, account)
             if account.activated_at is not None:
                 account.status = "active"
                 await self._record(session, training_id, "access_reinstated", "before", **grounds)
@@ -97,11 +94,18 @@ class EmbeddedPortal:
                     state="issued",
                 )
             )
+            first = None
+            if made:
+                given = account.reference_number
+                first = await self._record(
+                    session, training_id, "account_made", "3", reference_number=given, **grounds
+                )
             await self._record(
                 session,
                 training_id,
                 "registration_issued",
                 "3.1a",
+                after=first,
                 registration=account.registration,
                 expires_at=expires_at.isoformat(),
             )
@@ -235,7 +239,6 @@ class EmbeddedPortal:
             )
         account.fence, account.command = fence, command
         session.add(account)
-        await session.flush()
         return account
 
     async def _state(self, session: AsyncSession, training_id: str) -> AccountState:
@@ -288,10 +291,17 @@ class EmbeddedPortal:
                 return number
 
     async def _record(
-        self, session: AsyncSession, training_id: str, act: str, clause: str, **details: Any
-    ) -> None:
-        await audit.append(
-            session, f"assister-{training_id}", act, at=self._now(), by=BY, clause=clause, **details
+        self,
+        session: AsyncSession,
+        training_id: str,
+        act: str,
+        clause: str,
+        after: AuditEntry | None = None,
+        **details: Any,
+    ) -> AuditEntry:
+        case, now = f"assister-{training_id}", self._now()
+        return await audit.append(
+            session, case, act, at=now, by=BY, clause=clause, after=after, **details
         )
 
     def _derive(self, training_id: str, registration: int, salt: str) -> str:

@@ -46,6 +46,7 @@ async def append(
     by: str,
     clause: str = "",
     key: str | None = None,
+    after: AuditEntry | None = None,
     **details: Any,
 ) -> AuditEntry:
     """Adds an entry to a case's chain, in the caller's transaction.
@@ -56,15 +57,19 @@ async def append(
     Args:
         key: Names the act within its case. An act whose entry is there is not entered again: that
             entry is returned, whatever it says.
+        after: The case's newest entry, where this transaction has just added it.
     """
-    # Two transactions on one case would otherwise both read the same last entry.
-    await lock(session, case_id)
-    chain = select(AuditEntry).where(AuditEntry.case_id == case_id)
-    if key is not None:
-        written = (await session.exec(chain.where(AuditEntry.key == key))).first()
-        if written is not None:
-            return written
-    last = (await session.exec(chain.order_by(col(AuditEntry.sequence).desc()).limit(1))).first()
+    last = after
+    if last is None:
+        # Two transactions on one case would otherwise both read the same last entry.
+        await lock(session, case_id)
+        chain = select(AuditEntry).where(AuditEntry.case_id == case_id)
+        if key is not None:
+            written = (await session.exec(chain.where(AuditEntry.key == key))).first()
+            if written is not None:
+                return written
+        newest = chain.order_by(col(AuditEntry.sequence).desc()).limit(1)
+        last = (await session.exec(newest)).first()
     entry = _entry(case_id, act, last, at, by, clause, key, details)
     session.add(entry)
     await session.flush()

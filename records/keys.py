@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -155,7 +156,7 @@ async def _known(session: AsyncSession, key_id: str) -> ApiKey:
 
 
 async def _record(
-    session: AsyncSession, key: ApiKey, act: str, now: datetime, **details: str
+    session: AsyncSession, key: ApiKey, act: str, now: datetime, **details: Any
 ) -> None:
     await audit.append(session, f"key-{key.id}", act, at=now, by="operator", **details)
 

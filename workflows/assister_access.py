@@ -365,6 +365,7 @@ class AssisterAccess:
             agency_id=to.agency_id if to is not None else "",
             mailbox=to.mailbox if to is not None else 0,
             registration=mail.registration,
+            reference_number=self.case.reference_number,
             facts=mail.facts,
         )
         summary = presentation.mail(mail.kind)

@@ -169,6 +169,7 @@ class MailRequest(BaseModel):
     agency_id: str = ""
     mailbox: int = 0
     registration: int = 0
+    reference_number: str | None = None
     facts: dict[str, str] = {}
 
 

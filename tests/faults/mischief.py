@@ -161,9 +161,9 @@ def commit_before_send() -> None:
     @wraps(MailActivities.send_mail)
     async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Sent:
         number = await mails._registration_number(request)
-        delivery, message = await mails._claim(request, number, None)
+        delivery, message = await mails._claim(request, number)
         if delivery.state != "sent":
-            await mails._sent(request, message, Receipt(250, "250"))
+            await mails._sent(request, delivery, message, Receipt(250, "250"))
             await mails.transport.send(
                 sender=mails.letterhead.sender, recipient=delivery.recipient, message=message
             )
