@@ -502,7 +502,7 @@ class AssisterAccess:
     ) -> None:
         # One payload too many would fail the workflow task for good if the handler took one only.
         if len(event) != 1:
-            self._ignore(signal, "one object is needed.")
+            self._ignore(signal, "an object is needed.")
             return
         try:
             fact = fact_type.model_validate(event[0])
