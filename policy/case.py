@@ -139,7 +139,7 @@ class Case(Correspondence, BaseModel):
     activated: bool = False
     confirmed: bool = False
     activation: Activation | None = None
-    used_early: int = 0
+    used_early: int | None = None
     """A registration number whose use was reported before the portal's answer that issued it."""
     resent_at: list[datetime] = []
 
