@@ -130,7 +130,7 @@ def clock_shifted(hours: float) -> None:
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) + timedelta(hours=hours)
 
-    for name in ("activities.mail", "activities.relay", "activities.access", "portal.embedded"):
+    for name in ("activities.mail", "activities.intake", "activities.access", "portal.embedded"):
         put(importlib.import_module(name), "datetime", Shifted)
 
 
