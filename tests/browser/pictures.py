@@ -31,7 +31,7 @@ from tests.browser.temporal_ui import PATIENCE, TemporalUi, browser, find_browse
 from tests.faults.mischief import put
 from tests.support.system import eventually
 from workflows.client import act, case_status, tell_case
-from workflows.contract import StaffAct, assister_workflow_id, roster_workflow_id
+from workflows.contract import ChangeAct, StaffAct, assister_workflow_id, roster_workflow_id
 from workflows.lists import ready_made
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -236,9 +236,11 @@ async def elsewhere(album: Album) -> None:
     )
     await tell_case(stack.client, queue, MOVED, "roster_recorded", row, terms)
     await eventually(
-        lambda: case_status(stack.client, MOVED), lambda status: status.agency_id == "AG-200"
+        lambda: case_status(stack.client, MOVED), lambda status: status.changes == ["AG-200"]
     )
-    await album.case("moved", assister_workflow_id(MOVED), "Roster of AG-200")
+    moved = ChangeAct(by="arc-7", reason="The assister wants it", agency_id="AG-200")
+    await act(stack.client, assister_workflow_id(MOVED), "confirm_change", moved)
+    await album.case("moved", assister_workflow_id(MOVED), "Staff confirmed the roster of AG-200")
 
 
 async def held_roster(album: Album) -> None:
