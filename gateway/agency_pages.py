@@ -32,7 +32,7 @@ from records.tables import Affiliation, Contact
 from services import Unknown
 from services.agency import own_assisters, own_submission, own_submissions
 from services.checking import check_roster
-from services.lookup import look_up, own_assister
+from services.lookup import own_assister
 from services.rosters import progress, submit_roster, verdicts
 from workflows.client import act
 from workflows.contract import StaffAct, assister_workflow_id
@@ -227,22 +227,13 @@ async def _assister_page(
     to: To,
     said: str = "",
 ) -> Response:
-    try:
-        number = await look_up(
-            to,
-            person.training_id,
-            agency_id=contact.agency_id,
-            by=contact.email,
-        )
-    except Unknown:
-        number = ""
     return page(
         request,
         "assister.html",
         visitor=visitor,
         contact=contact,
         person=person,
-        number=number,
+        number=await to.portal.reference_number(person.training_id),
         case=await case_of(to, person.training_id),
         said=said,
     )

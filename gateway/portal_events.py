@@ -4,25 +4,22 @@ An activation is written into the portal's tables, a closing into the inbox, bef
 answered; the worker tells the case.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.exceptions import HTTPException
 
 from gateway.callers import To
 from gateway.problems import described
-from gateway.signed import described_signed, signed_event
-from gateway.strict_json import BadJson, loads
+from gateway.signed import described_signed, read_signed, signed_event
 from gateway.training_events import Received, When
 from policy.requirements import TrainingId
 from portal.directory import ActivationRefused
 from records.inbox import AccountClosed, Incoming, Receipt, receive
 from records.keys import Kind
-from services import mistakes
 
 router = APIRouter(tags=["the portal"])
 
@@ -109,15 +106,7 @@ async def portal_events(request: Request, to: To) -> Received:
 
 def read_event(body: bytes) -> Event | None:
     """The event; None if its type is not one of ours."""
-    try:
-        sent = loads(body)
-        if not isinstance(sent, Mapping) or not isinstance(sent.get("type"), str):
-            raise HTTPException(422, "an event is an object with a type")
-        return _events.validate_python(sent) if sent["type"] in TYPES else None
-    except BadJson as bad:
-        raise HTTPException(400, str(bad)) from None
-    except ValidationError as error:
-        raise HTTPException(422, mistakes(error)) from None
+    return read_signed(body, _events, TYPES)
 
 
 def happened(timestamp: AwareDatetime, now: datetime) -> datetime:

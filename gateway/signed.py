@@ -1,17 +1,22 @@
 """What a signed event's sender says of it, and who that is (Standard Webhooks 1.0.0)."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from fastapi import Request
+from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 
 from gateway.bodies import media_type, small_body
 from gateway.callers import To
+from gateway.strict_json import BadJson, loads
 from intake.webhooks import Unsigned, open_envelope, secret_bytes
 from records.keys import Kind, signing_secret, working_keys
+from services import mistakes
+
+EventT = TypeVar("EventT")
 
 MOST = 64 * 2**10
 """Bytes of an event."""
@@ -40,6 +45,23 @@ def described_signed(schema: dict[str, Any], example: dict[str, Any]) -> dict[st
             header | {"name": f"webhook-{each}"} for each in ("id", "timestamp", "signature")
         ],
     }
+
+
+def read_signed(body: bytes, events: TypeAdapter[EventT], types: Container[str]) -> EventT | None:
+    """The event; None if its type is not one of these.
+
+    Raises:
+        HTTPException: 400 unless it is JSON, 422 where it is not what its type says.
+    """
+    try:
+        sent = loads(body)
+        if not isinstance(sent, Mapping) or not isinstance(sent.get("type"), str):
+            raise HTTPException(422, "an event is an object with a type")
+        return events.validate_python(sent) if sent["type"] in types else None
+    except BadJson as bad:
+        raise HTTPException(400, str(bad)) from None
+    except ValidationError as error:
+        raise HTTPException(422, mistakes(error)) from None
 
 
 async def signed_event(

@@ -4,7 +4,6 @@ What is answered 202 is in the records, under the source and the event's id: a r
 nothing. Only the source of an event can void it.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -19,15 +18,13 @@ from pydantic import (
     StrictBool,
     StringConstraints,
     TypeAdapter,
-    ValidationError,
     WithJsonSchema,
 )
 from starlette.exceptions import HTTPException
 
 from gateway.callers import To
 from gateway.problems import described
-from gateway.signed import described_signed, signed_event
-from gateway.strict_json import BadJson, loads
+from gateway.signed import described_signed, read_signed, signed_event
 from intake.scores import percent
 from policy.requirements import (
     AssessmentScored,
@@ -43,7 +40,6 @@ from policy.requirements import (
 from policy.terms import PORTAL_COURSE
 from records.inbox import Incoming, Receipt, receive
 from records.keys import Kind
-from services import mistakes
 from settings import Settings
 
 router = APIRouter(tags=["training systems"])
@@ -207,17 +203,7 @@ async def training_events(request: Request, to: To) -> Received:
 
 def read_event(body: bytes) -> Event | None:
     """The event; None if its type is not one of ours."""
-    try:
-        sent = loads(body)
-        if not isinstance(sent, Mapping) or not isinstance(sent.get("type"), str):
-            raise HTTPException(422, "an event is an object with a type")
-        if sent["type"] not in FACTS:
-            return None
-        return _events.validate_python(sent)
-    except BadJson as bad:
-        raise HTTPException(400, str(bad)) from None
-    except ValidationError as error:
-        raise HTTPException(422, mistakes(error)) from None
+    return read_signed(body, _events, FACTS)
 
 
 def fact_of(source: str, identity: str, event: Event, now: datetime) -> Fact:

@@ -28,13 +28,16 @@ async def order(
 
     Raises:
         NotAuthorized: If ``by`` is nobody's address.
-        Refused: If the reason names somebody.
+        Refused: If the reason names somebody, or the agency's id cannot be one.
         WorkflowUpdateFailedError: If the case refuses; the cause says why.
     """
     async with database.transaction() as session:
         ordered = await signed(session, by, reason)
     if agency_id:
-        ordered = ChangeAct(**ordered.model_dump(), agency_id=agency_id)
+        try:
+            ordered = ChangeAct(**ordered.model_dump(), agency_id=agency_id)
+        except ValidationError as error:
+            raise Refused(mistakes(error)) from None
     return await act(client, workflow_id, update, ordered)
 
 

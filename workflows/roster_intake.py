@@ -170,12 +170,13 @@ class RosterIntake:
         self, step: Step[ArgumentT, AnswerT], argument: ArgumentT, summary: str
     ) -> AnswerT:
         """Performs a step; after an hour the roster is marked for a person until it is done."""
-        late = f"late:{step.name}"
+        late, before = f"late:{step.name}", self._marked
         answer = await perform(
             step, argument, summary, unless=lambda: False, late=lambda: self._mark(late)
         )
         if self._marked == late:
-            self._mark(None)
+            # What a person had to do before is still to be done.
+            self._mark(before)
         return answer
 
     def _mark(self, what: str | None) -> None:

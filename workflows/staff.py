@@ -29,11 +29,11 @@ def checked(act_type: type[ActT], act: Any, example: str = dialogs.STAFF_EXAMPLE
 
 def accepted(act: StaffAct) -> OrderRequest:
     """The update that is being accepted, as the audit trail records it."""
-    update = workflow.current_update_info()
+    update, info = workflow.current_update_info(), workflow.info()
     assert update is not None
     return OrderRequest(
-        key=update.id,
-        workflow_id=workflow.info().workflow_id,
+        key=f"{info.first_execution_run_id}.{update.id}",
+        workflow_id=info.workflow_id,
         act=update.name,
         by=act.by,
         reason=act.reason,
@@ -43,9 +43,11 @@ def accepted(act: StaffAct) -> OrderRequest:
 
 def cancelled(act: str) -> OrderRequest:
     """What a cancellation of the workflow leads to, as the audit trail records it."""
+    info = workflow.info()
     return OrderRequest(
-        key="cancelled",
-        workflow_id=workflow.info().workflow_id,
+        # A case that opens again, and is cancelled again, has the same id.
+        key=f"{info.run_id}.cancelled",
+        workflow_id=info.workflow_id,
         act=act,
         by="system",
         reason="the workflow was cancelled",

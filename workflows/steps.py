@@ -194,7 +194,8 @@ class OrderRequest(BaseModel):
     """A decision of staff that a workflow has accepted, for the audit trail.
 
     Attributes:
-        key: The update's id: one decision is recorded once.
+        key: The chain of runs and the update's id: one decision is recorded once, and one that
+            another case took under the same id is another.
         act: The update's name.
         by: The staff id.
     """

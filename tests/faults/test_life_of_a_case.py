@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import count, islice
 from time import monotonic
 from typing import Any
@@ -14,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 import activities.intake
+from embedded.temporal_server import skip_time
 from policy.requirements import AssisterType
 from policy.roster import Row
 from policy.terms import Terms
@@ -38,6 +40,7 @@ from tests.support.system import (
 )
 from workflows.client import start_intake, tell_case
 from workflows.contract import IntakeProgress, Status, assister_workflow_id, roster_workflow_id
+from workflows.search_attributes import ATTENTION
 
 OTHER_CONTACT = f"contact@{OTHER_AGENCY.lower()}.example.org"
 
@@ -86,19 +89,17 @@ async def take_in(
     return submission_id
 
 
+def _row(line: int, training_id: str, email: str, access: str = "Yes") -> Row:
+    cells = {
+        "first_name": "Ann", "last_name": "Lee", "email": email, "training_id": training_id,
+        "employment": "Active", "access": access, "public_phone": "651-555-0142",
+        "public_email": "help@x.org", "business_address": "", "languages": "", "counties": "",
+    }  # fmt: skip
+    return Row(line, cells)
+
+
 async def submit(system: System, *ids: str, agency: str, access: str, host: str) -> str:
-    rows = [
-        Row(
-            line,
-            {
-                "first_name": "Ann", "last_name": "Lee", "email": f"{each.lower()}@{host}",
-                "training_id": each, "employment": "Active", "access": access,
-                "public_phone": "651-555-0142", "public_email": "help@x.org",
-                "business_address": "", "languages": "", "counties": "",
-            },
-        )
-        for line, each in enumerate(ids, 2)
-    ]  # fmt: skip
+    rows = [_row(line, each, f"{each.lower()}@{host}", access) for line, each in enumerate(ids, 2)]
     done = await record_roster(
         system.database,
         rows,
@@ -215,6 +216,39 @@ async def test_every_order_is_in_the_trail_once_whatever_becomes_of_it(
     assert not await system.portal.having_access([training_id])
 
 
+async def test_a_second_cancellation_is_in_the_trail_too(system: System) -> None:
+    training_id = await active_case(system)
+    for again in range(1, 3):
+        await system.case(training_id).cancel()
+        assert (await system.case(training_id).result())["outcome"] == "cancelled"
+        async with system.database.snapshot() as session:
+            trail = await audit.entries_of(session, assister_workflow_id(training_id))
+        assert [each.act for each in trail].count("close_case") == again
+        row = approved_again().model_copy(update={"sequence": 1_000_000 + again})
+        await system.tell(training_id, "roster_recorded", row)
+        await system.until(training_id, active)
+
+
+async def test_a_held_roster_whose_mail_is_late_is_still_marked_as_held(system: System) -> None:
+    training_id = await active_case(system)
+    system.inbox.refusals[CONTACT] = "421 4.3.0 try later"
+    submission_id = await submit(
+        system, training_id, agency=AGENCY, access="No", host="assisters.example.org"
+    )
+    terms = Terms(fuse_count=0, fuse_percent=0)
+    intake = await start_intake(system.client, system.settings.task_queue, submission_id, terms)
+
+    async def mark() -> str | None:
+        return (await intake.describe()).typed_search_attributes.get(ATTENTION)
+
+    await eventually(mark, lambda it: it == "roster:held")
+    await skip_time(system.client, intake, timedelta(hours=1, minutes=5))
+    await eventually(mark, lambda it: it == "late:send_mail")
+    system.inbox.refusals.clear()
+    await skip_time(system.client, intake, timedelta(minutes=5))
+    await eventually(mark, lambda it: it == "roster:held")
+
+
 async def _calls(down: Down) -> int:
     return down.calls
 
@@ -286,19 +320,7 @@ async def test_a_freed_mailbox_goes_to_whom_its_roster_names_next(each_system: S
     rows = [(right, taken)]
 
     async def send(*named: tuple[str, str]) -> str:
-        host = {training_id: email.partition("@") for training_id, email in named}
-        made = [
-            Row(
-                line,
-                {
-                    "first_name": "Ann", "last_name": "Lee", "email": "".join(host[each]),
-                    "training_id": each, "employment": "Active", "access": "Yes",
-                    "public_phone": "651-555-0142", "public_email": "help@x.org",
-                    "business_address": "", "languages": "", "counties": "",
-                },
-            )
-            for line, each in enumerate(host, 2)
-        ]  # fmt: skip
+        made = [_row(line, *each) for line, each in enumerate(named, 2)]
         done = await record_roster(
             system.database, made, agency_id=AGENCY, roster_type=AssisterType.CAC, by=CONTACT,
             filename="roster.csv",

@@ -13,7 +13,9 @@ from tests.gateway.test_in_chromium import BOTH, link_to, looked_at, window
 from tests.support.system import (
     AGENCY,
     CONTACT,
+    OTHER_AGENCY,
     System,
+    approved_by_another,
     meet_requirements,
     new_training_id,
     record_people,
@@ -70,6 +72,25 @@ async def test_staff_give_a_case_what_it_allows(system: System, serve: Serving) 
         for order in ("resend_activation", "email_corrected", "no_such_order", ""):
             refused = await post(browser, f"{page}/orders", order=order, reason="a complaint")
             assert refused.status_code == 422
+
+
+async def test_staff_decide_who_speaks_for_a_person(system: System, serve: Serving) -> None:
+    training_id = await person(system)
+    page = f"/staff/assisters/{training_id}"
+    await system.tell(training_id, "roster_recorded", approved_by_another())
+    await system.until(training_id, lambda status: status.changes == [OTHER_AGENCY])
+    order = {"order": "confirm_change", "reason": "asked the assister"}
+    async with serve(staff=(STAFF,)) as gateway:
+        browser = await gateway.signed_in(system, STAFF)
+        assert "Confirm or refuse a change" in (await browser.get(page)).text
+        for nobody in ("", "AG-999", "not an id", "<b>", "A" * 4000):
+            refused = await post(browser, f"{page}/orders", agency=nobody, **order)
+            assert refused.status_code == 200, nobody
+            assert "<b>" not in refused.text
+        assert (await system.status(training_id)).changes == [OTHER_AGENCY]
+        await post(browser, f"{page}/orders", agency=OTHER_AGENCY, **order)
+    confirmed = await system.until(training_id, lambda status: not status.changes)
+    assert confirmed.agency_id == OTHER_AGENCY
 
 
 async def test_staff_correct_a_contact(system: System, serve: Serving) -> None:
