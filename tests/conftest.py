@@ -1,5 +1,6 @@
 """One server of each kind per session, and a whole system per test."""
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 import bootstrap
+import starter
 from embedded.inbox import mail_inbox
 from embedded.temporal_server import TIME_SKIPPING, temporal_server
 from records.database import Database
@@ -145,3 +147,25 @@ async def each_system(make_system: Callable[..., Awaitable[System]], records_url
     made = await make_system(records_url)
     await record_people(made.database)
     return made
+
+
+@pytest.fixture
+def cli(system: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command in a thread of its own, against the system under test."""
+    host = system.client.service_client.config.target_host
+    settings = system.settings
+    for name, value in {
+        "TEMPORAL_ADDRESS": host,
+        "ASSISTER_DATABASE_URL": settings.database_url,
+        "ASSISTER_DATA_DIR": str(settings.data_dir),
+        "ASSISTER_TASK_QUEUE": settings.task_queue,
+        "ASSISTER_PORTAL_SECRET": settings.portal_secret.get_secret_value(),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    async def run(*words: object) -> tuple[int, str]:
+        code = await asyncio.to_thread(starter.main, [str(each) for each in words])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run

@@ -36,30 +36,6 @@ from workflows.lists import waiting_for_contact
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture
-def cli(system: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command in a thread of its own, against the system under test."""
-    import asyncio
-
-    host = system.client.service_client.config.target_host
-    settings = system.settings
-    for name, value in {
-        "TEMPORAL_ADDRESS": host,
-        "ASSISTER_DATABASE_URL": settings.database_url,
-        "ASSISTER_DATA_DIR": str(settings.data_dir),
-        "ASSISTER_TASK_QUEUE": settings.task_queue,
-        "ASSISTER_PORTAL_SECRET": settings.portal_secret.get_secret_value(),
-    }.items():
-        monkeypatch.setenv(name, value)
-
-    async def run(*words: object) -> tuple[int, str]:
-        code = await asyncio.to_thread(starter.main, [str(each) for each in words])
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return run
-
-
 @pytest.mark.clause("3.3")
 async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: Path) -> None:
     mine, other = new_training_id(), new_training_id()

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.support.system import AGENCY, CONTACT
-from tests.test_command_line import cli  # noqa: F401
 from tests.test_system import HEADER, roster_row
 
 VALUES = [
@@ -78,7 +77,7 @@ COMMANDS: list[tuple[str, ...]] = [
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 async def test_no_value_ends_in_a_traceback(
-    cli: Any,  # noqa: F811
+    cli: Any,
     tmp_path: Path,
     command: tuple[str, ...],
 ) -> None:

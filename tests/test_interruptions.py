@@ -5,15 +5,13 @@ from typing import Any
 
 import pytest
 from temporalio.client import Client
-from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
-from temporalio.worker import Interceptor as WorkerInterceptor
 
 from activities import relay
 from portal.directory import ActivationRefused, StaleCommand
 from portal.tables import PortalAccount
 from tests.conftest import MakeSystem
+from tests.support.gates import Gate
 from tests.support.histories import SCENES, Scene
 from tests.support.system import (
     AGENCY,
@@ -29,40 +27,6 @@ from tests.support.system import (
 )
 from workflows.client import tell_case
 from workflows.contract import Status
-
-
-class Gate(ClientInterceptor, WorkerInterceptor):
-    """Holds one step before it begins or after it is done, until it is let go."""
-
-    def __init__(self, step: str, where: str) -> None:
-        self.step, self.where = step, where
-        self.held, self.go = asyncio.Event(), asyncio.Event()
-        self.armed = False
-
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Held(next, self)
-
-    async def wait(self, step: str, where: str) -> None:
-        if self.armed and (step, where) == (self.step, self.where):
-            self.held.set()
-            await self.go.wait()
-
-
-class _Held(ActivityInboundInterceptor):
-    def __init__(self, next: ActivityInboundInterceptor, gate: Gate) -> None:
-        super().__init__(next)
-        self.gate = gate
-
-    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        step = input.fn.__name__
-        # Shielded, as a straggler in another process would be: cancelling does not stop it.
-        return await asyncio.shield(asyncio.ensure_future(self._straggling(step, input)))
-
-    async def _straggling(self, step: str, input: ExecuteActivityInput) -> Any:
-        await self.gate.wait(step, "before")
-        answer = await super().execute_activity(input)
-        await self.gate.wait(step, "after")
-        return answer
 
 
 async def nothing_works(system: System, training_id: str) -> None:

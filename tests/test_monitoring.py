@@ -27,6 +27,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from embedded.web_ui import free_port
 from telemetry import version
 from tests.conftest import MakeSystem
+from tests.support.programs import worker_process
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -38,7 +39,6 @@ from tests.support.system import (
     record_people,
 )
 from tests.test_system import HEADER, roster_row
-from tests.test_worker import worker_process
 
 ROOT = Path(__file__).resolve().parent.parent
 MONITORING = ROOT / "deploy/monitoring"

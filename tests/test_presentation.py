@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from policy.requirements import ResultVoided
-from tests.policy.test_case import (
+from tests.support.cases import (
     NOW,
     ORDER,
     active_case,

@@ -3,29 +3,24 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from sqlmodel import select
-from temporalio.client import Client
 
-import bootstrap
 import starter
 from activities.results import relay_results
-from embedded.inbox import Inbox, mail_inbox
+from embedded.inbox import mail_inbox
 from embedded.temporal_server import temporal_server
 from policy.case import Activation, Case, Stage
 from portal.directory import AccountState
 from portal.tables import PortalAccount
-from records.database import Database
 from records.inbox import Incoming, receive
 from records.tables import MailDelivery
 from services.reconcile import Repair, compare, needed_repair, repair, tell_again, told_since
-from settings import Settings
+from tests.support.databases import new_database, run_program, url_of, verified
 from tests.support.system import (
     SECRET,
     System,
@@ -33,33 +28,13 @@ from tests.support.system import (
     meet_requirements,
     new_training_id,
     record_people,
+    running,
     submit_roster,
 )
-from tests.test_restore import new_database, run_program, url_of, verified
 from workflows.client import start_intake
 from workflows.contract import Status, roster_workflow_id
 
 NOW = datetime(2026, 11, 2, 15, tzinfo=UTC)
-
-
-@asynccontextmanager
-async def running(url: str, client: Client, inbox: Inbox, folder: Path) -> AsyncIterator[System]:
-    """A system whose worker is gone before another one begins, at the same task queue."""
-    settings = Settings(
-        _env_file=None,
-        database_url=url,
-        data_dir=folder,
-        task_queue="reconciled",
-        smtp_port=inbox.port,
-        portal_secret=SecretStr(SECRET),
-    )
-    database = Database(url)
-    portal = bootstrap.make_portal(settings, database)
-    transport = bootstrap.make_transport(settings)
-    async with bootstrap.make_worker(client, settings, database, portal, transport):
-        yield System(client, settings, database, portal, transport, inbox)
-    await transport.close()
-    await database.close()
 
 
 def copied(of: Path, to: Path) -> Path:

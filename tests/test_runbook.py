@@ -10,13 +10,13 @@ from sqlalchemy import text
 from commands.line import command_line
 from records.database import Database
 from tests.conftest import MakeSystem
+from tests.support.databases import records
 from tests.support.system import (
     meet_requirements,
     new_training_id,
     record_people,
     submit_roster,
 )
-from tests.test_secrets import records
 from workflows.client import start_intake
 from workflows.contract import roster_workflow_id
 

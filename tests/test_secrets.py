@@ -18,9 +18,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import SQLModel
 from temporalio.testing import WorkflowEnvironment
 
 import bootstrap
@@ -33,6 +32,7 @@ from mail.transport import Transport
 from records.database import Database
 from records.tables import Actor
 from settings import Settings
+from tests.support.databases import records
 from tests.support.system import System, eventually, new_training_id
 from workflows.contract import DIGEST_SCHEDULE, Status
 from workflows.readiness import has_worker
@@ -391,15 +391,6 @@ async def test_a_bad_setting_is_not_repeated(
 
 
 # Private parts
-
-
-async def records(database: Database) -> dict[str, bytes]:
-    """Every row of every table."""
-    async with database.engine.connect() as connection:
-        return {
-            each.name: repr((await connection.execute(select(each))).all()).encode()
-            for each in SQLModel.metadata.sorted_tables
-        }
 
 
 def _mailed(kind: str) -> Callable[[Status], bool]:

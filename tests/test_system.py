@@ -27,6 +27,7 @@ from records.people import NotAuthorized
 from records.tables import AuditEntry, MailDelivery, SubmissionRow
 from services.rosters import record_roster, submit_roster
 from tests.conftest import MakeSystem
+from tests.support.gates import Gate
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -39,7 +40,6 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
-from tests.test_interruptions import Gate
 from workflows.contract import IntakeProgress, roster_workflow_id
 
 HEADER = (

@@ -14,9 +14,9 @@ from portal.tables import PortalAccount
 from records import audit
 from records.database import Database
 from records.schema import config, migrate
+from tests.support.databases import new_database, url_of
 from tests.support.system import SECRET
 from tests.support.upgrade import dump, fill, kept
-from tests.test_restore import new_database, url_of
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

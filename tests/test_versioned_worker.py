@@ -11,8 +11,7 @@ from temporalio.service import RPCError
 from embedded.inbox import mail_inbox
 from embedded.temporal_server import temporal_server
 from policy.case import Stage
-from tests.support.system import meet_requirements, new_training_id, record_people
-from tests.test_reconcile import running
+from tests.support.system import meet_requirements, new_training_id, record_people, running
 
 NAME = "assister-portal-access"
 

@@ -5,41 +5,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import MakeSystem
+from tests.support.programs import ROOT, worker_process
 from tests.support.system import SECRET, System, facts, new_training_id, record_people
 
-ROOT = Path(__file__).resolve().parent.parent
 MOST = 25.0
 """Seconds from the signal to the end of the process."""
-
-
-@asynccontextmanager
-async def worker_process(
-    folder: Path, **environment: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    with (folder / "worker.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(ROOT / "worker.py"),
-            env=os.environ
-            | {"ASSISTER_DATA_DIR": str(folder), "ASSISTER_PORTAL_SECRET": SECRET}
-            | environment,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def seconds_to_end(process: asyncio.subprocess.Process, folder: Path) -> float:

@@ -16,6 +16,7 @@ from tests.support.system import (
     System,
     eventually,
     facts,
+    listed,
     meet_requirements,
     new_training_id,
     record_people,
@@ -35,15 +36,6 @@ async def waiting_case(system: System) -> str:
     await record_people(system.database, training_id)
     await meet_requirements(system, training_id)
     return training_id
-
-
-async def listed(system: System, query: str, workflow_id: str) -> None:
-    """Waits until visibility knows: a list in the browser is as old as its loading."""
-
-    async def ids() -> list[str]:
-        return [each.id async for each in system.client.list_workflows(query)]
-
-    await eventually(ids, lambda found: workflow_id in found)
 
 
 async def test_a_ready_made_link_leads_to_a_case_that_explains_itself(

@@ -9,8 +9,7 @@ from playwright.async_api import expect
 
 from portal.tables import PortalAccount
 from tests.browser.temporal_ui import TemporalUi
-from tests.browser.test_cases import listed
-from tests.support.system import System, new_training_id
+from tests.support.system import System, listed, new_training_id
 from tests.test_system import roster_row, take_in
 from workflows.contract import roster_workflow_id
 from workflows.lists import ready_made

@@ -12,6 +12,7 @@ from policy.mails import MailKind
 from records.tables import MailDelivery
 from tests.conftest import MakeSystem
 from tests.faults.conftest import FULL
+from tests.support.programs import worker_process
 from tests.support.system import (
     SECRET,
     eventually,
@@ -19,7 +20,6 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
-from tests.test_worker import worker_process
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = 300 if FULL else 40

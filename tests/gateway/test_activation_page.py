@@ -1,7 +1,6 @@
 """The activation page: a number is used once, by a person, and nothing tells who is on record."""
 
 import asyncio
-import re
 from datetime import UTC, datetime
 
 import httpx2
@@ -11,27 +10,13 @@ from sqlmodel import update
 
 from activities.relay import relay_activations
 from portal.tables import PortalRegistration
-from tests.gateway.conftest import Gateway, Serving
+from tests.support.gateway import Gateway, Serving, waiting
 from tests.support.system import (
     System,
     eventually,
-    meet_requirements,
-    new_training_id,
-    record_people,
 )
 
 PAGE = "/activate"
-NUMBER = re.compile(r"REGISTRATION NUMBER: (\S+)")
-
-
-async def waiting(system: System) -> tuple[str, str]:
-    """A Training ID whose account waits to be set up, and the number in its mail."""
-    training_id = new_training_id()
-    await record_people(system.database, training_id)
-    await meet_requirements(system, training_id)
-    found = NUMBER.search(system.mails(to=f"{training_id.lower()}@")[-1][1])
-    assert found is not None
-    return training_id, found[1]
 
 
 async def use(browser: httpx2.AsyncClient, number: str) -> httpx2.Response:

@@ -17,8 +17,8 @@ from records.tables import Contact
 from records.visits import SignIn, Visit
 from services.contacts import revoke_contact
 from services.rosters import record_roster
-from tests.gateway.conftest import LINK, Gateway, Serving, token_of
-from tests.gateway.test_rosters import OTHER, other_agency, roster
+from tests.gateway.test_rosters import roster
+from tests.support.gateway import LINK, OTHER, Gateway, Serving, other_agency, token_of
 from tests.support.system import (
     AGENCY,
     CONTACT,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from records.keys import Kind
-from tests.gateway.conftest import Gateway
 from tests.gateway.test_rosters import roster
-from tests.gateway.test_training_events import made
+from tests.support.events import made
+from tests.support.gateway import Gateway
 from tests.support.system import System
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

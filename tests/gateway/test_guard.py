@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from gateway.guard import MOST_BODY
 from records.keys import all_keys, key_sent, revoke_key, rotate_key
-from tests.gateway.conftest import Gateway
+from tests.support.gateway import Gateway
 
 PATH = "/training/results"
 CSV = {"Content-Type": "text/csv"}

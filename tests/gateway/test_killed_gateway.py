@@ -19,9 +19,9 @@ from embedded.web_ui import free_port
 from records.inbox import waiting
 from records.keys import Kind, make_key, signing_secret
 from records.tables import ResultEvent
-from tests.gateway.test_training_events import signed
+from tests.support.events import signed
+from tests.support.programs import ROOT
 from tests.support.system import System, eventually, new_training_id
-from tests.test_command_line import ROOT
 
 ASSISTERS = int(os.environ.get("GATEWAY_ASSISTERS", "15"))
 DELIVERIES, CONNECTIONS, KILLS = 3, 50, 2

@@ -20,8 +20,8 @@ from schemathesis.core.result import Ok
 from gateway.uploads import CSV, XLSX
 from intake.webhooks import secret_bytes
 from records.keys import Kind
-from tests.gateway.conftest import Gateway
-from tests.gateway.test_training_events import made
+from tests.support.events import made
+from tests.support.gateway import Gateway
 
 EXAMPLES = 15
 EXCLUDED = {

@@ -13,7 +13,7 @@ import pytest
 from oidc_provider_mock import User, run_server_in_thread  # type: ignore[import-untyped]
 from pydantic import SecretStr
 
-from tests.gateway.conftest import Gateway, Serving
+from tests.support.gateway import Gateway, Serving
 from tests.support.system import AGENCY, CONTACT
 
 CLIENT = httpx2.AsyncClient

@@ -11,8 +11,8 @@ from activities.relay import relay_activations
 from activities.results import relay_results
 from records.keys import Kind
 from records.tables import ResultEvent
-from tests.gateway.conftest import Gateway
-from tests.gateway.test_training_events import made, scored, signed
+from tests.support.events import made, scored, signed
+from tests.support.gateway import Gateway
 from tests.support.system import System, meet_requirements, new_training_id, record_people
 
 PATH = "/portal/events"

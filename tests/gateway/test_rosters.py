@@ -5,12 +5,9 @@ import pytest
 from sqlmodel import col, delete
 
 from gateway.uploads import CSV
-from records.people import record_agency
 from records.tables import Contact
-from tests.gateway.conftest import Gateway, Serving
+from tests.support.gateway import OTHER, Gateway, Serving, other_agency
 from tests.support.system import HEADER, ROW, System, eventually, new_training_id
-
-OTHER = ("AG-200", "lou@other.example.org")
 
 
 def roster(*ids: str) -> str:
@@ -22,12 +19,6 @@ async def post(
 ) -> httpx2.Response:
     headers = {"Content-Type": CSV, **key}
     return await gateway.client.post(f"{path}?type={kind}", content=body, headers=headers)
-
-
-async def other_agency(gateway: Gateway) -> dict[str, str]:
-    async with gateway.database.transaction() as session:
-        await record_agency(session, OTHER[0], "Other", [("Lou", OTHER[1])])
-    return await gateway.agency_key(*OTHER)
 
 
 async def test_a_roster_is_checked_submitted_and_watched(system: System, gateway: Gateway) -> None:

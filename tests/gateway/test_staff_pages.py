@@ -8,8 +8,7 @@ from sqlmodel import select
 
 from records import audit
 from records.tables import Contact, Mailbox
-from tests.gateway.conftest import Gateway, Serving, token_of
-from tests.gateway.test_in_chromium import BOTH, link_to, looked_at, window
+from tests.support.gateway import Gateway, Serving, token_of
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -20,6 +19,7 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
+from tests.support.windows import BOTH, link_to, looked_at, window
 
 STAFF = "sam@arc.example.org"
 

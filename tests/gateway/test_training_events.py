@@ -7,7 +7,6 @@ import hmac
 import json
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx2
 import pytest
@@ -18,37 +17,15 @@ from structlog.testing import capture_logs
 
 from activities.results import relay_results
 from bootstrap import system_secret
-from records.keys import Kind, make_key, revoke_key, rotate_key, signing_secret
+from records.keys import revoke_key, rotate_key, signing_secret
 from records.tables import ResultEvent
 from settings import Settings
-from tests.gateway.conftest import Gateway, Serving
+from tests.support.events import made, scored, signed
+from tests.support.gateway import Gateway, Serving
 from tests.support.system import System, new_training_id
 
 PATH = "/training/events"
 GIVEN = "whsec_" + base64.b64encode(b"g" * 32).decode()
-
-
-async def made(gateway: Gateway, source: str = "lms", kind: Kind = Kind.EVENTS) -> tuple[str, str]:
-    """A key's id and the secret with which its source signs."""
-    async with gateway.database.transaction() as session:
-        key, _ = await make_key(session, kind, source, None, datetime.now(UTC))
-    return key.id, signing_secret(system_secret(gateway.settings), key.id)
-
-
-def scored(training_id: str, score: str = "82.5", **changes: Any) -> str:
-    event = {"type": "assessment.scored", "timestamp": "2026-01-05T10:00:00-06:00", **changes}
-    data = json.dumps({"training_id": training_id, "score": "SCORE"}).replace('"SCORE"', score)
-    return json.dumps(event)[:-1] + f', "data": {data}}}'
-
-
-def signed(body: str, secret: str, identity: str, at: datetime | None = None) -> dict[str, str]:
-    at = at or datetime.now(UTC)
-    return {
-        "content-type": "application/json",
-        "webhook-id": identity,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(secret).sign(identity, at, body),
-    }
 
 
 async def send(

@@ -12,7 +12,7 @@ import pytest
 from activities.results import relay_results
 from gateway.uploads import CSV, XLSX
 from intake.sources import ExportFormat
-from tests.gateway.conftest import Gateway, Serving
+from tests.support.gateway import Gateway, Serving
 from tests.support.system import System, facts, new_training_id
 
 PATH = "/training/results"

@@ -12,32 +12,14 @@ from sqlmodel import select
 
 from activities.results import relay_results
 from gateway.strict_json import loads
-from intake.xapi import BadStatement, StatementFormat, read_statement
+from intake.xapi import BadStatement, read_statement
 from records.tables import ResultEvent
-from tests.gateway.conftest import Gateway, Serving
+from tests.support.gateway import Gateway, Serving
+from tests.support.statements import COURSE, FORMAT, HOME, QUIZ, VERBS, statement
 from tests.support.system import System, new_training_id
 
 PATH = "/xapi/statements"
-HOME = "https://learning.example.org"
-QUIZ, COURSE = f"{HOME}/quiz/7", f"{HOME}/course/7"
-VERBS = "http://adlnet.gov/expapi/verbs/"
-FORMAT = StatementFormat.model_validate(
-    {
-        "home_page": HOME,
-        "activities": {QUIZ: {"event": "assessment"}, COURSE: {"event": "training"}},
-    }
-)
 ONE, TWO = {"X-Experience-API-Version": "1.0.3"}, {"X-Experience-API-Version": "2.0.0"}
-
-
-def statement(training_id: str = "NAV1001", did: str = "passed", **changes: Any) -> dict[str, Any]:
-    return {
-        "actor": {"account": {"homePage": HOME, "name": training_id}},
-        "verb": {"id": VERBS + did},
-        "object": {"id": QUIZ},
-        "result": {"score": {"raw": 80, "min": 0, "max": 100}},
-        "timestamp": "2026-01-05T10:00:00-06:00",
-    } | changes
 
 
 def void(target: str) -> dict[str, Any]:

@@ -17,8 +17,8 @@ import pytest
 
 from gateway.strict_json import loads
 from intake.xapi import BadStatement, read_statement
-from tests.gateway.conftest import Gateway, Serving
-from tests.gateway.test_xapi import FORMAT, HOME, QUIZ, VERBS
+from tests.support.gateway import Gateway, Serving
+from tests.support.statements import FORMAT, HOME, QUIZ, VERBS
 
 MODULES = os.environ.get("NODE_PATH", "")
 pytestmark = pytest.mark.skipif(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from intake.agencies import AgencyVerdict, judge_agencies, read_agencies
-from tests.intake.test_files import write
+from tests.support.rosters import write
 
 HEADER = "Agency ID,Agency Name,Contact Name,Contact Email\n"
 PAT = "LAK-1,Lakeside Health,Pat Lind,pat.lind@lakeside.example.org\n"

@@ -7,8 +7,8 @@ import pytest
 from intake.files import UnreadableFile, read_roster
 from intake.results import judge_results, read_results
 from policy.requirements import AssessmentScored, CertificationRecorded
-from tests.intake.test_real_results import NOW
-from tests.policy.test_roster import verdicts
+from tests.support.rosters import NOW
+from tests.support.rows import verdicts
 
 EXPORTS = Path(__file__).parent / "exports"
 

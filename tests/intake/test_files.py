@@ -11,18 +11,7 @@ from hypothesis import strategies as st
 
 from intake.files import UnreadableFile, read_roster
 from intake.workbooks import MAX_UNPACKED
-
-HEADER = (
-    "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"
-    "Public-Facing Phone Number,Public-Facing Email"
-)
-ROW = "Ann,Lee,ann@x.org,ABC1234,Active,Yes,651-555-0142,help@x.org"
-
-
-def write(folder: Path, text: str | bytes, name: str = "roster.csv") -> Path:
-    path = folder / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
+from tests.support.rosters import HEADER, ROW, write
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from intake.files import UnreadableFile, read_roster
 from tests.fuzz.targets import SHEET, write_workbook
-from tests.intake.test_files import HEADER, ROW, write
+from tests.support.rosters import HEADER, ROW, write
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEAK = 150

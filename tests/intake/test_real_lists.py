@@ -7,8 +7,8 @@ import pytest
 from intake.files import UnreadableFile, read_roster
 from intake.results import read_results
 from policy.roster import Row
-from tests.intake.test_files import HEADER, ROW, write
-from tests.policy.test_roster import verdicts
+from tests.support.rosters import HEADER, ROW, write
+from tests.support.rows import verdicts
 
 BO = "Bo,Ek,bo@x.org,BOO1234,Active,Yes,651-555-0142,help@x.org"
 BODY = f"{HEADER}\n{ROW}\n{BO}\n"

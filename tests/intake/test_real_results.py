@@ -10,9 +10,7 @@ from intake.results import COLUMNS, ResultVerdict, judge_result
 from intake.sources import ExportFormat
 from policy.requirements import AssessmentScored, CertificationRecorded
 from policy.roster import Row
-from tests.intake.test_files import write
-
-NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
+from tests.support.rosters import NOW, write
 
 
 def judged(**cells: str) -> ResultVerdict:

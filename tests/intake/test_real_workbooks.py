@@ -13,9 +13,8 @@ from intake.files import UnreadableFile, read_roster, read_table
 from intake.results import judge_results, read_results
 from policy.requirements import AssessmentScored
 from policy.roster import REQUIRED, Row
-from tests.intake.test_files import ROW, write
-from tests.intake.test_real_results import NOW
-from tests.policy.test_roster import verdicts
+from tests.support.rosters import NOW, ROW, write
+from tests.support.rows import verdicts
 from tests.support.workbooks import STRICT, Raw, Sheet, number, write_book
 
 HEADER = tuple(REQUIRED.values())

@@ -5,7 +5,7 @@ import pytest
 from policy.addresses import BadAddress, clean_address, is_generic
 from policy.requirements import AssisterType
 from policy.roster import COLUMNS, read_phone
-from tests.policy.test_roster import row, verdicts
+from tests.support.rows import row, verdicts
 
 DESKS = """
     contactus contact-us information inquiry enquiries supportteam support-team humanresources

@@ -5,21 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.requirements import AssisterType
-from policy.roster import COLUMNS, Collisions, Row, Verdict, as_typed, judge, read_access
-
-GOOD = {
-    "first_name": "Ann",
-    "last_name": "Lee",
-    "email": "ann.lee@x.org",
-    "training_id": "ABC1234",
-    "employment": "Active",
-    "access": "Yes",
-    "public_phone": "651-555-0142",
-    "public_email": "info@x.org",
-    "business_address": "",
-    "languages": "",
-    "counties": "",
-}
+from policy.roster import COLUMNS, Collisions, Row, as_typed, judge, read_access
+from tests.support.rows import GOOD, row, verdicts
 
 BAD_CELLS = [
     *(
@@ -182,17 +169,6 @@ BAD_CELLS = [
         ]
     ),
 ]
-
-
-def row(line: int = 2, /, **cells: str) -> Row:
-    return Row(line, GOOD | cells)
-
-
-def verdicts(*rows: Row, roster_type: AssisterType = AssisterType.NAVIGATOR) -> list[Verdict]:
-    collisions = Collisions()
-    for each in rows:
-        collisions.add(each)
-    return [judge(each, roster_type, collisions, {}) for each in rows]
 
 
 def test_a_hundred_bad_cells_at_least() -> None:

@@ -7,7 +7,7 @@ import pytest
 from policy.case import Activation, Case, Due, Earlier, Outcome, Stage
 from policy.mails import MailKind
 from policy.requirements import AccountActivated, Evidence, Requirement, Speaker
-from tests.policy.test_case import (
+from tests.support.cases import (
     NOW,
     ORDER,
     active_case,

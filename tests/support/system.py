@@ -2,14 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from temporalio.client import Client, WorkflowHandle
 
+import bootstrap
 from embedded.inbox import Inbox, body_of
 from embedded.temporal_server import clock_of, skip_time
 from intake.files import read_roster
@@ -263,3 +267,32 @@ async def meet_requirements(system: System, training_id: str) -> Status:
             and any(each.kind == "activation" and each.sent_at for each in status.mails)
         ),
     )
+
+
+@asynccontextmanager
+async def running(url: str, client: Client, inbox: Inbox, folder: Path) -> AsyncIterator[System]:
+    """A system whose worker is gone before another one begins, at the same task queue."""
+    settings = Settings(
+        _env_file=None,
+        database_url=url,
+        data_dir=folder,
+        task_queue="reconciled",
+        smtp_port=inbox.port,
+        portal_secret=SecretStr(SECRET),
+    )
+    database = Database(url)
+    portal = bootstrap.make_portal(settings, database)
+    transport = bootstrap.make_transport(settings)
+    async with bootstrap.make_worker(client, settings, database, portal, transport):
+        yield System(client, settings, database, portal, transport, inbox)
+    await transport.close()
+    await database.close()
+
+
+async def listed(system: System, query: str, workflow_id: str) -> None:
+    """Waits until visibility knows: a list in the browser is as old as its loading."""
+
+    async def ids() -> list[str]:
+        return [each.id async for each in system.client.list_workflows(query)]
+
+    await eventually(ids, lambda found: workflow_id in found)

@@ -29,9 +29,9 @@ from tests.support.system import (
     meet_requirements,
     new_training_id,
     record_people,
+    running,
     submit_roster,
 )
-from tests.test_reconcile import running
 from workflows.client import start_intake
 from workflows.contract import roster_workflow_id
 
