@@ -35,8 +35,11 @@ async def _key(request: Request, to: To, sent: Sent) -> ApiKey:
 
 
 async def _known(request: Request, to: Connections, sent: str) -> ApiKey:
-    async with to.database.snapshot() as session:
-        key = await key_sent(session, sent, datetime.now(UTC))
+    key = None
+    # Inside Basic there may be any character; PostgreSQL does not look for a text with NUL.
+    if sent.isprintable():
+        async with to.database.snapshot() as session:
+            key = await key_sent(session, sent, datetime.now(UTC))
     if key is None:
         raise HTTPException(401, "a key is needed that works", {"WWW-Authenticate": "Bearer"})
     request.scope["caller"] = key.id
@@ -91,6 +94,9 @@ def client_address(request: Request) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
+    # A socket that takes both kinds says an IPv4 address so; its /64 would be all of them.
+    if mapped := getattr(address, "ipv4_mapped", None):
+        return str(mapped)
     if address.version == 4:
         return host
     return str(ipaddress.ip_network(f"{address}/64", strict=False))

@@ -42,6 +42,9 @@ async def form_of(request: Request) -> Mapping[str, str]:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS)
     except ValueError:
         raise HTTPException(400, "This form cannot be read.") from None
+    if any("\0" in each for field in fields for each in field):
+        # PostgreSQL takes it in no text.
+        raise HTTPException(400, "This form cannot be read.")
     return dict(fields)
 
 

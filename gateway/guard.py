@@ -147,6 +147,9 @@ def _has_body(scope: Scope) -> bool:
 def _refusal(scope: Scope) -> tuple[int, str] | None:
     """The status and the reason for which a request is refused whatever it asks."""
     headers = Headers(scope=scope)
+    if "\0" in scope["path"]:
+        # PostgreSQL takes it in no text: whoever looks something up by a path would fail.
+        return 400, "the address holds NUL"
     if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADERS:
         return 431, "the headers are too large"
     lengths = headers.getlist("content-length")

@@ -1,6 +1,7 @@
 """Files that programs and people send, on their way to the reader of tables."""
 
 import asyncio
+import codecs
 import re
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +19,11 @@ CSV = "text/csv"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 AT_ONCE = 2
 """Files parsed at the same time; the others wait, so that answers to small requests do not."""
+ENCODINGS = (
+    "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii",
+    "cp1252", "iso8859-1", "mac-roman", "cp437", "cp850",
+)  # fmt: skip
+"""What spreadsheets and learning systems write."""
 CHARSET = re.compile(r";\s*charset=\"?([\w.:-]+)\"?", re.IGNORECASE)
 
 ParsedT = TypeVar("ParsedT")
@@ -51,9 +57,20 @@ async def file_of(request: Request, name: str) -> AsyncIterator[Path]:
 
 
 def encoding_of(request: Request) -> str:
-    """The encoding that the Content-Type names, or UTF-8."""
+    """The encoding that the Content-Type names, or UTF-8.
+
+    Raises:
+        HTTPException: 415 for one in which no program exports. Python knows more, and one of them,
+            punycode, takes hours for a file that is small enough.
+    """
     named = CHARSET.search(request.headers.get("content-type", ""))
-    return named[1] if named and named[1].lower() not in ("utf-8", "utf8") else "utf-8-sig"
+    try:
+        encoding = codecs.lookup(named[1] if named else "utf-8").name
+    except (LookupError, ValueError):
+        encoding = ""
+    if encoding not in ENCODINGS:
+        raise HTTPException(415, f"charset: send the file in one of {', '.join(ENCODINGS)}")
+    return "utf-8-sig" if encoding == "utf-8" else encoding
 
 
 async def parsed(parse: Callable[[], ParsedT]) -> ParsedT:

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from intake.submission import chunks
 from policy.addresses import mailbox_key
 from policy.case import Case, Earlier
-from policy.forecast import CaseForecast, foresee
+from policy.forecast import CaseForecast, foresee, known_agencies
 from policy.requirements import AssisterType, RosterRecorded
 from policy.roster import Entry, Verdict
 from policy.terms import Terms
@@ -54,6 +54,7 @@ async def forecast_roster(
     terms: Terms,
     holidays: Container[date],
     now: datetime,
+    for_agency: bool = False,
 ) -> RosterForecast:
     """Plays every accepted row on a copy of its case.
 
@@ -61,6 +62,8 @@ async def forecast_roster(
         verdicts: Of all rows: a rejected one still names its assister.
         open_case: Answers an assister's case as it stands, None where none is open.
         having_access: The agency's assisters who have access now.
+        for_agency: The agency reads it. Of somebody whose case does not know the agency it then
+            says what it would say of nobody: or a row with any Training ID would show that case.
     """
     forecast = RosterForecast()
     places = asyncio.Semaphore(QUERIES_AT_ONCE)
@@ -70,6 +73,9 @@ async def forecast_roster(
     async def one(entry: Entry, mailbox: int, earlier: Earlier) -> CaseForecast:
         async with places:
             case = await open_case(entry.training_id)
+        known = known_agencies(case, earlier)
+        if for_agency and known and agency_id not in known:
+            case, earlier = None, Earlier()
         row = RosterRecorded(
             event_id=FORECAST,
             occurred_at=now,

@@ -1,6 +1,6 @@
 """What would happen to a case: its procedure played to the end of this moment, on a copy."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from datetime import date, datetime
 
 from pydantic import BaseModel
@@ -30,6 +30,14 @@ class CaseForecast(BaseModel):
     def changes(self) -> bool:
         """Whether anybody would notice."""
         return self.opens or self.stage != self.becomes or bool(self.mails)
+
+
+def known_agencies(case: Case | None, earlier: Earlier) -> Sequence[str]:
+    """The agencies that an assister's case knows; of one that is not open, what is kept of it."""
+    known = case.evidence.known if case is not None else []
+    if case is None or not case.opened:
+        known = earlier.evidence.known or known
+    return known
 
 
 def foresee(

@@ -29,7 +29,7 @@ async def check_roster(
     roster_type: AssisterType,
     holidays: Container[date],
 ) -> Checked:
-    """Judges every row and plays it on a copy of its case; changes nothing."""
+    """Judges every row and plays it on a copy of its case, for the agency; changes nothing."""
     having_access = await agency_access(to.database, to.portal, agency_id)
     async with to.database.snapshot() as session:
         verdicts = [each async for each in check(session, roster, roster_type)]
@@ -43,5 +43,6 @@ async def check_roster(
             terms=to.terms,
             holidays=holidays,
             now=datetime.now(UTC),
+            for_agency=True,
         )
     return Checked(verdicts, forecast)

@@ -2,6 +2,7 @@
 
 from sqlmodel import select
 
+from policy.forecast import known_agencies
 from records.closed_cases import earlier_of
 from records.people import assister_of, authorized_contact, not_the_agencys
 from records.tables import Affiliation, ClosedCase
@@ -42,9 +43,7 @@ async def own_assister(to: Connections, agency_id: str, training_id: str) -> Aff
         )
         alone = (await session.exec(others)).first() is None
     case = await open_case(to.client, training_id)
-    known = case.evidence.known if case is not None else []
-    if case is None or not case.opened:
-        known = earlier_of(closed).evidence.known or known
+    known = known_agencies(case, earlier_of(closed))
     if agency_id in known or (not known and alone):
         return named
     raise not_the_agencys(agency_id, training_id)

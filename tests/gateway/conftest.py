@@ -9,7 +9,7 @@ from playwright.async_api import Browser, async_playwright
 
 from embedded.web_ui import free_port
 from tests.browser.temporal_ui import BROWSERS, FLAGS, find_browser
-from tests.support.gateway import Gateway, Serving, serving
+from tests.support.gateway import STAFF, Gateway, Serving, serving
 from tests.support.system import System
 
 
@@ -32,6 +32,18 @@ def serve(
 async def gateway(serve: Serving) -> AsyncIterator[Gateway]:
     """A gateway as it is without configuration."""
     async with serve() as made:
+        yield made
+
+
+@pytest.fixture
+async def each_gateway(
+    each_system: System, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Gateway]:
+    """A gateway over each database, at which one of the staff may sign in."""
+    monkeypatch.setenv("TEMPORAL_ADDRESS", each_system.client.service_client.config.target_host)
+    port = free_port()
+    changes = {"gateway_port": port, "gateway_url": f"http://127.0.0.1:{port}", "staff": (STAFF,)}
+    async with serving(each_system.settings.model_copy(update=changes)) as made:
         yield made
 
 

@@ -108,6 +108,7 @@ async def serving(settings: Settings) -> AsyncIterator[Gateway]:
     await task
 
 
+STAFF = "staff@arc.example.org"
 OTHER = ("AG-200", "lou@other.example.org")
 
 
