@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.system import SECRET
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @asynccontextmanager
