@@ -16,7 +16,7 @@ from policy.requirements import Requirement
 from records.people import contact_to_mail
 from records.tables import Affiliation, Agency, Mailbox, Submission, SubmissionRow
 from workflows.contract import assister_workflow_id, roster_workflow_id
-from workflows.lists import case_link
+from workflows.lists import case_link, staff_page
 from workflows.steps import MailRequest
 
 MISSING = {
@@ -62,6 +62,11 @@ class Letterhead:
         """Where staff look at a case or an intake."""
         return case_link(self.ui_url, self.namespace, workflow_id)
 
+    def page(self, workflow_id: str) -> str:
+        """Where staff see who a case is about; empty for an intake, which is about nobody."""
+        training_id = _plain(workflow_id)
+        return staff_page(self.gateway_url, training_id) if training_id != workflow_id else ""
+
 
 class Letter(NamedTuple):
     """A mail's recipient and its template's values."""
@@ -94,7 +99,12 @@ async def write_letter(
     }
     if request.kind is MailKind.ATTENTION_DIGEST:
         items = [
-            {"training_id": _plain(each), "what": mark, "link": head.link(each)}
+            {
+                "training_id": _plain(each),
+                "what": mark,
+                "link": head.link(each),
+                "page": head.page(each),
+            }
             for each, mark in sorted(request.facts.items())
         ]
         return Letter(head.arc_email, head.sender_name, values | {"items": items})

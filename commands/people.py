@@ -27,7 +27,7 @@ from services.find import find as find_assisters
 from services.lookup import look_up
 from workflows.client import case_status
 from workflows.contract import assister_workflow_id
-from workflows.lists import case_link
+from workflows.lists import case_link, staff_page
 
 Right = Annotated[str, Parameter(help="The right address: the assister's own, no desk's.")]
 Number = Annotated[str, Parameter(help="From the activation mail; it works once.")]
@@ -40,7 +40,7 @@ async def find(
     *,
     json: Json = False,
 ) -> None:
-    """Find an assister by name, e-mail address or Training ID, and the link to the case.
+    """Find an assister by name, e-mail address or Training ID, with links to case and staff's page.
 
     Parts of words are enough. Of several words each must be found: starter.py find "ann lee"
     """
@@ -52,6 +52,7 @@ async def find(
                 "case": case_link(
                     here.settings.ui_url, namespace, assister_workflow_id(each.training_id)
                 ),
+                "page": staff_page(here.settings.gateway_url, each.training_id),
             }
             for each in await find_assisters(here.database, text)
         ]
@@ -67,9 +68,10 @@ async def find(
     columns = ("Training ID", "name", "e-mail", "agency")
     console.out.print(console.table(f"{len(rows)} found", columns, rows))
     for each in shown:
-        # One line: a link that is broken in two cannot be clicked.
-        line = f"{each['training_id']}  {each['case']}"
-        console.out.print(line, highlight=False, markup=False, soft_wrap=True)
+        for link in (each["case"], each["page"]):
+            # One line: a link that is broken in two cannot be clicked.
+            line = f"{each['training_id']}  {link}"
+            console.out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 async def lookup(

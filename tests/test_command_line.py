@@ -324,6 +324,7 @@ async def test_a_caller_is_found(cli: Any, system: System) -> None:
     [found] = json.loads(out)
     assert (code, found["training_id"], found["agency_id"]) == (0, one, AGENCY)
     assert found["case"].endswith(f"/workflows/assister-{one}")
+    assert found["page"].endswith(f"/staff/assisters/{one}")
     code, out = await cli("find", "Lee")
     for each in (one, other):
         assert f"/workflows/assister-{each}\n" in out, "a link stands on one line"

@@ -93,6 +93,7 @@ async def test_the_digest_lists_what_needs_a_person_and_says_nothing_else(system
     await eventually(partial(digest, "first"), lambda count: count > 0 and bool(about_us()))
     [text] = about_us()
     assert "mail:activation" in text
+    assert f"{system.settings.gateway_url}/staff/assisters/{refused}" in text
     assert "Ann" not in text
     assert address not in text
     system.inbox.refusals.clear()

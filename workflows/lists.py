@@ -75,6 +75,11 @@ def case_link(ui_url: str, namespace: str, workflow_id: str) -> str:
     return f"{ui_url}/namespaces/{namespace}/workflows/{workflow_id}"
 
 
+def staff_page(gateway_url: str, training_id: str) -> str:
+    """Where staff see who an assister is; only the gateway may show it."""
+    return f"{gateway_url}/staff/assisters/{training_id}"
+
+
 def _within(attribute: str, now: datetime, span: timedelta) -> str:
     first, last = (f"{each:%Y-%m-%dT%H:%M:%SZ}" for each in (now, now + span))
     return f"{attribute} BETWEEN '{first}' AND '{last}'"

@@ -51,7 +51,9 @@ VALUES: dict[str, Any] = {
     "accepted": 1, "rejected": 3, "rows": 4, "submission_id": "s1", "agency_id": "AG-1",
     "by_agency": "AG-2", "by_agency_name": "Lakes Health",
     "suspensions": 6, "with_access": 9, "ui_link": "https://ui.x.org/x",
-    "items": [{"training_id": "A", "what": "<b>", "link": "https://ui.x.org/a"}],
+    "items": [
+        {"training_id": "A", "what": "<b>", "link": "https://ui.x.org/a", "page": "https://x.org/A"}
+    ],
     "rows_link": "https://portal.x.org/agencies/AG-1/rosters/s1",
     "rejected_rows": [
         {"line": 2, "training_id": "X", "reasons": [{"field": "f", "message": "m", "clause": "1"}]}
