@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from embedded.stack import ROOT
@@ -84,8 +85,12 @@ def children(parent: int) -> list[int]:
 def cpu_seconds(pid: int) -> float:
     """What a process has used, with its children that ended and those that run."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own = sum(int(each) for each in fields[11:15]) / TICKS
-    return own + sum(cpu_seconds(each) for each in children(pid))
+    used = sum(int(each) for each in fields[11:15]) / TICKS
+    for each in children(pid):
+        # PostgreSQL's own come and go: one may end between the look at the list and at itself.
+        with suppress(OSError):
+            used += cpu_seconds(each)
+    return used
 
 
 def resident_bytes(pid: int) -> int:
