@@ -1,5 +1,5 @@
 """What MNsure's Assister Portal Access policy says, as pure code.
 
-No input or output, no clock, no Temporal and no database in here: every function answers from its
-arguments alone, so that workflows may call it and tests need nothing to run it.
+This package has no input or output, no clock, no Temporal and no database. Every function answers
+from its arguments alone, so workflows may call it and tests can run it without a server.
 """

@@ -34,20 +34,21 @@ FILLER = """
     spring state summer sys the web west winter
 """
 FILLERS = frozenset(FILLER.split())
-"""What is put before or behind such a word, and says of nobody who they are."""
+"""Words that stand before or after such a word and do not identify a person."""
 SHORT = 4
-"""Letters of a desk's word that is found inside a longer one; shorter ones are in many names."""
+"""The shortest desk word that is searched for inside a longer word: shorter ones occur in many
+names."""
 _LONG = "|".join(sorted(each for each in GENERIC if len(each) >= SHORT))
 _ANY = f"(?:(?:{_LONG})s?|{'|'.join(sorted(FILLERS))})*"
 COMPOUND = re.compile(f"{_ANY}(?:{_LONG})s?{_ANY}")
-"""A word put together from words of desks and fillers, one of a desk among them."""
+"""A compound of desk words and fillers that has at least one desk word."""
 
 WORDS = re.compile(r"[^\W_]+")
 GMAIL = frozenset({"gmail.com", "googlemail.com"})
 
 
 class BadAddress(ValueError):
-    """Not one usable e-mail address; the text says why and what to do."""
+    """The text is not one usable e-mail address; the message says why and what to do."""
 
 
 @lru_cache(maxsize=4096)
@@ -81,9 +82,9 @@ def clean_address(cell: str) -> str:
 
 
 def mailbox_key(address: str) -> str:
-    """The same for every spelling of one mailbox (clause 1.2a).
+    """The key that all spellings of one mailbox share (clause 1.2a).
 
-    Case, Unicode forms and a ``+tag`` are ignored, and the dots of a Gmail address.
+    It ignores case, Unicode forms, a ``+tag``, and the dots of a Gmail address.
     """
     local, _, domain = unicodedata.normalize("NFKC", address).casefold().rpartition("@")
     if not domain.isascii():

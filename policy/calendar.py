@@ -1,7 +1,7 @@
-"""Dates that the policy's periods end on.
+"""The dates on which the policy's periods end.
 
-Every function is given the holidays it must respect: a law may change them, so dates are worked out
-once, outside the workflows, and carried as absolute times.
+Every function takes the holidays that it must respect. A law may change them, so activities compute
+each date once and the workflows carry it as an absolute time.
 """
 
 from collections.abc import Container
@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 from policy.terms import Terms
 
 CENTRAL = ZoneInfo("America/Chicago")
-"""MNsure's time; days begin and end by it."""
+"""MNsure's time zone: a day begins and ends by it."""
 
 MORNING = time(9)
-"""When people are reminded."""
+"""The time of day at which people get reminders."""
 
 MONDAY, THURSDAY, FRIDAY, SATURDAY = 0, 3, 4, 5
 
@@ -23,15 +23,16 @@ MONDAY, THURSDAY, FRIDAY, SATURDAY = 0, 3, 4, 5
 class StateHolidays:
     """The holidays of the executive branch of Minnesota (Minnesota Statutes 645.44, subdivision 5).
 
-    One of a fixed date that falls on a Saturday is kept on the Friday before it, one on a Sunday on
-    the Monday after it. For the executive branch the Friday after Thanksgiving is a holiday, and
-    Indigenous Peoples Day is none.
+    A holiday with a fixed date moves to the Friday before if it falls on a Saturday, and to the
+    Monday after if it falls on a Sunday. For the executive branch the Friday after Thanksgiving is
+    a holiday and Indigenous Peoples Day is not.
     """
 
     FIXED = frozenset({(1, 1), (6, 19), (7, 4), (11, 11), (12, 25)})
     """New Year's Day, Juneteenth, Independence Day, Veterans Day, Christmas Day."""
     MONDAYS = frozenset({(1, 3), (2, 3), (9, 1)})
-    """Martin Luther King's, Washington's and Lincoln's Birthday, Labor Day: the month's which."""
+    """The month's n-th Monday: Martin Luther King Day, Washington's and Lincoln's Birthday, Labor
+    Day."""
 
     def __contains__(self, day: object) -> bool:
         """Whether ``day`` is a holiday or one that stands in for it."""
@@ -82,14 +83,14 @@ def morning_of(day: date) -> datetime:
 
 
 def reminders(start: datetime, days: tuple[int, ...], holidays: Container[date]) -> list[datetime]:
-    """Business-day mornings that many days after ``start``, each once."""
+    """The business-day mornings that many days after ``start``, without duplicates."""
     first = start.astimezone(CENTRAL).date()
     due = {next_business_day(first + timedelta(days=each), holidays) for each in days}
     return [morning_of(day) for day in sorted(due)]
 
 
 class ActivationTimes(NamedTuple):
-    """When an activation is reminded of, ends, and can no longer be issued anew."""
+    """When an activation has its reminders, when it ends, and until when it can be reissued."""
 
     reminders_at: tuple[datetime, ...]
     expires_at: datetime
@@ -99,7 +100,7 @@ class ActivationTimes(NamedTuple):
 def activation_times(
     issued_at: datetime, terms: Terms, holidays: Container[date]
 ) -> ActivationTimes:
-    """An activation's times; it ends after a business day, always, and no reminder comes later."""
+    """An activation's times: it ends after a business day, and no reminder comes after that."""
     last = issued_at.astimezone(CENTRAL).date() + timedelta(days=terms.activation_valid_days)
     expires_at = end_of(next_business_day(last, holidays))
     due = reminders(issued_at, terms.activation_reminder_days, holidays)
@@ -113,9 +114,9 @@ def activation_times(
 def certification_warnings(
     valid_through: date, now: datetime, terms: Terms, holidays: Container[date]
 ) -> list[datetime]:
-    """The mornings before ``valid_through`` that are still to come and on which people are warned.
+    """The mornings after ``now`` and before ``valid_through`` on which people are warned.
 
-    A warning that falls on a day off is given earlier, never later.
+    A warning that falls on a day off moves to an earlier day, never to a later one.
     """
     due = {
         last_business_day(valid_through - timedelta(days=each), holidays)

@@ -1,8 +1,8 @@
 """One assister's case: what is known, what is due next, and what each act leads to.
 
 This is the policy's procedure as a pure state machine. :meth:`Case.due` names the one thing that
-must happen now; the workflow does it and tells the case the result. Nothing in here waits, reads a
-clock or touches the world, so every path can be tested without a server.
+must happen now; the workflow does it and reports the result to the case. The case does not wait,
+read a clock or do I/O, so tests reach every path without a server.
 """
 
 from datetime import datetime, timedelta
@@ -97,12 +97,12 @@ class Order(BaseModel):
 
 
 class Earlier(BaseModel):
-    """What is known of an assister before a case opens.
+    """What the records and the portal know of an assister before a case opens.
 
     Attributes:
-        outcome: How the last case ended, None where there was none.
+        outcome: How the last case ended; None if there was none.
         hold: Staff's suspension that outlives the case.
-        fence: The newest command that the portal has seen.
+        fence: The fence of the newest command that the portal has seen.
     """
 
     outcome: Outcome | None = None
@@ -149,11 +149,12 @@ class Case(Correspondence, BaseModel):
     """Staff's decision that there is no access until they say otherwise."""
     suspended_for: str | None = None
     reinstatement_under_way: bool = False
-    """The portal may have given access back: only another suspension takes it away for sure."""
+    """The portal may already have given access back: only another suspension is sure to end it."""
     ending: Outcome | None = None
     """The outcome with which the case is about to close."""
     only_keeps: bool = False
-    """What came after a close gives no access: it is kept for a later case, and nobody is told."""
+    """What came after a close gives no access: the case only keeps it for a later one, and tells
+    nobody."""
 
     parked: Due | None = None
     """A step that failed for good and waits for a person."""
@@ -161,7 +162,7 @@ class Case(Correspondence, BaseModel):
 
     @property
     def speaker(self) -> Speaker | None:
-        """Who speaks for the assister and where mail goes; None before any roster came."""
+        """The agency and the mailbox that count; None before the first roster."""
         approval = self.evidence.approval
         if approval is None:
             return None
@@ -169,7 +170,7 @@ class Case(Correspondence, BaseModel):
 
     @property
     def reached_portal(self) -> bool:
-        """The portal may have an account that this case can end."""
+        """Whether the portal may have an account that this case can end."""
         commanded = self.fence > 0 or self.reference_number is not None
         return commanded and not self.only_keeps
 
@@ -179,8 +180,8 @@ class Case(Correspondence, BaseModel):
         """The one thing that must happen at ``now``.
 
         Clauses ``before`` and 3: all four requirements are checked at this moment, not remembered.
-        A close and a suspension come before all else, so that nothing which waits for a calendar
-        or for the portal can keep an access alive.
+        A close and a suspension come first, so that a step which waits for a calendar or for the
+        portal cannot keep an access alive.
         """
         due = self._due(now)
         return Due.NOTHING if due is self.parked else due
@@ -228,7 +229,7 @@ class Case(Correspondence, BaseModel):
         return bar is not None
 
     def next_deadline(self, now: datetime) -> datetime | None:
-        """When something will be due though nothing else happens; None where nothing will."""
+        """When the next thing falls due if no event arrives; None if nothing will."""
         deadlines = list(self.certification_warnings_at) if self.stage is Stage.ACTIVE else []
         match self.stage:
             case Stage.COLLECTING_REQUIREMENTS:
@@ -248,12 +249,12 @@ class Case(Correspondence, BaseModel):
         return self.evidence.missing(now, self.terms)
 
     def bar(self, now: datetime) -> str | None:
-        """Why there may be no access at ``now``, in words for people; None where there may."""
+        """Why there may be no access at ``now``, in words for people; None if there may."""
         if self.hold is not None:
             return "suspended by staff"
         missing = self.missing(now)
         if self.evidence.needs_certified_until:
-            # It counts as missing until its end is worked out, which must not end an access.
+            # It counts as missing until its end is computed. That wait must not end an access.
             missing.remove(Requirement.CERTIFICATION)
         if not missing:
             return None
@@ -274,10 +275,10 @@ class Case(Correspondence, BaseModel):
                 return "no valid passing assessment result is on record"
         return f"{missing[0]} is missing"
 
-    # Events, from systems: each returns why it changes nothing, or None
+    # Events from systems: each method returns why the event changes nothing, or None
 
     def record_roster(self, row: RosterRecorded, now: datetime) -> str | None:
-        """Clauses 1 and 1.1: an accepted roster row."""
+        """Takes an accepted roster row (clauses 1, 1.1)."""
         ignored = self.evidence.record_roster(row, secured=self._secured)
         if self.evidence.approval == row and self.mails_undeliverable:
             self.retry_mails(now)
@@ -286,7 +287,7 @@ class Case(Correspondence, BaseModel):
         return self._taken(ignored, f"Roster of {row.agency_id}: access {access}", now)
 
     def record_certification(self, event: CertificationRecorded, now: datetime) -> str | None:
-        """Clause before.2: the certification's state."""
+        """Takes the state of the certification (clause before.2)."""
         ignored = self.evidence.record_certification(event)
         if not ignored:
             self.certification_warnings_at = []
@@ -294,12 +295,12 @@ class Case(Correspondence, BaseModel):
         return self._taken(ignored, f"Certification {state}", now)
 
     def record_training(self, event: TrainingCompleted, now: datetime) -> str | None:
-        """Clause before.3: a completed course."""
+        """Takes a completed course (clause before.3)."""
         ignored = self.evidence.record_training(event, self.terms)
         return self._taken(ignored, f"Training completed: {event.course}", now)
 
     def record_assessment(self, event: AssessmentScored, now: datetime) -> str | None:
-        """Clauses before.4 and 2.2: an attempt; one below mastery is told to the assister."""
+        """Takes an attempt; the assister is told of one below mastery (clauses before.4, 2.2)."""
         ignored = self.evidence.record_assessment(event, self.terms)
         if ignored:
             return ignored
@@ -312,12 +313,12 @@ class Case(Correspondence, BaseModel):
         return self._taken(None, scored, now)
 
     def record_void(self, event: ResultVoided, now: datetime) -> str | None:
-        """A result taken back."""
+        """Takes back a result."""
         ignored = self.evidence.record_void(event)
         return self._taken(ignored, f"Result {event.voids} voided", now)
 
     def record_activation(self, event: AccountActivated, now: datetime) -> str | None:
-        """Clause 3.2: the portal says that a registration number was used."""
+        """Takes the portal's report that a registration number was used (clause 3.2)."""
         if self.activated:
             return "the account is already activated"
         if self.stage is Stage.ENROLLING and self.used_early != event.registration:
@@ -328,7 +329,7 @@ class Case(Correspondence, BaseModel):
         self.activated = True
         return self._taken(None, "Account activated by the assister", now)
 
-    # Acts of staff: a refusal in plain English, or None; then the act
+    # Orders of staff: refuse_… returns a refusal in plain English or None; the other carries it out
 
     def refuse_resend(self, now: datetime) -> str | None:
         """Why the activation mail cannot be repeated now, and what to do instead."""
@@ -371,7 +372,7 @@ class Case(Correspondence, BaseModel):
         return None
 
     def reissue(self, now: datetime) -> str:
-        """Voids the registration number and issues a new one, with a new clock."""
+        """Voids the registration number; enrolling issues a new one with a full term."""
         self._issue_anew(now)
         self._note(now, "Activation reissued by staff")
         return "A new registration number is issued and mailed; the old one no longer works."
@@ -384,7 +385,7 @@ class Case(Correspondence, BaseModel):
         return self._refuse_closed()
 
     def suspend(self, order: Order, now: datetime) -> str:
-        """Staff suspend access, at any stage."""
+        """Suspends access by order of staff, at any stage."""
         self.parked = None
         self.hold = order
         self._note(now, "Suspended by staff")
@@ -404,7 +405,7 @@ class Case(Correspondence, BaseModel):
         return f"Access is not suspended: {self._standing()}" if self.hold is None else None
 
     def reinstate(self, now: datetime) -> str:
-        """Staff lift their suspension; the four requirements still decide."""
+        """Lifts the suspension by staff; the four requirements still decide."""
         self.parked = None
         self.hold = None
         self._note(now, "Suspension lifted by staff")
@@ -414,12 +415,12 @@ class Case(Correspondence, BaseModel):
         return f"The suspension by staff is lifted, but access stays off: {bar}."
 
     def refuse_correction(self, now: datetime) -> str | None:
-        """Why a corrected address cannot be taken."""
+        """Why a corrected address changes nothing now."""
         del now
         return self._refuse_closed()
 
     def correct_email(self, now: datetime) -> str:
-        """The certification e-mail in the records was corrected; parked mails go on."""
+        """Sends the mails that waited: the certification e-mail in the records was corrected."""
         waiting = len(self.mails_undeliverable)
         self.retry_mails(now)
         self._note(now, "E-mail address corrected")
@@ -433,21 +434,21 @@ class Case(Correspondence, BaseModel):
         return None if self.parked is Due.CLOSING else self._refuse_closed()
 
     def close(self, outcome: Outcome, now: datetime) -> str:
-        """Ends the case: its number is voided, its access ends, people are told."""
+        """Ends the case: closing voids its number and ends its access, and people are told."""
         self.parked = None
         self.ending = outcome
         self._note(now, f"Closing: {outcome}")
         return "The case is closing: access ends first, then the assister and the agency are told."
 
     def refuse_changes(self, now: datetime) -> str | None:
-        """Why there is no change that staff could confirm or refuse."""
+        """Why staff have no change to confirm or refuse."""
         del now
         if closed := self._refuse_closed():
             return closed
         return None if self.evidence.claims else "No change waits to be confirmed."
 
     def refuse_change(self, agency_id: str, now: datetime) -> str | None:
-        """Why there is no change by this agency that staff could confirm or refuse."""
+        """Why staff have no change by this agency to confirm or refuse."""
         if refusal := self.refuse_changes(now):
             return refusal
         if self._claim(agency_id) is not None:
@@ -456,9 +457,9 @@ class Case(Correspondence, BaseModel):
         return f"No change of agency {agency_id} waits; those that wait: {waiting}."
 
     def confirm_change(self, agency_id: str, now: datetime) -> str:
-        """Staff let another agency, or another mailbox, speak for the assister.
+        """Lets another agency, or another mailbox, speak for the assister.
 
-        An open registration number went to the earlier mailbox: it is void from now on.
+        An open registration number went to the earlier mailbox, so it is void from now on.
         """
         claim = self._claim(agency_id)
         assert claim is not None
@@ -474,7 +475,7 @@ class Case(Correspondence, BaseModel):
         return "A new registration number goes to the new mailbox; the old one no longer works."
 
     def decline_change(self, agency_id: str, now: datetime) -> str:
-        """Staff refuse it: the agency's row changes nothing."""
+        """Declines an agency's claim: its row changes nothing."""
         claim = self._claim(agency_id)
         assert claim is not None
         self.evidence.decline(claim)
@@ -485,10 +486,10 @@ class Case(Correspondence, BaseModel):
     # Results of what was due
 
     def planned(self, reminders_at: list[datetime], earlier: Earlier, now: datetime) -> None:
-        """The case is open: its reminder dates, and what an earlier case had learned.
+        """Opens the case with its reminder dates and with what an earlier case had learned.
 
-        After a close only an approval newer than the end opens a case again; anything else is kept
-        for the case that does.
+        After a close, only an approval newer than the end opens a case again. Anything else is kept
+        for that later case.
         """
         self.opened = True
         self.fence = max(self.fence, earlier.fence)
@@ -510,12 +511,12 @@ class Case(Correspondence, BaseModel):
             self.only_keeps = True
 
     def certification_dated(self, ends_at: datetime, warnings_at: list[datetime]) -> None:
-        """The certification's end and the warnings before it, worked out by calendar."""
+        """Takes the certification's end and the warnings before it, which an activity computed."""
         self.evidence.certified_until = ends_at
         self.certification_warnings_at = warnings_at
 
     def remind_of_requirements(self, now: datetime) -> None:
-        """Tells whoever must act what is missing; nobody, where the agency has said no."""
+        """Reminds those who must act of what is missing; nobody if the agency has said no."""
         self.requirement_reminders_at = [e for e in self.requirement_reminders_at if e > now]
         if self.evidence.denied:
             return
@@ -529,12 +530,12 @@ class Case(Correspondence, BaseModel):
         self._note(now, "Reminded of what is missing")
 
     def enrolling(self, now: datetime) -> int:
-        """Enrollment begins (clause 3); returns the fence of its command to the portal."""
+        """Begins enrollment (clause 3); returns the fence for its command to the portal."""
         self._enter(Stage.ENROLLING, now)
         return self._fenced()
 
     def issued(self, reference_number: str, activation: Activation, now: datetime) -> None:
-        """The account is made and its number issued: the activation mail is due (clause 3.1a)."""
+        """Takes the account and its number; the activation mail is due (clause 3.1a)."""
         self.reference_number = reference_number
         self.activation = activation
         self.activated = self.activated or self.used_early == activation.registration
@@ -544,13 +545,13 @@ class Case(Correspondence, BaseModel):
         self._note(now, f"Enrolled; registration number {activation.registration} issued")
 
     def found_active(self, reference_number: str, now: datetime) -> None:
-        """The account was set up already: no number is issued, and access is confirmed."""
+        """Takes an account that was set up already: it gets no number, and access is confirmed."""
         self.reference_number = reference_number
         self.activated = True
         self.confirm(now)
 
     def remind_of_activation(self, now: datetime) -> None:
-        """The activation is unused: the assister is reminded of when it ends."""
+        """Reminds the assister of when the unused activation ends."""
         assert self.activation is not None
         later = tuple(each for each in self.activation.reminders_at if each > now)
         self.activation = self.activation.model_copy(update={"reminders_at": later})
@@ -559,11 +560,11 @@ class Case(Correspondence, BaseModel):
             self._note(now, "Reminded of the unused activation")
 
     def expiring(self) -> int:
-        """Expiry begins; returns the fence of its command to the portal."""
+        """Begins the expiry; returns the fence for its command to the portal."""
         return self._fenced()
 
     def expired(self, now: datetime) -> None:
-        """The number no longer works; where its mail never went out a new one is issued."""
+        """Ends the activation; if its mail never went out, a new number is issued."""
         mailed = not any(each.kind is MailKind.ACTIVATION for each in self.mails_due)
         self._drop_activation_mails()
         if not mailed:
@@ -578,7 +579,7 @@ class Case(Correspondence, BaseModel):
         self._note(now, "Activation expired: the registration number no longer works")
 
     def confirm(self, now: datetime) -> None:
-        """The account is active: the ARC confirms it in a mail of its own (clause 3.2)."""
+        """Makes the case active; the ARC confirms it in a mail of its own (clause 3.2)."""
         self._enter(Stage.ACTIVE, now)
         self.confirmed = True
         self.activation = None
@@ -587,7 +588,7 @@ class Case(Correspondence, BaseModel):
         self._note(now, "Account active")
 
     def warn_of_certification(self, now: datetime) -> None:
-        """The certification ends soon: assister and agency are told."""
+        """Warns assister and agency that the certification ends soon."""
         self.certification_warnings_at = [e for e in self.certification_warnings_at if e > now]
         certification = self.evidence.certification
         assert certification is not None
@@ -598,12 +599,12 @@ class Case(Correspondence, BaseModel):
         self._note(now, "Warned that the certification ends")
 
     def suspending(self) -> int:
-        """Suspension begins; returns the fence of its command to the portal."""
+        """Begins a suspension; returns the fence for its command to the portal."""
         self._drop_activation_mails()
         return self._fenced()
 
     def suspended(self, now: datetime) -> None:
-        """The portal has suspended: now people are told."""
+        """Suspends the case, after the portal has done so; now people are told."""
         reason = self.bar(now) or self.suspended_for or "suspended"
         again = self.reinstatement_under_way
         self.reinstatement_under_way = False
@@ -616,12 +617,12 @@ class Case(Correspondence, BaseModel):
         self._note(now, f"Suspended: {reason}")
 
     def reinstating(self) -> int:
-        """Reinstatement begins; returns the fence of its command to the portal."""
+        """Begins a reinstatement; returns the fence for its command to the portal."""
         self.reinstatement_under_way = True
         return self._fenced()
 
     def reinstated(self, now: datetime) -> None:
-        """All four requirements hold again: an active account is back, others are enrolled."""
+        """Gives access back: an active account at once, any other by enrollment."""
         self.suspended_for = None
         self.reinstatement_under_way = False
         self.drop_mails(lambda mail: mail.kind in (MailKind.SUSPENDED, MailKind.SUSPENDED_AGENCY))
@@ -638,12 +639,12 @@ class Case(Correspondence, BaseModel):
         self._note(now, "Access reinstated")
 
     def closing(self) -> int:
-        """Closing begins; returns the fence of its command to the portal."""
+        """Begins the close; returns the fence for its command to the portal."""
         self.ending = self.ending or Outcome.ACTIVATION_EXPIRED
         return self._fenced()
 
     def closed(self, now: datetime) -> None:
-        """The case has ended with its outcome."""
+        """Ends the case with its outcome."""
         self.outcome = self.ending
         self._enter(Stage.CLOSED, now)
         self.activation = None
@@ -656,7 +657,7 @@ class Case(Correspondence, BaseModel):
         self._note(now, f"Closed: {self.outcome}")
 
     def failed(self, step: Due, problem: str, now: datetime) -> None:
-        """A step failed for good: it is parked until a person acts."""
+        """Parks a step that failed for good until a person acts."""
         self.parked = step
         remedies = {
             Due.SUSPENSION: "clear it in the portal, then use suspend_access again",
@@ -671,12 +672,12 @@ class Case(Correspondence, BaseModel):
         )
 
     def succeeded(self, step: Due) -> None:
-        """A step went through: what a person had to do about it is done."""
+        """Clears the mark of a step that succeeded."""
         self.unmark(lambda code: code == f"portal:{step}")
         self.parked = None
 
     def retry_mails(self, now: datetime) -> None:
-        """Mails that waited for an address go out; an activation is issued anew with its clock."""
+        """Sends mails that waited for an address; an activation is issued anew with a full term."""
         waiting, self.mails_undeliverable = self.mails_undeliverable, []
         self.unmark(lambda code: code.startswith("mail:"))
         for mail in waiting:
@@ -687,14 +688,14 @@ class Case(Correspondence, BaseModel):
                 self.send(mail.kind, mail.facts, registration=mail.registration, to=mail.to)
 
     def ignored(self, what: str, why: str, now: datetime) -> None:
-        """An event changed nothing; it is kept visible."""
+        """Notes an event that changed nothing, so that people can see it."""
         self._note(now, f"Ignored {what}: {why}")
 
     # Private parts
 
     @property
     def _secured(self) -> bool:
-        """There is an account or an activation, or one is being made."""
+        """Whether there is an account or an activation, or one is being made."""
         return self.reference_number is not None or self.stage is Stage.ENROLLING
 
     def _claim(self, agency_id: str) -> Speaker | None:
@@ -702,7 +703,7 @@ class Case(Correspondence, BaseModel):
         return claims[0] if claims else None
 
     def _mark_claims(self, now: datetime) -> None:
-        """What staff must confirm; who speaks so far is told of it once."""
+        """Marks what staff must confirm; the present agency and mailbox are told once."""
         claims = {f"change:{each.agency_id}": each for each in self.evidence.claims}
         self.unmark(lambda code: code.startswith("change:") and code not in claims)
         speaker = self.speaker
@@ -722,13 +723,13 @@ class Case(Correspondence, BaseModel):
             self.send(MailKind.CHANGE_CLAIMED_AGENCY, by, to=speaker)
 
     def _issue_anew(self, now: datetime) -> None:
-        """The registration number is void from now on; enrolling issues the next one."""
+        """Voids the registration number; enrolling issues the next one."""
         self.parked = None
         self._enter(Stage.ENROLLING, now)
         self._drop_activation_mails()
 
     def _drop_untrue_mails(self, now: datetime) -> None:
-        """A newer event has made mails untrue that have not gone out."""
+        """Drops waiting mails that a newer event has made untrue."""
         missing = {str(each) for each in self.missing(now)}
 
         def untrue(mail: Mail) -> bool:
@@ -781,9 +782,9 @@ class Case(Correspondence, BaseModel):
 
 
 def waiting_on(case: Case, now: datetime) -> list[str]:
-    """What a case waits for, one word each.
+    """What a case waits for, in one word each.
 
-    Requirements, activation, reissue, staff, or a contact to whom its agency's mails can go.
+    These are requirements, activation, reissue, staff, or a contact who can get the agency's mails.
     """
     waiting: list[str] = ["attention"] if case.attention else []
     match case.stage:
@@ -801,7 +802,7 @@ def waiting_on(case: Case, now: datetime) -> list[str]:
 
 
 def who_must_act(case: Case, now: datetime) -> list[str]:
-    """Who must act for the case to go on, in words, and on what."""
+    """Who must act for the case to go on, and on what, in words."""
     remedies = dict.fromkeys(mark.remedy for mark in case.attention.values())
     acting = [f"staff: {remedy}" for remedy in remedies]
     match case.stage:

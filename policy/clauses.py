@@ -1,8 +1,8 @@
-"""The policy's own sentences: what each demands and where the code answers it.
+"""The policy's own sentences: what each demands and which code answers it.
 
 The text is that of MNsure's *Assister Portal Access Policy*. Ids follow its numbering; a letter
-tells sentences of one numbered item apart. ``docs/policy-traceability.md`` is generated from this
-table and from the tests that name an id.
+distinguishes the sentences of one numbered item. ``docs/policy-traceability.md`` is generated from
+this table and from the tests that name an id.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""A case's mails and its marks that a person must act."""
+"""A case's mails, and its attention marks: what a person must do."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -16,9 +16,9 @@ class Mail(BaseModel):
 
     Attributes:
         number: Counts the case's mails, so that each has a key of its own.
-        registration: The registration number it carries or speaks of, 0 where none.
-        facts: What it says beyond the records: no personal data.
-        to: Whom it is for, where that is not who speaks for the assister when it goes out.
+        registration: Which registration number it carries or mentions; 0 for none.
+        facts: What it says beyond the records. No personal data.
+        to: Whom it is for, if that is not the speaker at the time when it goes out.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,10 +36,10 @@ class Mail(BaseModel):
 
 
 class SentMail(BaseModel):
-    """A mail that went out.
+    """A mail that was sent.
 
     Attributes:
-        copies: How many may have arrived: more than one where the relay left it in doubt.
+        copies: How many copies may have arrived: more than one if the relay left it in doubt.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,7 +50,7 @@ class SentMail(BaseModel):
 
 
 class Attention(BaseModel):
-    """A mark that a person must act: what is wrong and what to do about it."""
+    """An attention mark: what is wrong, since when, and what a person must do."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,7 +60,7 @@ class Attention(BaseModel):
 
 
 class Correspondence(BaseModel):
-    """Whom a case must write to, and what it asks people to do."""
+    """The mails of a case, due, waiting and sent, and its attention marks."""
 
     attention: dict[str, Attention] = {}
     mails: int = 0
@@ -76,7 +76,7 @@ class Correspondence(BaseModel):
         registration: int = 0,
         to: Speaker | None = None,
     ) -> None:
-        """A mail is due."""
+        """Adds a mail to those that are due."""
         self.mails += 1
         mail = Mail(
             number=self.mails,
@@ -88,29 +88,29 @@ class Correspondence(BaseModel):
         self.mails_due = [*self.mails_due, mail]
 
     def number_after(self, mails: int) -> None:
-        """Another case has sent so many mails under the same key: the numbers go on after them."""
+        """Numbers the mails after those of the case before, whose keys would otherwise recur."""
         self.mails += mails
         self.mails_due = [
             each.model_copy(update={"number": mails + each.number}) for each in self.mails_due
         ]
 
     def mail_sent(self, mail: Mail, now: datetime, copies: int = 1) -> None:
-        """The relay has taken a mail."""
+        """Records that the relay has taken a mail."""
         self.mail_dropped(mail)
         sent = SentMail(kind=mail.kind, sent_at=now, copies=copies)
         self.mails_sent = [*self.mails_sent, sent][-MAILS_KEPT:]
 
     def mail_dropped(self, mail: Mail) -> None:
-        """A mail is no longer true: what it speaks of was overtaken."""
+        """Removes a mail from those that are due."""
         self.mails_due = [each for each in self.mails_due if each != mail]
 
     def mail_waits(self, mail: Mail) -> None:
-        """Nobody's address is known yet: the mail waits for a roster."""
+        """Sets a mail aside until a roster or a correction brings an address."""
         self.mail_dropped(mail)
         self.mails_undeliverable = [*self.mails_undeliverable, mail][-MAILS_KEPT:]
 
     def mail_refused(self, mail: Mail, problem: str, now: datetime) -> None:
-        """A mail was refused for good: it waits until a person has mended the address."""
+        """Sets aside a mail that was refused for good, and marks the case for a person."""
         self.mail_waits(mail)
         remedy = (
             "correct the contact: starter.py agencies correct-contact"
@@ -120,7 +120,7 @@ class Correspondence(BaseModel):
         self.mark(f"mail:{mail.kind}", f"{mail.kind} mail: {problem}", remedy, now)
 
     def mail_in_doubt(self, mail: Mail, problem: str, now: datetime) -> None:
-        """Whether a mail arrived cannot be known: a person asks before it is sent once more."""
+        """Sets aside a mail that may have arrived: a person asks before it is sent again."""
         self.mail_waits(mail)
         remedy = (
             "ask the assister whether it arrived; if not, use reissue_activation"
@@ -130,27 +130,27 @@ class Correspondence(BaseModel):
         self.mark(f"mail:{mail.kind}", f"{mail.kind} mail: {problem}", remedy, now)
 
     def drop_mails(self, dropped: Callable[[Mail], bool]) -> None:
-        """Mails that are no longer true are not sent, and nobody has to act for them."""
+        """Drops mails that are no longer true, and the marks that belong to them."""
         self.mails_due = [each for each in self.mails_due if not dropped(each)]
         self.mails_undeliverable = [e for e in self.mails_undeliverable if not dropped(e)]
         waiting = {f"mail:{each.kind}" for each in self.mails_undeliverable}
         self.unmark(lambda code: code.startswith("mail:") and code not in waiting)
 
     def late(self, what: str, now: datetime) -> None:
-        """Something is retried for too long; it goes on by itself once the fault is gone."""
+        """Marks a step that has been retried for too long; it goes on once the fault is gone."""
         self.mark(f"late:{what}", f"{what} is being retried", "see the worker's log", now)
 
     def no_longer_late(self, what: str) -> None:
-        """What was retried went through, or is no longer wanted."""
+        """Clears that mark: the step succeeded, or is no longer wanted."""
         self.unmark(lambda code: code == f"late:{what}")
 
     def mark(self, code: str, problem: str, remedy: str, now: datetime) -> None:
-        """A person must act; a mark that stands keeps the moment since when it does."""
+        """Sets an attention mark; one that is set already keeps its first moment."""
         recorded = self.attention.get(code)
         since = recorded.since if recorded is not None else now
         mark = Attention(since=since, problem=problem, remedy=remedy)
         self.attention = {**self.attention, code: mark}
 
     def unmark(self, done: Callable[[str], bool]) -> None:
-        """Takes away the marks whose code is done."""
+        """Clears the marks for whose code ``done`` is true."""
         self.attention = {code: mark for code, mark in self.attention.items() if not done(code)}

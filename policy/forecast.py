@@ -1,4 +1,4 @@
-"""What would happen to a case: its procedure played to the end of this moment, on a copy."""
+"""The forecast: plays a case's procedure on a copy, as far as it goes at this moment."""
 
 from collections.abc import Container, Sequence
 from datetime import date, datetime
@@ -14,9 +14,9 @@ class CaseForecast(BaseModel):
     """What a roster row would lead to now.
 
     Attributes:
-        opens: No case is open: the row would open one.
+        opens: No case is open; the row would open one.
         mails: The kinds of the mails that would go out today, in order.
-        next_deadline: When something would be due though nothing else happened.
+        next_deadline: When the next thing would fall due if no event arrives.
     """
 
     training_id: str
@@ -28,7 +28,7 @@ class CaseForecast(BaseModel):
 
     @property
     def changes(self) -> bool:
-        """Whether anybody would notice."""
+        """Whether the row would open or change a case, or send a mail."""
         return self.opens or self.stage != self.becomes or bool(self.mails)
 
 
@@ -46,8 +46,8 @@ def foresee(
     """Plays an accepted roster row on a copy of a case.
 
     Args:
-        case: As it stands; one that is not opened yet where none is.
-        earlier: What is known of the assister beside an open case.
+        case: As it stands; a case that is not opened yet if none is open.
+        earlier: What is known of the assister besides an open case.
     """
     played = case.model_copy(deep=True)
     played.record_roster(row, now)
@@ -68,7 +68,7 @@ def foresee(
 def carry_out(
     case: Case, due: Due, earlier: Earlier, now: datetime, holidays: Container[date]
 ) -> None:
-    """What the workflow does when ``due``, with a portal that always says yes."""
+    """Does what the workflow does for ``due``, with a portal that always says yes."""
     match due:
         case Due.OPENING:
             days = case.terms.requirement_reminder_days

@@ -1,8 +1,8 @@
 """The four requirements of the policy and the evidence for each.
 
 Evidence arrives in any order, late, twice, or not at all. A newer fact replaces an older one by the
-time at which it happened, never by the time at which it arrived; where two happened at the same
-moment the one that gives less access holds, so that no order of arrival can matter.
+time at which it happened, never by the time at which it arrived. If two happened at the same
+moment, the one that gives less access holds. So the order of arrival does not matter.
 """
 
 import re
@@ -43,20 +43,21 @@ def _no_other_number(value: Any) -> Any:
 Moment = Annotated[
     AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC)), BeforeValidator(_no_number)
 ]
-"""When something happened. Systems write year 1 for "none", which no local time can be told for."""
+"""When something happened. Some systems write year 1 for "none"; no time zone can convert it."""
 LastDay = Annotated[
     date, Field(ge=date(1900, 1, 1), le=date(9998, 12, 31)), BeforeValidator(_no_other_number)
 ]
-"""A last valid day: the day after it must be a date, too."""
+"""A last valid day. The day after it must be a date, too."""
 
 RESULTS_KEPT = 40
-"""Results remembered per assister; the least useful are forgotten first."""
+"""The most results kept per assister; the least useful are dropped first."""
 VOIDS_KEPT = 200
-"""Voids remembered of results that are not kept, or that have not arrived."""
+"""The most voids kept of results that are not kept themselves or have not arrived."""
 AGENCIES_KEPT = 20
-"""Agencies remembered per assister: those known, then those that approve, then the newest."""
+"""The most agencies kept per assister: known ones first, then those that approve, then the
+newest."""
 DECLINED_KEPT = 20
-"""Claims remembered as declined; one that is forgotten is asked about again."""
+"""The most declined claims kept; a claim that is dropped is put to staff again."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -82,11 +83,11 @@ RESPONSIBLE: dict[Requirement, str] = {
     Requirement.TRAINING: "the assister",
     Requirement.ASSESSMENT: "the assister",
 }
-"""Who must act where a requirement is missing."""
+"""Who must act if a requirement is missing."""
 
 
 class Fact(BaseModel):
-    """Something a system reported.
+    """Something that a system reported.
 
     Attributes:
         event_id: The reporter's id of the event; a repetition carries the same one.
@@ -105,9 +106,9 @@ class RosterRecorded(Fact):
     Attributes:
         approved: "Yes" in the "Assister Portal Access" field.
         employed: Current employment status is active.
-        sequence: Counts all submissions, given by the records under a lock: of two rows the higher
-            is newer, whatever a submitter's clock says.
-        mailbox: The records' id of the certification mailbox that the row names, 0 where unknown.
+        sequence: The submission's place among all submissions, given by the records under a lock.
+            The higher one is newer, no matter what a submitter's clock says.
+        mailbox: The records' id of the certification mailbox that the row names; 0 if unknown.
     """
 
     agency_id: AgencyId
@@ -124,7 +125,7 @@ class RosterRecorded(Fact):
 
     @property
     def rank(self) -> tuple[int, datetime]:
-        """Orders rows: the higher is the newer one."""
+        """Orders rows: the higher one is newer."""
         return (self.sequence, self.occurred_at)
 
 
@@ -132,7 +133,7 @@ class CertificationRecorded(Fact):
     """The certification's state (clause before.2).
 
     Attributes:
-        valid_through: The last valid day; None where none is set.
+        valid_through: The last valid day; None if there is none.
     """
 
     certified: bool
@@ -140,7 +141,7 @@ class CertificationRecorded(Fact):
 
     @property
     def generosity(self) -> tuple[bool, date]:
-        """How much access it gives: of two at the same moment the lesser holds."""
+        """How much access it gives: of two facts at the same moment, the lesser holds."""
         return (self.certified, self.valid_through or date.max)
 
 
@@ -185,7 +186,7 @@ Result = TypeVar("Result", TrainingCompleted, AssessmentScored)
 
 
 class Speaker(BaseModel):
-    """An agency, and the certification mailbox that it names for an assister (0: none known)."""
+    """An agency, and the certification mailbox that it names for an assister (0 if unknown)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -196,8 +197,8 @@ class Speaker(BaseModel):
 class Evidence(BaseModel):
     """All that is known of one assister's requirements (clauses ``before``, 2a).
 
-    Nobody takes over an assister: the first agency that names a person is known, and every other
-    one only once staff have confirmed it. Until then its row is a claim, and counts for nothing.
+    No agency can take over an assister: the first agency that names a person is known. Any other
+    becomes known when staff confirm it. Until then its row is a claim and counts for nothing.
     """
 
     rows: dict[str, RosterRecorded] = {}
@@ -205,14 +206,14 @@ class Evidence(BaseModel):
     known: list[str] = []
     """The agencies that may speak for the assister."""
     mailbox: int = 0
-    """The certification mailbox in use, 0 where none is known."""
+    """The certification mailbox in use; 0 if none is known."""
     declined: list[Speaker] = []
     """Claims that staff have refused, or that a confirmed one has overruled."""
     ended: int = -1
-    """Rows up to this sequence approve nothing any more: the access they gave has ended."""
+    """Rows up to this sequence no longer approve: the access that they gave has ended."""
     certification: CertificationRecorded | None = None
     certified_until: datetime | None = None
-    """The first moment after the certification's last valid day; planned outside the policy."""
+    """The first moment after the certification's last valid day; an activity computes it."""
     trainings: list[TrainingCompleted] = []
     assessments: list[AssessmentScored] = []
     voided: list[str] = []
@@ -222,21 +223,21 @@ class Evidence(BaseModel):
         """The roster row that counts (clause 1.1): it says who speaks for the assister.
 
         An agency's "No" withdraws its own approval only. While the newest row of any known agency
-        approves, the newest of these counts; else the newest row of all known agencies.
+        approves, the newest approving row counts; otherwise the newest row of all known agencies.
         """
         spoken = [each for agency, each in self.rows.items() if agency in self.known]
         granting = [each for each in spoken if self.approves(each)]
         return max(granting or spoken, key=_newest, default=None)
 
     def approves(self, row: RosterRecorded) -> bool:
-        """Whether a row gives access: it says so, and is newer than the last end of access."""
+        """Whether a row gives access: it says so and is newer than the last end of access."""
         return row.grants and row.sequence > self.ended
 
     @property
     def claims(self) -> list[Speaker]:
-        """Who would speak for the assister if staff confirmed it, the oldest row first.
+        """The rows that would count if staff confirmed them, oldest first.
 
-        That is another agency that approves access, or the one that speaks, with another mailbox.
+        A claim is another agency's approval, or the present agency's row with another mailbox.
         """
         approval, claimed = self.approval, []
         for row in sorted(self.rows.values(), key=_newest):
@@ -251,8 +252,8 @@ class Evidence(BaseModel):
         """Takes an accepted roster row; returns why it changes nothing, or None.
 
         Args:
-            secured: There is an account or an activation, so that the mailbox stays in use until
-                staff confirm another one.
+            secured: There is an account or an activation, so the mailbox stays in use until staff
+                confirm another one.
         """
         before = self.model_copy()
         recorded = self.rows.get(row.agency_id)
@@ -270,7 +271,7 @@ class Evidence(BaseModel):
         return "the assister is on another agency's roster"
 
     def confirm(self, claim: Speaker) -> None:
-        """Staff let a claim's agency speak, and its mailbox be used."""
+        """Makes a claim count: its agency speaks, its mailbox is used."""
         self.known = [*(each for each in self.known if each != claim.agency_id), claim.agency_id]
         self.mailbox = claim.mailbox or self.mailbox
         others = [
@@ -282,11 +283,11 @@ class Evidence(BaseModel):
         self.declined = [*kept, *others][-DECLINED_KEPT:]
 
     def decline(self, claim: Speaker) -> None:
-        """Staff refuse the claim: the same row changes nothing from now on."""
+        """Declines a claim: the same row changes nothing from now on."""
         self.declined = [*self.declined, claim][-DECLINED_KEPT:]
 
     def end(self, sequence: int) -> None:
-        """The access has ended: only a roster submitted later approves anything."""
+        """Ends the access: only a roster submitted after ``sequence`` approves again."""
         self.ended = max(self.ended, sequence)
 
     def record_certification(self, certification: CertificationRecorded) -> str | None:
@@ -319,10 +320,10 @@ class Evidence(BaseModel):
         return None
 
     def record_void(self, voided: ResultVoided) -> str | None:
-        """Takes a result back, also one that has not arrived yet; returns why nothing changes."""
+        """Takes back a result, even one that has not arrived yet; returns why nothing changes."""
         if voided.voids in self.voided:
             return "this result is already voided"
-        # A result that is kept stays voided; of the other voids the latest are remembered.
+        # A void is kept as long as its result is; of the other voids, the latest are kept.
         kept = {each.event_id for each in (*self.trainings, *self.assessments)}
         voids = [*self.voided, voided.voids]
         others = [each for each in voids if each not in kept][-VOIDS_KEPT:]
@@ -332,10 +333,7 @@ class Evidence(BaseModel):
     def with_earlier(
         self, earlier: "Evidence", terms: Terms, *, secured: bool
     ) -> "tuple[Evidence, bool]":
-        """What an earlier case of the same assister had recorded, and this evidence after it.
-
-        Returns also whether this evidence says anything new.
-        """
+        """An earlier case's evidence with this evidence added, and whether this one adds anything."""
         merged = earlier.model_copy(deep=True)
         for row in sorted(self.rows.values(), key=_newest):
             merged.record_roster(row, secured=secured)
@@ -350,7 +348,7 @@ class Evidence(BaseModel):
         return merged, merged != earlier
 
     def met(self, requirement: Requirement, now: datetime, terms: Terms) -> datetime | None:
-        """When the requirement was met, as it stands at ``now``; None where it is not met."""
+        """When the requirement was met, judged at ``now``; None if it is not met."""
         match requirement:
             case Requirement.APPROVAL:
                 approval = self.approval
@@ -378,7 +376,7 @@ class Evidence(BaseModel):
 
     @property
     def needs_certified_until(self) -> bool:
-        """A certification with a last day whose end has not been worked out yet."""
+        """Whether the certification has a last day whose end is not computed yet."""
         return (
             self.certification is not None
             and self.certification.certified
@@ -388,7 +386,7 @@ class Evidence(BaseModel):
 
     @property
     def denied(self) -> bool:
-        """The agency has said that there is no approval, as against having said nothing."""
+        """Whether the agency has said "No"; False if it has said nothing."""
         approval = self.approval
         return approval is not None and not self.approves(approval)
 

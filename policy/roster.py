@@ -1,7 +1,7 @@
 """The verdict on a roster row (clauses 1.1 to 1.3b).
 
-A row is accepted, or rejected with every reason at once. Nothing is guessed and nothing is
-repaired: a cell that does not say what it must goes back to the agency.
+A row is accepted, or rejected with all its reasons at once. The program does not guess or repair:
+the agency must correct a cell that is not clear.
 """
 
 import re
@@ -53,23 +53,23 @@ EMPLOYMENT = {"active": True, "inactive": False}
 MAX_CELL = 300
 SHOWN = 40
 PANDAS_FLOAT = re.compile(r"^(\d{10,11})\.0$")
-"""A number to which a data program gave a decimal place."""
+"""A whole number that a data program wrote with a decimal place."""
 DIGITS_ALONE = re.compile(r"[\d ().+-]+")
 LABEL = re.compile(r"^[^\W\d_][^\W\d_ .]*[^\d\w]*[:\s]\s*")
 EXTENSION = re.compile(r"[\s,;]*(?:ext(?:ension|n)?|x|#|,,)[\s.:=]*\d{1,7}#?$", re.IGNORECASE)
 VANITY = 3
-"""Letters of the shortest word that is dialled."""
+"""The length of the shortest word that may stand for digits in a phone number."""
 NO_NAMES = frozenset(["n/a", "n.a.", "none", "tbd", "tba", "undefined", "unknown"])
-"""What programs and people write where there is no name. Null, Nan and Na are names."""
+"""What programs and people write instead of a name. Null, Nan and Na are real names."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 class Reason(NamedTuple):
-    """Why a row is rejected.
+    """One reason why a row is rejected.
 
     Attributes:
         field: The column, in the roster's words.
-        clause: The policy sentence it rests on, empty where there is none.
+        clause: The policy sentence it rests on; empty if there is none.
     """
 
     field: str
@@ -78,10 +78,10 @@ class Reason(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A data row: its line in the file and its cells by field name.
+    """A data row: its line in the file, and its cells by field name.
 
     Attributes:
-        fault: What is wrong with the row as a whole, empty where nothing is.
+        fault: What is wrong with the row as a whole; empty if nothing is.
     """
 
     line: int
@@ -95,7 +95,7 @@ class Entry:
 
     Attributes:
         approved: "Yes" in "Assister Portal Access" (clause 1.1).
-        public_phone: E.164, with ``;ext=`` where there is an extension.
+        public_phone: E.164, with ``;ext=`` if there is an extension.
     """
 
     training_id: str
@@ -118,7 +118,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Accepted with its entry, or rejected with its reasons."""
+    """What became of a row: accepted with its entry, or rejected with its reasons."""
 
     line: int
     training_id: str
@@ -131,7 +131,7 @@ class Verdict:
         return "rejected" if self.reasons else "accepted"
 
     def public(self) -> dict[str, Any]:
-        """The verdict for machines."""
+        """The verdict as machines read it."""
         return {
             "line": self.line,
             "training_id": self.training_id,
@@ -143,7 +143,7 @@ class Verdict:
 class Collisions:
     """Which rows of one roster claim the same Training ID or the same mailbox.
 
-    Filled in a first pass; holds keys and line numbers only.
+    A first pass over the file fills it. It holds keys and line numbers only.
     """
 
     def __init__(self) -> None:
@@ -151,15 +151,15 @@ class Collisions:
         self._mailboxes: defaultdict[str, list[int]] = defaultdict(list)
 
     def add(self, row: Row) -> None:
-        """Takes note of a row."""
+        """Adds a row."""
         if training_id := identified(row.cells["training_id"]):
             self._training_ids[training_id].append(row.line)
-        # Not validated here: a bad address is rejected for itself, whatever it collides with.
+        # An invalid address is not validated here: its own row is rejected for it in any case.
         if email := visible(row.cells["email"]):
             self._mailboxes[mailbox_key(email)].append(row.line)
 
     def others(self, row: Row, email: str | None) -> list[Reason]:
-        """The reasons that other rows give against this one."""
+        """The reasons to reject a row that lie in other rows."""
         reasons = []
         same = self._training_ids.get(identified(row.cells["training_id"]), [])
         if len(same) > 1:
@@ -187,8 +187,8 @@ def judge(
     Args:
         collisions: The roster's first pass.
         taken: Which Training ID holds a mailbox in the records, by mailbox key.
-        accepted: Training ID and mailbox key where staff took a desk's address for a person's; None
-            accepts every one, for a row that was accepted before.
+        accepted: Training ID and mailbox key of each desk-like address that staff accepted as
+            personal. None accepts every address, for a row that was accepted before.
     """
     cells = {name: visible(cell) for name, cell in row.cells.items()}
     reasons: list[Reason] = []
@@ -220,7 +220,7 @@ def judge(
     employed = EMPLOYMENT.get(compared(cells["employment"]))
     if employed is None:
         reject("employment", _said(cells["employment"], "Active or Inactive"))
-    # Clause 1.3a asks it of assisters; a CAC without portal access is not shown to consumers.
+    # Clause 1.3a requires it of assisters; consumers never see a CAC who has no portal access.
     needed = roster_type is AssisterType.NAVIGATOR or bool(approved)
     phone = _public_phone(cells["public_phone"], needed, reject)
     public_email = _public_email(cells["public_email"], needed, reject)
@@ -245,13 +245,13 @@ def judge(
 
 
 def read_access(cell: str) -> bool | None:
-    """Approval as "Assister Portal Access" says it (clause 1.1); None where it does not."""
+    """Approval as the "Assister Portal Access" cell says it (clause 1.1); None if it is unclear."""
     word = compared(cell)
     return True if word in YES else False if word in NO else None
 
 
 def as_typed(cell: str) -> str:
-    """What stands where a Training ID should, safe for a terminal, a database and a spreadsheet."""
+    """The text in a Training ID's cell, made safe for a terminal, a database and a spreadsheet."""
     text = _printable(cell)[:SHOWN]
     return f"'{text}" if text.startswith(FORMULA) else text
 
@@ -298,7 +298,7 @@ def read_phone(text: str) -> str | None:
     """A phone number as E.164 with ``;ext=``, read as in the United States; None if it is none.
 
     The library drops what it cannot read: letters between digits, a second extension. Here they
-    refuse the number, for two readings of it would reach two people.
+    make the number invalid, because two readings of it would reach two people.
     """
     text = PANDAS_FLOAT.sub(r"\1", visible(text))
     if (
@@ -324,7 +324,7 @@ def read_phone(text: str) -> str | None:
 
 
 def _has_stray_letters(number: str) -> bool:
-    """Whether letters stand in it that are no word to be dialled, as in 1-800-FLOWERS."""
+    """Whether it has letters that do not stand for digits, as those of 1-800-FLOWERS do."""
     letters = re.findall(r"[^\W\d_]+", number)
     return bool(letters) and max(map(len, letters)) < VANITY
 
@@ -337,7 +337,7 @@ def _name(cell: str, name: str, reject: Any) -> str:
 
 @lru_cache(maxsize=4096)
 def name_fault(text: str, column: str) -> str | None:
-    """Why a text is no name; None where it may be one.
+    """Why a text is not a name; None if it may be one.
 
     Args:
         text: As a reader sees it.
@@ -401,7 +401,7 @@ def _shown(cell: str) -> str:
 
 
 def _printable(cell: str) -> str:
-    # Far more than is shown, and little enough that a cell of any size costs nothing.
+    # Far more than is shown, and so little that a cell of any size is cheap to quote.
     return "".join(each if each.isprintable() else "·" for each in cell.strip()[: 10 * SHOWN])
 
 

@@ -1,7 +1,7 @@
-"""The numbers that the policy and its operator promise by.
+"""The scores and periods of the policy and of its operator.
 
-The mastery score is the policy's (clause 2.2). The policy names no other number; the rest are the
-operator's to choose, and a case keeps the terms under which it was opened.
+The mastery score is the policy's (clause 2.2). The policy gives no other number, so the operator
+chooses the rest. A case keeps the terms under which it was opened.
 """
 
 from decimal import Decimal
@@ -16,27 +16,28 @@ Days = Annotated[int, Field(ge=1, le=3650)]
 
 
 class Terms(BaseModel):
-    """What a case promises: scores in percent, periods in days."""
+    """The terms of a case: scores in percent, periods in days."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     mastery: dict[str, Annotated[Decimal, Field(gt=0, le=100)]] = {PORTAL_COURSE: Decimal(70)}
-    """Percent needed to pass, by assessment: the assessments that count (clause 2.2)."""
+    """The percent needed to pass each assessment that counts (clause 2.2)."""
     training_courses: tuple[str, ...] = (PORTAL_COURSE,)
     """The training courses that count (clause before.3)."""
 
     activation_valid_days: Days = 7
-    """An activation ends at the end of this day after issue, or of the next business day."""
+    """An activation ends at the end of this day after issue; if that is a day off, of the next
+    business day."""
     activation_reminder_days: tuple[Days, ...] = (2, 5)
-    """An activation not used is reminded of after so many days, on business days."""
+    """The assister is reminded of an unused activation after so many days, on business days."""
     resends_a_day: Annotated[int, Field(ge=0, le=100)] = 3
-    """How often the activation mail may be repeated in a day."""
+    """How often the activation mail may be repeated within 24 hours."""
     reissuable_days: Days = 30
-    """How long an expired activation can be issued anew before the case closes."""
+    """How many days an expired activation can be reissued before the case closes."""
     requirement_reminder_days: tuple[Days, ...] = (14, 30, 60)
-    """Whoever must act on a missing requirement is reminded after so many days."""
+    """Those who must act on a missing requirement are reminded after so many days."""
     certification_warning_days: tuple[Days, ...] = (30, 7)
-    """Warned this many days before a certification ends."""
+    """Assister and agency are warned so many days before a certification ends."""
     fuse_count: Annotated[int, Field(ge=0)] = 5
     """See ``fuse_percent``: both must be exceeded."""
     fuse_percent: Annotated[int, Field(ge=0, le=100)] = 20

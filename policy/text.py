@@ -1,14 +1,14 @@
 """Which characters a cell may hold: one rule for every text that people send.
 
-What comes along unseen when a cell is copied is dropped, every kind of space is one space, and what
-is left of control and format characters is refused by whoever reads the cell.
+Invisible characters that come along when a cell is copied are dropped. Every kind of space counts
+as a plain one. Any other control or format character makes the reader of the cell refuse it.
 """
 
 import re
 import unicodedata
 
 _UNSEEN = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
-"""Soft hyphen, zero-width characters, byte order mark: no reader sees them."""
+"""Soft hyphen, zero-width characters, byte order mark: they are invisible."""
 _DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u2066\u2067\u2068\u2069"
 """Marks of a text's direction. Around a cell they come from address books; within one they can make
 it look like another, as the right-to-left override U+202E does everywhere."""
@@ -26,7 +26,7 @@ _QUOTES = "\"'“”„‟‘’‚‛«»‹›`´"
 
 
 def visible(cell: str) -> str:
-    """A cell as a reader sees it, without what comes along unseen when it is copied."""
+    """A cell as a reader sees it, without its invisible characters."""
     if not cell.isascii():
         cell = cell.translate(_SEEN).strip().strip(_DIRECTIONS)
     return cell.strip()
@@ -38,7 +38,7 @@ def on_one_line(cell: str) -> str:
 
 
 def unprintable(text: str) -> str | None:
-    """The first control, format or private character of a text, in words; None if there is none."""
+    """A text's first control, format or private character, in words; None if there is none."""
     if text.isascii() and text.isprintable():
         return None
     for each in text:
@@ -52,7 +52,7 @@ def unprintable(text: str) -> str | None:
 
 
 def spreadsheet_fault(text: str) -> str | None:
-    """What a spreadsheet left in a cell instead of a value; None where it left none."""
+    """The error or formula that a spreadsheet left in a cell instead of a value, or None."""
     if text[:1] not in "=＝#E":
         return None
     if text.startswith(("=", "＝")):
@@ -71,7 +71,7 @@ def quoted(text: str) -> bool:
 
 
 def mixes_scripts(text: str) -> bool:
-    """Whether letters of several alphabets stand in one text, as in a look-alike."""
+    """Whether a text mixes letters of several alphabets, as look-alikes do."""
     if text.isascii():
         return False
     scripts = {unicodedata.name(each, "?").split()[0] for each in text if each.isalpha()}
@@ -79,19 +79,19 @@ def mixes_scripts(text: str) -> bool:
 
 
 def names_somebody(text: str) -> bool:
-    """Whether an e-mail address or a phone number stands in a text, however it is typed."""
+    """Whether a text holds an e-mail address or a phone number, in any way of typing it."""
     plain = unicodedata.normalize("NFKC", visible(text))
     return _ADDRESS.search(plain) is not None or _PHONE.search(plain) is not None
 
 
 def compared(text: str) -> str:
-    """A word as the policy compares it: compatibility forms and case make no difference."""
+    """A word as the policy compares it, without compatibility forms (NFKC) and case."""
     if text.isascii():
         return text.strip().lower()
     return unicodedata.normalize("NFKC", visible(text)).casefold()
 
 
 def identified(text: str) -> str:
-    """An id in capitals: letters of other alphabets stay what they are, or ``ſ`` would be an S."""
+    """An id in capitals. Only ASCII letters change: ``ſ`` must not become an S."""
     plain = visible(text)
     return plain.upper() if plain.isascii() else plain

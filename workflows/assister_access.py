@@ -36,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
 
 UPDATES_KEPT = 100
 CANNOT_WAIT = (Due.SUSPENSION, Due.CLOSING)
-"""Steps that overtake the others."""
+"""Steps that interrupt any other step."""
 CLOCK_TOLERANCE = timedelta(days=1)
 
 FactT = TypeVar("FactT", bound=Fact)
@@ -50,7 +50,7 @@ class AssisterAccess:
     def __init__(self, start: AccessInput) -> None:
         self.case = start.case or self._new_case(start)
         self._following = start.following or self._new_case(start)
-        """What arrives while the case closes, for the case that follows."""
+        """The case that follows: it takes what arrives while this one closes."""
         self._orders = list(start.orders)
         self._updates_done = list(start.updates_done)
         self._published: dict[str, SearchAttributeUpdate[Any]] = {}
@@ -112,7 +112,7 @@ class AssisterAccess:
                 self._publish()
                 await self._wait_for_news()
 
-    # Updates, from staff: a mistake is answered, never swallowed
+    # Updates, from staff: a validator refuses what cannot be done, and says why
 
     @workflow.update(description=dialogs.RESEND)
     def resend_activation(self, act: Any = None) -> str:
@@ -134,7 +134,7 @@ class AssisterAccess:
 
     @workflow.update(description=dialogs.CORRECTED)
     def email_corrected(self, act: Any = None) -> str:
-        """The assister's address in the records was corrected: parked mails go on."""
+        """Sends the mails that waited: the assister's address in the records was corrected."""
         return self._acted(checked(StaffAct, act), self.case.correct_email)
 
     @email_corrected.validator
@@ -143,7 +143,7 @@ class AssisterAccess:
 
     @workflow.update(description=dialogs.SUSPEND)
     def suspend_access(self, act: Any = None) -> str:
-        """Staff end access until they give it back."""
+        """Suspends access until staff reinstate it."""
         staff = checked(StaffAct, act)
         return self._acted(staff, lambda now: self.case.suspend(staff.order, now))
 
@@ -153,7 +153,7 @@ class AssisterAccess:
 
     @workflow.update(description=dialogs.REINSTATE)
     def reinstate_access(self, act: Any = None) -> str:
-        """Staff lift their suspension; all four requirements are checked again."""
+        """Lifts the suspension by staff; all four requirements are checked again."""
         return self._acted(checked(StaffAct, act), self.case.reinstate)
 
     @reinstate_access.validator
@@ -162,7 +162,7 @@ class AssisterAccess:
 
     @workflow.update(description=dialogs.CONFIRM_CHANGE)
     def confirm_change(self, act: Any = None) -> str:
-        """Staff let another agency, or another mailbox, speak for the assister."""
+        """Lets another agency, or another mailbox, speak for the assister."""
         staff = checked(ChangeAct, act)
         return self._acted(staff, lambda now: self.case.confirm_change(staff.agency_id, now))
 
@@ -172,7 +172,7 @@ class AssisterAccess:
 
     @workflow.update(description=dialogs.REFUSE_CHANGE)
     def refuse_change(self, act: Any = None) -> str:
-        """Staff refuse it: nothing changes."""
+        """Refuses such a change: nothing changes."""
         staff = checked(ChangeAct, act)
         return self._acted(staff, lambda now: self.case.decline_change(staff.agency_id, now))
 
@@ -182,7 +182,7 @@ class AssisterAccess:
 
     @workflow.update(description=dialogs.CLOSE)
     def close_case(self, act: Any = None) -> str:
-        """Staff end the case."""
+        """Ends the case by order of staff."""
         return self._acted(
             checked(StaffAct, act), lambda now: self.case.close(Outcome.CLOSED_BY_STAFF, now)
         )
@@ -191,45 +191,45 @@ class AssisterAccess:
     def _check_close(self, act: Any = None) -> None:
         self._check(act, self.case.refuse_close)
 
-    # Signals, from systems: whatever cannot be used is kept visible and changes nothing
+    # Signals, from systems: an event that cannot be used changes nothing and stays visible
 
     @workflow.signal(description=dialogs.ROSTER_RECORDED)
     def roster_recorded(self, *event: Any) -> None:
-        """An accepted roster row (clauses 1, 1.1)."""
+        """Takes an accepted roster row (clauses 1, 1.1)."""
         self._record("roster_recorded", RosterRecorded, event, Case.record_roster)
 
     @workflow.signal(description=dialogs.CERTIFICATION_RECORDED)
     def certification_recorded(self, *event: Any) -> None:
-        """The certification's state (clause before.2)."""
+        """Takes the certification's state (clause before.2)."""
         self._record(
             "certification_recorded", CertificationRecorded, event, Case.record_certification
         )
 
     @workflow.signal(description=dialogs.TRAINING_COMPLETED)
     def training_completed(self, *event: Any) -> None:
-        """A completed course (clause before.3)."""
+        """Takes a completed course (clause before.3)."""
         self._record("training_completed", TrainingCompleted, event, Case.record_training)
 
     @workflow.signal(description=dialogs.ASSESSMENT_SCORED)
     def assessment_scored(self, *event: Any) -> None:
-        """An attempt at the assessment (clauses before.4, 2.2)."""
+        """Takes an attempt at the assessment (clauses before.4, 2.2)."""
         self._record("assessment_scored", AssessmentScored, event, Case.record_assessment)
 
     @workflow.signal(description=dialogs.RESULT_VOIDED)
     def result_voided(self, *event: Any) -> None:
-        """A result taken back."""
+        """Takes back a result."""
         self._record("result_voided", ResultVoided, event, Case.record_void)
 
     @workflow.signal(description=dialogs.ACCOUNT_ACTIVATED)
     def account_activated(self, *event: Any) -> None:
-        """The portal says that the account is set up (clause 3.2)."""
+        """Takes the portal's report that the account was set up (clause 3.2)."""
         self._record("account_activated", AccountActivated, event, Case.record_activation)
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
-        """A signal of a name that is not in the contract changes nothing."""
+        """Notes a signal whose name is not in the contract; it changes nothing."""
         del args
-        # Shown as Markdown: only what a signal's name may be made of.
+        # The name is shown as Markdown: only letters, digits and underscores are kept.
         plain = "".join(each if each.isalnum() or each == "_" else "·" for each in name[:60])
         self._ignore(f"signal {plain}", "no such signal; see the contract")
 
@@ -322,7 +322,8 @@ class AssisterAccess:
             )
             if answer is None:
                 return
-            # A portal that was restored to before the activation issues a new number.
+            # A portal that was restored to a moment before the activation needs to issue a new
+            # number.
             self.case.activated = answer.activated
         self.case.reinstated(workflow.now())
 
@@ -345,7 +346,7 @@ class AssisterAccess:
             self.case.closed(workflow.now())
 
     async def _send_mails(self, recipient: Recipient) -> None:
-        """Sends the mails to one recipient: a full mailbox must not hold up the others' mails."""
+        """Sends the mails to one recipient: a full mailbox must not delay mails to the others."""
 
         def due() -> list[Mail]:
             return [each for each in self.case.mails_due if each.kind.recipient is recipient]
@@ -386,7 +387,7 @@ class AssisterAccess:
         self.case.no_longer_late(summary)
 
     async def _record_orders(self) -> None:
-        """Writes what staff decided to the audit trail."""
+        """Writes the orders of staff to the audit trail."""
         summary = "Record what staff decided"
         while True:
             await workflow.wait_condition(lambda: bool(self._orders))
@@ -425,7 +426,7 @@ class AssisterAccess:
     async def _command(
         self, due: Due, step: Step[ArgumentT, AnswerT], argument: ArgumentT, summary: str
     ) -> AnswerT | None:
-        """Gives the portal a command; None where it was overtaken, or parked for a person."""
+        """Gives the portal a command; None if a newer one overtook it or it was parked."""
         try:
             answer = await self._perform(due, step, argument, summary)
         except ApplicationError as error:
@@ -440,10 +441,10 @@ class AssisterAccess:
     async def _perform(
         self, due: Due, step: Step[ArgumentT, AnswerT], argument: ArgumentT, summary: str
     ) -> AnswerT:
-        """Performs the step that is due, unless something that cannot wait overtakes it."""
+        """Performs the step that is due, until a suspension or a close overtakes it."""
         within, ends = LATE, self.case.evidence.certified_until
         if due not in CANNOT_WAIT and ends is not None and ends > workflow.now():
-            # What is retried while the certification ends must stop then.
+            # A step that is being retried when the certification ends must stop then.
             within = min(within, ends - workflow.now())
         try:
             return await perform(
@@ -458,7 +459,7 @@ class AssisterAccess:
             self.case.no_longer_late(summary)
 
     def _overtakes(self, under_way: Due) -> bool:
-        """Whether something that cannot wait came while a step is under way."""
+        """Whether a suspension or a close has become due while another step is under way."""
         now_due = self.case.due(workflow.now())
         return now_due in CANNOT_WAIT and now_due is not under_way
 
@@ -500,7 +501,7 @@ class AssisterAccess:
         event: tuple[Any, ...],
         record: Callable[[Case, FactT, datetime], str | None],
     ) -> None:
-        # One payload too many would fail the workflow task for good if the handler took one only.
+        # If the handler took one argument, a signal with two would fail every workflow task.
         if len(event) != 1:
             self._ignore(signal, "an object is needed.")
             return
@@ -513,7 +514,7 @@ class AssisterAccess:
         if fact.occurred_at > now + CLOCK_TOLERANCE:
             self._ignore(signal, "occurred_at lies in the future")
             return
-        # A case that ends takes nothing more: what it does not keep would be lost.
+        # A case that ends may have saved its evidence already: a later fact would be lost.
         ignored = record(self._following if self._ends() else self.case, fact, now)
         if ignored is not None:
             self._ignore(signal, ignored)
@@ -589,7 +590,7 @@ class AssisterAccess:
         )
 
     def _publish_unless_due(self) -> None:
-        """Tells people what changed; where a step is due, that step tells them."""
+        """Shows people what changed; if a step is due, its end shows it."""
         if self.case.due(workflow.now()) is Due.NOTHING:
             self._publish()
 

@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=ATTENTION_DIGEST)
 class AttentionDigest:
-    """Mails the Assister Resource Center a list with links; nothing where nothing waits."""
+    """Mails the Assister Resource Center a list with links; sends nothing if nothing waits."""
 
     @workflow.run
     async def run(self) -> int:

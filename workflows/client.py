@@ -1,4 +1,4 @@
-"""Telling a case something from outside: the case is opened where none is open."""
+"""What programs ask of workflows: to take a fact, to carry out an order, to show their state."""
 
 import asyncio
 import uuid
@@ -62,7 +62,7 @@ async def start_intake(
 ) -> WorkflowHandle[Any, Any]:
     """Starts the intake of a recorded submission, or finds the one that was started."""
     workflow_id = roster_workflow_id(submission_id)
-    # Done before: its verdicts stand, and this answers the same.
+    # It ran before: its verdicts stand, and this call answers the same.
     with suppress(WorkflowAlreadyStartedError):
         await client.start_workflow(
             ROSTER_INTAKE,
@@ -98,13 +98,13 @@ async def case_status(client: Client, training_id: str) -> Status:
 
 
 async def open_case(client: Client, training_id: str) -> Case | None:
-    """The assister's case as it stands; None where none is open."""
+    """The assister's open case as it stands; None if none is open."""
     case = await snapshot(client, training_id)
     return case if case is not None and case.stage is not Stage.CLOSED else None
 
 
 async def snapshot(client: Client, training_id: str) -> Case | None:
-    """The assister's latest case as it stands, or ended; None where Temporal has none."""
+    """The assister's latest case, open or closed; None if Temporal has none."""
     handle = client.get_workflow_handle(assister_workflow_id(training_id))
     try:
         case: Case = await _when_ready(lambda: handle.query("snapshot", result_type=Case))
@@ -121,20 +121,20 @@ async def act(
     """Gives a workflow a staff update, once, and returns its answer.
 
     Args:
-        update_id: Names the order: repeated under the same one, it is known.
+        update_id: Names the order: the workflow recognizes a repetition by it.
 
     Raises:
-        WorkflowUpdateFailedError: If it refuses; the cause says why.
+        WorkflowUpdateFailedError: If the workflow refuses; the cause says why.
     """
     handle = client.get_workflow_handle(workflow_id)
-    # One id for every attempt: the workflow knows a repetition.
+    # Every attempt has the same id, so that the workflow recognizes a repetition.
     update_id = update_id or str(uuid.uuid4())
     answer: str = await _when_ready(lambda: handle.execute_update(update, order, id=update_id))
     return answer
 
 
 async def _when_ready(ask: Callable[[], Awaitable[Any]]) -> Any:
-    """Asks again while a run that continues as new is between its two ends."""
+    """Asks again if the run ended because it continued as new."""
     for pause in NOT_READY_PAUSES:
         try:
             return await ask()

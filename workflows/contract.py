@@ -1,4 +1,4 @@
-"""The contract: every id, name and message that another system or a person can rely on.
+"""The contract: every id, name and message that other systems and people rely on.
 
 | kind | names |
 | --- | --- |
@@ -12,7 +12,7 @@
 | | intake: ``release``, ``discard``, ``contact_corrected`` |
 | queries | ``status``, ``snapshot``; ``progress`` (intake) |
 
-Nothing in a message names a person: no names, e-mail addresses or phone numbers.
+No message names a person: it has no names, e-mail addresses or phone numbers.
 """
 
 from datetime import datetime
@@ -33,7 +33,7 @@ DIGEST_SCHEDULE = "attention-digest"
 
 
 def assister_workflow_id(training_id: str) -> str:
-    """The id of an assister's case: one is open at a time."""
+    """The id of an assister's case; at most one is open at a time."""
     return f"assister-{training_id}"
 
 
@@ -86,11 +86,11 @@ class ChangeAct(StaffAct):
 
 
 class AccessInput(BaseModel):
-    """Starts ``AssisterAccess``; the rest is set where a run continues an earlier one.
+    """Starts ``AssisterAccess``. A run that continues an earlier one gets its state, too.
 
     Attributes:
-        following: What has arrived for the case after this one.
-        orders: What staff decided and the audit trail does not have yet.
+        following: The case after this one, with what has arrived for it.
+        orders: Orders of staff that the audit trail does not have yet.
     """
 
     training_id: TrainingId
@@ -118,10 +118,10 @@ class AttentionStatus(BaseModel):
 
 
 class MailStatus(BaseModel):
-    """A mail: sent, or waiting.
+    """A mail, sent or waiting.
 
     Attributes:
-        copies: How many may have arrived: more than one where the relay left it in doubt.
+        copies: How many copies may have arrived: more than one if the relay left it in doubt.
     """
 
     kind: str
@@ -147,7 +147,7 @@ class Status(BaseModel):
     attention: list[AttentionStatus]
     next_deadline: datetime | None
     next_step: str = ""
-    """What happens then, though nobody does anything."""
+    """What happens at that deadline if nobody acts before."""
     activation_expires: datetime | None
     certified_until: datetime | None
     reference_number: str | None
@@ -156,7 +156,7 @@ class Status(BaseModel):
     changes: list[str] = []
     """Agencies whose roster asks for a change that staff must confirm or refuse."""
     allowed: list[str]
-    """Updates that staff can use now."""
+    """The updates that staff can use now."""
 
 
 class IntakeProgress(BaseModel):
@@ -173,7 +173,7 @@ class IntakeProgress(BaseModel):
 
 
 class IntakeInput(BaseModel):
-    """Starts ``RosterIntake``: the rows are in the records."""
+    """Starts ``RosterIntake``; the rows are in the records already."""
 
     submission_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{6,40}$")]
     terms: Terms = Terms()

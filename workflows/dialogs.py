@@ -1,4 +1,4 @@
-"""The words in the Temporal UI's dialogs: what each message does, and what to paste.
+"""The words in the Temporal UI's dialogs: what each message does and what to paste.
 
 The UI shows a description in its picker and takes one JSON value, without a form.
 """
@@ -57,13 +57,13 @@ PROGRESS = "How far the roster is. Takes no input."
 
 
 def mistake(error: ValidationError) -> str:
-    """What is wrong with an input, without repeating what was in it."""
+    """What is wrong with an input, without repeating the input."""
     problems = []
     for each in error.errors(include_url=False, include_context=False, include_input=False):
         where = ".".join(str(part) for part in each["loc"])
         what = each["msg"].removeprefix("Value error, ")
         if each["type"] == "extra_forbidden":
-            # Its name is the sender's own words.
+            # The unknown field's name is the sender's own text: it may name a person.
             problems.append("there is a field that is not known")
         else:
             problems.append(f"{where}: {what}" if where else "an object is needed")

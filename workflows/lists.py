@@ -1,6 +1,6 @@
 """The lists that staff work from, as queries of the Temporal UI.
 
-A link carries its query, so it works in every browser; dates are filled in when it is made.
+A link carries its query, so it works in every browser. Its dates are those of the day it is made.
 """
 
 from datetime import datetime, timedelta
@@ -17,12 +17,12 @@ ROSTERS = f"WorkflowType = '{ROSTER_INTAKE}' AND {RUNNING}"
 WEEK = timedelta(days=7)
 CERTIFICATION_ENDING = timedelta(days=60)
 ATTENTION = f"NeedsAttention IS NOT NULL AND {RUNNING}"
-"""Cases and held rosters alike."""
+"""Of cases and rosters."""
 
 
 def waiting_for_contact(agency_id: AgencyId) -> str:
-    """The agency's cases and rosters that cannot reach its contact."""
-    # Of a case's marks NeedsAttention holds one, which may be another.
+    """The agency's cases and rosters whose mails cannot reach its contact."""
+    # NeedsAttention holds one of a case's marks, and that may be a different one.
     roster = f"WorkflowType = '{ROSTER_INTAKE}' AND NeedsAttention STARTS_WITH 'mail:'"
     return f"(WaitingOn = 'contact' OR ({roster})) AND AgencyId = '{agency_id}' AND {RUNNING}"
 
@@ -35,7 +35,7 @@ class List(NamedTuple):
 
 
 def ready_made(now: datetime, agency_id: AgencyId | None = None) -> list[List]:
-    """Every list; with an agency, of that agency's assisters only."""
+    """Every list; with ``agency``, only of that agency's assisters."""
     lists = {
         "All open cases": "",
         "Waiting for approval": "WaitingOn = 'approval'",

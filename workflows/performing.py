@@ -1,4 +1,4 @@
-"""Performing a step, however often it takes."""
+"""Performing a step until it succeeds, is refused, or is no longer wanted."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,13 +14,13 @@ with workflow.unsafe.imports_passed_through():
     from workflows.steps import AnswerT, ArgumentT, Step
 
 LATE = timedelta(hours=1)
-"""After this long people are told that a step is being retried."""
+"""A step that has been retried for so long is marked for people."""
 PAUSE = timedelta(minutes=1)
 """No shorter than the longest pause between two attempts."""
 
 
 class Overtaken(Exception):
-    """What was under way is no longer wanted."""
+    """The step is no longer wanted."""
 
 
 async def perform(
@@ -32,16 +32,16 @@ async def perform(
     late: Callable[[], None],
     within: timedelta = LATE,
 ) -> AnswerT:
-    """Does a step until it is done; the server retries it.
+    """Performs a step; the server retries it until it is done.
 
     Args:
-        unless: Comes true when the step is no longer wanted.
-        late: Called each time that the step has been retried for an hour.
-        within: After this time the workflow looks again whether the step is still wanted.
+        unless: Becomes true when the step is no longer wanted.
+        late: Called for each hour that the step has been retried.
+        within: The longest time between two checks whether the step is still wanted.
 
     Raises:
-        Overtaken: If ``unless`` came true first.
-        ApplicationError: If no retry can mend it.
+        Overtaken: If ``unless`` became true first.
+        ApplicationError: If the failure is one that no retry can mend.
     """
     begun = workflow.now()
     while True:
@@ -82,7 +82,7 @@ def _over(handle: workflow.ActivityHandle[AnswerT], unless: Callable[[], bool]) 
 
 
 def _raise_if_final(error: FailureError) -> None:
-    """Raises what no retry can mend."""
+    """Raises a failure that no retry can mend."""
     cause = error.cause if isinstance(error, ActivityError) else error
     if isinstance(cause, ApplicationError) and cause.non_retryable:
         raise cause from None

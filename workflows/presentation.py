@@ -26,11 +26,11 @@ UPDATES = {
     "confirm_change": Case.refuse_changes,
     "refuse_change": Case.refuse_changes,
 }
-"""Why staff cannot use an update now."""
+"""For each update, the method that says why staff cannot use it now."""
 
 
 def status(case: Case, now: datetime) -> Status:
-    """The case as a program reads it; the summary is the case at a glance."""
+    """The case as a program reads it; its summary is the case in a few sentences."""
     approval = case.evidence.approval
     return Status(
         summary=_summary(case, now),
@@ -117,7 +117,7 @@ def mail(kind: MailKind) -> str:
 
 
 def intake(progress: IntakeProgress) -> str:
-    """A roster's way as staff read it in the Temporal UI, in Markdown."""
+    """A roster's progress as staff read it in the Temporal UI, in Markdown."""
     stages = {"held": "on hold", "wants_contact": "done, its contact not told"}
     blocks = [f"## Roster {stages.get(progress.stage, progress.stage)}"]
     if progress.stage == "wants_contact":
@@ -149,7 +149,7 @@ def _nobody(case: Case) -> str:
 
 
 def _next_step(case: Case, now: datetime) -> str:
-    """What happens next though nobody does anything, and when."""
+    """What happens next if nobody acts, and when."""
     if case.stage is Stage.CLOSED:
         return ""
     deadline = case.next_deadline(now)
@@ -177,7 +177,7 @@ def _requirement(case: Case, requirement: Requirement, now: datetime) -> Require
 
 
 def _source(case: Case, requirement: str) -> str:
-    """Where the evidence comes from that counts, or that is not enough."""
+    """The source of the evidence that counts, or of evidence that is not enough."""
     evidence = case.evidence
     match requirement:
         case Requirement.APPROVAL if evidence.approval is not None:
@@ -204,7 +204,7 @@ def _source(case: Case, requirement: str) -> str:
 
 
 def _central(moment: datetime) -> str:
-    """A moment for people; a midnight is the end of the day before, which nobody misreads."""
+    """A moment for people. Midnight is shown as the end of the day before: nobody misreads that."""
     local = moment.astimezone(CENTRAL)
     if local.time() == time():
         return f"End of {_day(local - timedelta(days=1))} Central"

@@ -1,6 +1,6 @@
 """Whether a Temporal server has what this system needs: the namespace, search attributes, a worker.
 
-Without them Temporal answers nothing for minutes, or accepts what nobody will ever carry out.
+Without them Temporal is silent for minutes, or accepts orders that no worker will carry out.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -19,11 +19,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from workflows import search_attributes
 
 NOT_OFFERED = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED)
-"""How Temporal Cloud answers requests that only its own tools may make."""
+"""The status with which Temporal Cloud answers requests that only its own tools may make."""
 
 
 class NotReady(RuntimeError):
-    """The server lacks something; the text says what, and how to mend it."""
+    """The server lacks something; the text says what is missing and what to do."""
 
 
 async def check_server(client: Client) -> None:
@@ -58,7 +58,7 @@ async def register_search_attributes(client: Client) -> None:
     """Registers the search attributes that the namespace lacks.
 
     Raises:
-        NotReady: If this client may not; the text has the commands for somebody who may.
+        NotReady: If this client may not; the text has the commands for an administrator.
     """
     missing = await _missing_search_attributes(client)
     if not missing:
@@ -81,11 +81,11 @@ async def register_search_attributes(client: Client) -> None:
 async def has_worker(
     client: Client, task_queue: str, within: timedelta = timedelta(minutes=5)
 ) -> bool:
-    """Whether a worker has asked this task queue for work lately.
+    """Whether a worker has polled this task queue lately.
 
     Args:
-        within: Temporal remembers five minutes. A worker that is busy asks several times a second,
-            an idle one once a minute.
+        within: How far back to look; Temporal remembers five minutes. A busy worker polls several
+            times a second, an idle one once a minute.
     """
     described = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(

@@ -1,4 +1,4 @@
-"""Refusals: an answer for people, so that it reaches them as a sentence, without a stack trace."""
+"""Refusals: a refused update reaches people as a sentence, without a stack trace."""
 
 from dataclasses import replace
 
@@ -11,12 +11,12 @@ REFUSED = "Refused"
 
 
 def refused(message: str) -> ApplicationError:
-    """What an update's validator raises to say no."""
+    """The error with which an update's validator refuses."""
     return ApplicationError(message, type=REFUSED, non_retryable=True)
 
 
 class PlainRefusals(DefaultFailureConverter):
-    """The Temporal UI shows a stack trace below a message wherever there is one."""
+    """Leaves out the stack trace of a refusal: the Temporal UI would show it below the message."""
 
     def to_failure(
         self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
@@ -28,4 +28,4 @@ class PlainRefusals(DefaultFailureConverter):
 
 
 DATA_CONVERTER = replace(pydantic_data_converter, failure_converter_class=PlainRefusals)
-"""How every client and worker reads and writes what it sends."""
+"""The data converter of every client and worker."""

@@ -34,14 +34,14 @@ class RosterIntake:
 
     @workflow.run
     async def run(self, start: IntakeInput) -> IntakeProgress:
-        """Goes through the roster once; a cancellation discards it where it is on hold."""
+        """Processes the roster once; a cancellation discards a roster that is on hold."""
         del start
         intake = asyncio.create_task(self._take_in())
         while not intake.done():
             try:
                 await asyncio.shield(intake)
             except asyncio.CancelledError:
-                # Anywhere else it changes nothing: half a roster would be worse than all of it.
+                # A roster that is not on hold goes on: half a roster would be worse than all of it.
                 if self._on_hold():
                     self._decision = "discard"
                     self._orders = [*self._orders, cancelled("discard")]
@@ -77,13 +77,13 @@ class RosterIntake:
             opened = await self._perform(steps.OPEN_CASES, self._request, "Open or update cases")
             remaining = opened.remaining
             self._show("opening", {"opened": opened.opened})
-        # A row is rejected after all where another roster took its mailbox meanwhile.
+        # If another roster took its mailbox meanwhile, a row is rejected after all.
         accepted = self._progress.opened
         rejected = self._progress.rows - accepted
         self._show("opening", {"accepted": accepted, "rejected": rejected})
 
     async def _tell(self, kind: MailKind) -> None:
-        """Mails the contact; where the address is refused, again once it is corrected."""
+        """Mails the contact; if the address is refused, again once it is corrected."""
         for correction in count():
             if await self._mail(kind, correction):
                 return
@@ -97,7 +97,7 @@ class RosterIntake:
 
     @workflow.update(description=dialogs.RELEASE)
     def release(self, act: Any = None) -> str:
-        """Staff let a held roster go on."""
+        """Lets a held roster go on."""
         self._decide("release", act)
         return "The roster goes on."
 
@@ -107,7 +107,7 @@ class RosterIntake:
 
     @workflow.update(description=dialogs.DISCARD)
     def discard(self, act: Any = None) -> str:
-        """Staff drop a held roster."""
+        """Drops a held roster."""
         self._decide("discard", act)
         return "The roster is discarded; it changed nothing."
 
@@ -117,7 +117,7 @@ class RosterIntake:
 
     @workflow.update(description=dialogs.CONTACT_CORRECTED)
     def contact_corrected(self, act: Any = None) -> str:
-        """The contact's address in the records was corrected."""
+        """Sends the mail that waited: the contact's address in the records was corrected."""
         self._wants_contact = False
         self._orders = [*self._orders, accepted(checked(StaffAct, act))]
         return "The mail goes out again."
@@ -128,7 +128,7 @@ class RosterIntake:
 
     @workflow.query(description=dialogs.PROGRESS)
     def progress(self) -> IntakeProgress:
-        """How far the roster is."""
+        """How far the roster is, for commands and pages."""
         return self._progress
 
     # Private parts
@@ -152,7 +152,7 @@ class RosterIntake:
             self._orders = self._orders[len(orders) :]
 
     async def _mail(self, kind: MailKind, correction: int = 0) -> bool:
-        """Whether the mail went out; where not, its address was refused."""
+        """Sends a mail; returns False if its address was refused."""
         counts = self._progress.model_dump(exclude={"submission_id", "stage"})
         request = steps.MailRequest(
             key=f"{workflow.info().workflow_id}.{kind}.{correction}",
@@ -169,13 +169,13 @@ class RosterIntake:
     async def _perform(
         self, step: Step[ArgumentT, AnswerT], argument: ArgumentT, summary: str
     ) -> AnswerT:
-        """Performs a step; after an hour the roster is marked for a person until it is done."""
+        """Performs a step; one that is retried for an hour is marked for a person."""
         late, before = f"late:{step.name}", self._marked
         answer = await perform(
             step, argument, summary, unless=lambda: False, late=lambda: self._mark(late)
         )
         if self._marked == late:
-            # What a person had to do before is still to be done.
+            # The mark before the step was for another matter, which a person must still settle.
             self._mark(before)
         return answer
 

@@ -1,6 +1,6 @@
 """Search attributes: declared once, set in one place.
 
-They are never encrypted, so they hold no personal data.
+Temporal never encrypts them, so they hold no personal data.
 """
 
 from datetime import datetime

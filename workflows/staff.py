@@ -1,4 +1,4 @@
-"""What staff ask of a workflow by an update: checked, and kept for the audit trail."""
+"""Orders of staff: checking an update's argument, and the entry for the audit trail."""
 
 from typing import Any, TypeVar
 
@@ -16,10 +16,10 @@ ActT = TypeVar("ActT", bound=StaffAct)
 
 
 def checked(act_type: type[ActT], act: Any, example: str = dialogs.STAFF_EXAMPLE) -> ActT:
-    """What an update was given.
+    """The argument of an update, validated.
 
     Raises:
-        ApplicationError: If it is not what the update takes; says what to paste instead.
+        ApplicationError: If the update does not take it; the text says what to paste instead.
     """
     try:
         return act_type.model_validate(act)
@@ -42,10 +42,10 @@ def accepted(act: StaffAct) -> OrderRequest:
 
 
 def cancelled(act: str) -> OrderRequest:
-    """What a cancellation of the workflow leads to, as the audit trail records it."""
+    """The order that a cancellation of the workflow stands for, as the audit trail records it."""
     info = workflow.info()
     return OrderRequest(
-        # A case that opens again, and is cancelled again, has the same id.
+        # A case that opens again and is cancelled again has the same workflow id.
         key=f"{info.run_id}.cancelled",
         workflow_id=info.workflow_id,
         act=act,

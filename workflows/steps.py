@@ -1,7 +1,7 @@
 """What the workflows ask of the activities: names, arguments and answers.
 
-The workflows know the steps, not the code behind them; the activities register under these names.
-Dates come back as absolute times: calendars are consulted out there, never in a workflow.
+The workflows know the steps and not the code behind them; the activities register under these
+names. Dates come back as absolute times: only activities consult calendars, never a workflow.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
 UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
-"""A step is tried until it is done: within a minute of a fault's end it goes on."""
+"""A step is retried until it is done; it goes on within a minute after a fault ends."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Step(Generic[ArgumentT, AnswerT]):
     """An activity as the workflows see it.
 
     Attributes:
-        timeout: For one attempt. A worker that died in the middle of it is noticed only then.
-        heartbeat: Noticed after this time already, where the attempt says that it goes on.
-        apart: Ends the name of the task queue where it waits, if it has one of its own.
+        timeout: For one attempt. Only then does the server notice that a worker died in it.
+        heartbeat: For an attempt that heartbeats; the server notices a dead worker after this time.
+        apart: The suffix of its own task queue; empty if it has none.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Step(Generic[ArgumentT, AnswerT]):
     apart: str = ""
 
     def queue(self, task_queue: str) -> str:
-        """Where it waits for a worker, in a workflow whose tasks wait at ``task_queue``."""
+        """The step's task queue, if the workflow's own is ``task_queue``."""
         return f"{task_queue}{self.apart}"
 
 
-# Failures that no retry can mend; the workflows park what they concern.
+# Failures that no retry can mend: the workflow parks the step or the mail.
 
 ADDRESS_REFUSED = "AddressRefused"
 MESSAGE_REFUSED = "MessageRefused"
@@ -57,11 +57,11 @@ STALE = "Stale"
 
 
 class Nothing(BaseModel):
-    """An answer that says no more than: done."""
+    """An answer without content: the step is done."""
 
 
 class OpeningRequest(BaseModel):
-    """A case opens at ``opened_at``."""
+    """Asks what a case that opens at ``opened_at`` must know."""
 
     training_id: str
     opened_at: datetime
@@ -69,14 +69,14 @@ class OpeningRequest(BaseModel):
 
 
 class Opening(BaseModel):
-    """When to remind of missing requirements, and what is known already."""
+    """When to remind of missing requirements, and what is known of the assister already."""
 
     reminders_at: list[datetime]
     earlier: Earlier
 
 
 class CertificationDatesRequest(BaseModel):
-    """A certification whose last valid day is ``valid_through``."""
+    """Asks for the dates of a certification whose last valid day is ``valid_through``."""
 
     valid_through: date
     now: datetime
@@ -91,7 +91,7 @@ class CertificationDates(BaseModel):
 
 
 class EnrollmentRequest(BaseModel):
-    """Make the account, once, and issue a registration number.
+    """Asks to make the account, once, and to issue a registration number.
 
     Attributes:
         grounds: When each requirement was met, for the audit trail.
@@ -108,7 +108,7 @@ class Enrollment(BaseModel):
     """The account and the life of its registration number.
 
     Attributes:
-        registration: 0 where the assister had set up the account already: then none is issued.
+        registration: 0 if the assister had set up the account already; then none is issued.
     """
 
     reference_number: str
@@ -134,12 +134,12 @@ class PortalAnswer(BaseModel):
 
 
 class CloseRequest(BaseModel):
-    """End access and keep what the case had learned.
+    """Asks to end access and to keep what the case had learned.
 
     Attributes:
         hold: Staff's suspension, which outlives the case.
-        ends: An access has ended: rosters submitted until now approve nothing any more.
-        reached_portal: The portal may have an account; otherwise it is not asked.
+        ends: An access has ended: rosters submitted until now no longer approve.
+        reached_portal: The portal may have an account. If not, it is not asked.
     """
 
     training_id: str
@@ -153,13 +153,14 @@ class CloseRequest(BaseModel):
 
 
 class MailRequest(BaseModel):
-    """One mail.
+    """Asks to send one mail.
 
     Attributes:
-        key: Idempotency key: workflow, chain of runs, and which of its mails; never the attempt.
+        key: The idempotency key: the workflow, its chain of runs, and which of its mails. It does
+            not depend on the attempt.
         subject_id: The Training ID, or the submission's id for a roster's mail.
         agency_id: The agency whose data and whose contact the mail uses, as the case decided.
-        mailbox: The records' id of the assister's mailbox, as the case decided; 0 where none is.
+        mailbox: The records' id of the assister's mailbox, as the case decided; 0 if none is known.
         facts: What the mail says beyond the records.
     """
 
@@ -177,14 +178,14 @@ class Sent(BaseModel):
     """The relay has taken a mail.
 
     Attributes:
-        copies: How many of it may have arrived.
+        copies: How many copies may have arrived.
     """
 
     copies: int = 1
 
 
 class SubmissionRequest(BaseModel):
-    """A submission whose rows are in the records."""
+    """Names a submission whose rows are in the records."""
 
     submission_id: str
     terms: Terms
@@ -194,8 +195,8 @@ class OrderRequest(BaseModel):
     """A decision of staff that a workflow has accepted, for the audit trail.
 
     Attributes:
-        key: The chain of runs and the update's id: one decision is recorded once, and one that
-            another case took under the same id is another.
+        key: The chain of runs and the update's id. So one decision is recorded once, and two cases
+            that took a decision under the same update id have two entries.
         act: The update's name.
         by: The staff id.
     """
@@ -209,17 +210,17 @@ class OrderRequest(BaseModel):
 
 
 class OrdersRequest(BaseModel):
-    """What staff have decided since the last time, in order."""
+    """The orders of staff that the audit trail does not have yet, oldest first."""
 
     orders: list[OrderRequest]
 
 
 class Judged(BaseModel):
-    """The verdicts, counted.
+    """The verdicts of a roster, counted.
 
     Attributes:
-        suspensions: Accepted rows that would end an access that exists.
-        with_access: Assisters of the agency who have access now.
+        suspensions: The number of accepted rows that would end an existing access.
+        with_access: How many of the agency's assisters have access now.
     """
 
     agency_id: str = ""
@@ -231,14 +232,14 @@ class Judged(BaseModel):
 
 
 class Opened(BaseModel):
-    """How many accepted rows have reached their case so far."""
+    """How many accepted rows have reached their case, and how many have not."""
 
     opened: int
     remaining: int
 
 
 class Waiting(BaseModel):
-    """What needs a person: the attention mark, by workflow id."""
+    """The workflows that need a person, with their attention marks."""
 
     needs: dict[str, str]
 
@@ -254,8 +255,8 @@ SUSPEND = Step("suspend_access", PortalCommand, PortalAnswer)
 REINSTATE = Step("reinstate_access", PortalCommand, PortalAnswer)
 CLOSE = Step("close_case", CloseRequest, Nothing)
 SEND_MAIL = Step("send_mail", MailRequest, Sent, timedelta(seconds=45), apart="-mail")
-"""Longer than a relay may take (``smtp_timeout``): an attempt is over before the next one. Mails
-wait apart: a relay that is slow would hold up decisions."""
+"""The timeout is longer than a relay may take (``smtp_timeout``), so one attempt ends before the
+next begins. Mails have their own task queue: a slow relay would otherwise delay decisions."""
 JUDGE_ROSTER = Step("judge_roster", SubmissionRequest, Judged, LONG, HEARTBEAT)
 OPEN_CASES = Step("open_cases", SubmissionRequest, Opened, LONG, HEARTBEAT)
 RECORD_ORDERS = Step("record_orders", OrdersRequest, Nothing)
