@@ -333,7 +333,7 @@ class Evidence(BaseModel):
     def with_earlier(
         self, earlier: "Evidence", terms: Terms, *, secured: bool
     ) -> "tuple[Evidence, bool]":
-        """An earlier case's evidence with this evidence added, and whether this one adds anything."""
+        """This evidence on top of an earlier case's, and whether it adds anything to that."""
         merged = earlier.model_copy(deep=True)
         for row in sorted(self.rows.values(), key=_newest):
             merged.record_roster(row, secured=secured)
