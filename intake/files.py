@@ -10,7 +10,7 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -343,7 +343,14 @@ def _workbook_table(path: Path, search: _Search) -> Table:
             f"{rows} hidden row{'s' if rows > 1 else ''} of the sheet count"
             f"{'' if rows > 1 else 's'} as well"
         )
-    return search.table(path.name, filled[read], notes)
+    table = search.table(path.name, filled[read], notes)
+    hidden = [
+        table.titles[name]
+        for name, at in table.columns.items()
+        if any(first <= at <= last for first, last in read.hidden_columns)
+    ]
+    also = [f"Hidden columns were read as well: {_quoted(hidden)}"] if hidden else []
+    return replace(table, notes=[*table.notes, *also])
 
 
 # CSV

@@ -1,8 +1,9 @@
 """Reading an XLSX, once it is known that reading it will end.
 
 A workbook is an archive of XML. A few kilobytes can unpack to gigabytes, claim endless empty rows,
-or hold millions of elements in one another. So every part is first gone through once, without
-keeping anything of it.
+or hold millions of elements in one another. So every part that is read is first gone through once,
+without keeping anything of it. The others (caches, drawings, what some other program adds) are
+never opened.
 
 A cell is read as a person sees it in a spreadsheet program: a percentage with its sign, a date as a
 date, 1234567.0 as 1234567. A formula whose value was never stored is read as the formula, and a
@@ -32,7 +33,9 @@ MAX_SHEET_ROWS = 2**20
 MAX_COLUMN = 2**14
 MAX_STRINGS = 2**20
 MAX_ELEMENTS = 100_000
-"""In one row, in one shared string, and in all the rest of a part."""
+"""In one row, in one shared string, and in what is kept of the rest of a part."""
+MAX_STYLES = 2_000_000
+"""Elements and attributes of all looks: what was pasted in for years has tens of thousands."""
 MAX_DEPTH = 50
 MAX_TEXT = 2**20
 """Bytes without a tag. A cell holds 32,767 characters at the most."""
@@ -43,9 +46,13 @@ LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNO
 """What a number format shows as it stands, and its colors, currencies and conditions."""
 ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]+)")
+PACKAGE, BOOK = "_rels/.rels", "xl/workbook.xml"
 NOT_TABLES = {
     "word/document.xml": "is a Word document; copy its table into a spreadsheet and save that as"
     " .xlsx or CSV",
+    "ppt/presentation.xml": "is a PowerPoint presentation; copy its table into a spreadsheet and"
+    " save that as .xlsx or CSV",
+    "index/document.iwa": "is a Numbers spreadsheet; export it to Excel or CSV, and send that",
     "content.xml": "is an OpenDocument spreadsheet; save it as Excel Workbook (.xlsx) or as CSV",
     "xl/workbook.bin": "is a binary workbook (.xlsb); save it as Excel Workbook (.xlsx)",
 }
@@ -70,12 +77,14 @@ class Sheet:
     Attributes:
         part: Its place in the archive.
         hidden_rows: Rows with values that are hidden, by a filter or by hand.
+        hidden_columns: First and last of each range, counted from 0.
     """
 
     name: str
     hidden: bool
     part: str
     hidden_rows: int
+    hidden_columns: tuple[tuple[int, int], ...]
 
 
 class Workbook:
@@ -87,9 +96,13 @@ class Workbook:
 
     def __init__(self, path: Path, width: int) -> None:
         self._path, self._width = path, width
+        self._parts: dict[str, _Part] = {}
         try:
             with zipfile.ZipFile(path) as archive:
-                self._parts = _checked(archive)
+                parts = archive.infolist()
+                if sum(each.file_size for each in parts) > MAX_UNPACKED:
+                    raise BadWorkbook("unpacks to more than can be read")
+                self._names = {_place(each.filename): each.filename for each in parts}
                 self._open(archive)
         except BadWorkbook:
             raise
@@ -99,21 +112,20 @@ class Workbook:
             raise BadWorkbook("has no sheet; save it again as Excel Workbook (.xlsx) or as CSV")
 
     def _open(self, archive: zipfile.ZipFile) -> None:
-        books = [each for each in self._parts if each.lower() == "xl/workbook.xml"]
-        if not books:
-            names = {each.filename.lower() for each in archive.infolist()}
-            known = (said for name, said in NOT_TABLES.items() if name in names)
-            raise BadWorkbook(
-                next(known, "is an archive and no workbook; unpack it and send the file in it")
-            )
-        book, folder = _parsed(archive, books[0]), books[0].rpartition("/")[0]
-        related: dict[str | None, tuple[str, str]] = {}
-        relations = f"{folder}/_rels/{books[0].rpartition('/')[2]}.rels"
-        for each in _parsed(archive, relations) if relations in self._parts else ():
-            part = normpath(join("/", folder, each.get("Target", ""))).lstrip("/")
-            related[each.get("Id")] = (each.get("Type", "").rpartition("/")[2], part)
+        if known := next((said for name, said in NOT_TABLES.items() if name in self._names), None):
+            raise BadWorkbook(known)
+        place = BOOK
+        if PACKAGE in self._names:
+            # Some programs put the workbook elsewhere, and say so here.
+            named = self._related(archive, PACKAGE, "").values()
+            place = next((part for kind, part in named if kind == "officeDocument"), place)
+        if place not in self._names:
+            raise BadWorkbook("is an archive and no workbook; unpack it and send the file in it")
+        book, (folder, _, name) = self._parsed(archive, place), place.rpartition("/")
+        relations = f"{folder}/_rels/{name}.rels".lstrip("/")
+        related = self._related(archive, relations, folder) if relations in self._names else {}
         parts = dict(related.values())
-        self._looks = _looks(_parsed(archive, parts["styles"])) if "styles" in parts else []
+        self._looks = list(self._styles(archive, parts["styles"])) if "styles" in parts else []
         self._strings = (
             list(self._shared(archive, parts["sharedStrings"])) if "sharedStrings" in parts else []
         )
@@ -127,11 +139,52 @@ class Workbook:
                     kind, part = related[key]
                     if kind == "worksheet":
                         hidden = each.get("state", "visible") != "visible"
-                        rows = self._parts[part].hidden_rows
-                        self.sheets.append(Sheet(each.get("name", ""), hidden, part, rows))
+                        seen = self._part(archive, part)
+                        columns = tuple(seen.hidden_columns)
+                        self.sheets.append(
+                            Sheet(each.get("name", ""), hidden, part, seen.hidden_rows, columns)
+                        )
+
+    def _part(self, archive: zipfile.ZipFile, place: str, most: int = MAX_ELEMENTS) -> "_Part":
+        """A part of the archive, gone through once: only such are ever read."""
+        if place not in self._parts:
+            part = _Part(most)
+            with archive.open(self._names[place]) as content:
+                part.check(iter(lambda: content.read(MAX_TEXT), b""))
+            self._parts[place] = part
+        return self._parts[place]
+
+    def _parsed(self, archive: zipfile.ZipFile, place: str) -> Element:
+        self._part(archive, place)
+        with archive.open(self._names[place]) as content:
+            return ElementTree.parse(content).getroot()  # noqa: S314 checked before
+
+    def _related(
+        self, archive: zipfile.ZipFile, relations: str, folder: str
+    ) -> dict[str | None, tuple[str, str]]:
+        """What a part refers to, by id: its kind and its place."""
+        return {
+            each.get("Id"): (
+                each.get("Type", "").rpartition("/")[2],
+                _place(each.get("Target", ""), folder),
+            )
+            for each in self._parsed(archive, relations)
+        }
+
+    def _styles(self, archive: zipfile.ZipFile, place: str) -> Iterator[str]:
+        """What each style makes of a number: "percent", "date" or nothing."""
+        self._part(archive, place, MAX_STYLES)
+        formats: dict[int, str] = {}
+        for kind, each in self._found(archive, place, ("numFmts", "numFmt"), ("cellXfs", "xf")):
+            number = int(each.get("numFmtId", 0))
+            if kind == "numFmt":
+                formats[number] = each.get("formatCode", "")
+            else:
+                yield _look(number, formats.get(number, ""))
 
     def _shared(self, archive: zipfile.ZipFile, part: str) -> Iterator[str]:
-        for each in self._elements(archive, part, "si"):
+        self._part(archive, part)
+        for _, each in self._found(archive, part, ("sst", "si")):
             yield _string(each)
 
     def rows(self, sheet: Sheet) -> Iterator[Record]:
@@ -150,7 +203,7 @@ class Workbook:
         line = 0
         merged = self._parts[sheet.part].merged
         merged_until: dict[int, int] = {}
-        for row in self._elements(archive, sheet.part, "row"):
+        for _, row in self._found(archive, sheet.part, ("sheetData", "row")):
             line = int(row.get("r", line + 1))
             cells: list[str] = []
             for cell in row:
@@ -170,21 +223,27 @@ class Workbook:
                     odd[at] = "is merged with another cell; unmerge it and fill in every row"
             yield Record(line, cells if any(cells) else [], odd)
 
-    def _elements(self, archive: zipfile.ZipFile, part: str, kind: str) -> Iterator[Element]:
-        """The elements of one kind, each forgotten when the next is asked for."""
-        if part not in self._parts:
-            raise _unreadable()  # nobody went through it
+    def _found(
+        self, archive: zipfile.ZipFile, place: str, *wanted: tuple[str, str]
+    ) -> Iterator[tuple[str, Element]]:
+        """The elements of a kind within one of another, each forgotten when the next is asked for.
+
+        What follows a sheet's rows is not read: links alone may be as many as the rows.
+        """
         within: list[Element] = []
-        with archive.open(part) as content:
+        with archive.open(self._names[place]) as content:
             events = ElementTree.iterparse(content, ("start", "end"))  # noqa: S314 checked before
             for event, each in events:
                 if event == "start":
                     within.append(each)
                     continue
                 within.pop()
-                if _kind(each) == kind:
-                    yield each
+                kind = _kind(each)
+                if within and (_kind(within[-1]), kind) in wanted:
+                    yield kind, each
                     within[-1].clear()
+                elif kind == "sheetData":
+                    return
 
     def _text(self, cell: Element) -> str:
         kind = cell.get("t", "n")
@@ -230,14 +289,20 @@ class Workbook:
 
 
 class _Part:
-    """What one part of the archive holds, counted."""
+    """What one part of the archive holds, counted.
 
-    def __init__(self) -> None:
+    Args:
+        most: Elements and attributes that are kept of it at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._over = most, False
         self._depth = self._last_row = self._strings = self._elsewhere = self._inside = 0
         self._at: int | None = None
         """The depth of the row or string that is open."""
         self._hidden = False
         self.hidden_rows = 0
+        self.hidden_columns: list[tuple[int, int]] = []
         self._merged: list[str] = []
 
     @property
@@ -280,11 +345,18 @@ class _Part:
         elif kind == "si":
             self._strings += 1
             self._at, self._inside = self._depth, 0
-        else:
+        elif not self._over or kind == "mergeCell":
             self._elsewhere += 1 + len(attributes)
             if kind == "mergeCell":
                 self._merged.append(attributes.get("ref", ""))
-        if max(self._inside, self._elsewhere) > MAX_ELEMENTS or self._strings > MAX_STRINGS:
+            elif kind == "col" and attributes.get("hidden") in ("1", "true"):
+                first, last = int(attributes["min"]), int(attributes["max"])
+                self.hidden_columns.append((first - 1, last - 1))
+        if (
+            self._inside > MAX_ELEMENTS
+            or self._elsewhere > self._most
+            or self._strings > MAX_STRINGS
+        ):
             raise BadWorkbook("holds more than any roster does")
 
     def _open(self, number: str | None) -> None:
@@ -293,24 +365,12 @@ class _Part:
             raise BadWorkbook("has rows out of order, or more than a sheet can have")
         self._last_row, self._at, self._inside = row, self._depth, 0
 
-    def _end(self, _: str) -> None:
+    def _end(self, name: str) -> None:
+        if self._at is None and name.rpartition(":")[2] == "sheetData":
+            self._over = True
         if self._depth == self._at:
             self._at = None
         self._depth -= 1
-
-
-def _checked(archive: zipfile.ZipFile) -> dict[str, _Part]:
-    """Goes through every part; only these are ever read."""
-    parts = archive.infolist()
-    if sum(each.file_size for each in parts) > MAX_UNPACKED:
-        raise BadWorkbook("unpacks to more than can be read")
-    checked = {}
-    for part in parts:
-        if part.filename.endswith((".xml", ".rels")):
-            checked[part.filename] = _Part()
-            with archive.open(part) as content:
-                checked[part.filename].check(iter(lambda: content.read(MAX_TEXT), b""))
-    return checked
 
 
 def _unreadable() -> BadWorkbook:
@@ -319,25 +379,9 @@ def _unreadable() -> BadWorkbook:
     )
 
 
-def _parsed(archive: zipfile.ZipFile, part: str) -> Element:
-    with archive.open(part) as content:
-        return ElementTree.parse(content).getroot()  # noqa: S314 checked before
-
-
-def _looks(styles: Element) -> list[str]:
-    """What each style makes of a number: "percent", "date" or nothing."""
-    formats = {
-        int(each.get("numFmtId", 0)): each.get("formatCode", "")
-        for each in styles.iter()
-        if _kind(each) == "numFmt"
-    }
-    styled = next((each for each in styles if _kind(each) == "cellXfs"), ())
-    return [_look(number, formats.get(number, "")) for number in _format_numbers(styled)]
-
-
-def _format_numbers(styled: "Element | tuple[()]") -> Iterator[int]:
-    for each in styled:
-        yield int(each.get("numFmtId", 0))
+def _place(name: str, folder: str = "") -> str:
+    """Where a part is: case makes no difference, and some write the path as Windows does."""
+    return normpath(join("/", folder, name.replace("\\", "/"))).lstrip("/").lower()
 
 
 def _look(number: int, code: str) -> str:

@@ -387,7 +387,7 @@ def _training_id_fault(cell: str) -> str:
         return "is empty"
     if fault := spreadsheet_fault(cell):
         return fault
-    if re.fullmatch(r"[\d.]+(E\+?\d+)?", cell, re.IGNORECASE):
+    if re.fullmatch(r"[\d.]+(E\+?\d+)?|\d{4}-\d\d-\d\d", cell, re.IGNORECASE):
         return (
             f"{_shown(cell)} looks changed by a spreadsheet; format the column as text and enter"
             " the seven characters again"

@@ -386,7 +386,8 @@ def write_workbook(path: Path, parts: Sequence[str]) -> None:
         archive.writestr(
             "xl/_rels/workbook.xml.rels",
             b'<Relationships xmlns="%s/relationships"><Relationship Id="r1" Type="%s/worksheet"'
-            b' Target="worksheets/sheet1.xml"/></Relationships>' % (package, related),
+            b' Target="worksheets/sheet1.xml"/><Relationship Id="r2" Type="%s/sharedStrings"'
+            b' Target="sharedStrings.xml"/></Relationships>' % (package, related, related),
         )
         archive.writestr(
             "xl/workbook.xml",

@@ -3,8 +3,10 @@
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 import openpyxl
 import pytest
@@ -277,6 +279,117 @@ def test_rows_far_down_keep_their_lines(tmp_path: Path) -> None:
     assert [each.line for each in rows_of(path)] == [41]
 
 
+def repacked(
+    path: Path,
+    *,
+    name: Callable[[str], str] = str,
+    sheet: tuple[bytes, bytes] = (b"", b""),
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """The workbook with parts named otherwise, something of its sheet replaced, or more in it."""
+    copy = path.with_name(f"again-{path.name}")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+        for each in old.namelist():
+            content = old.read(each)
+            new.writestr(name(each), content.replace(*sheet) if "sheet1" in each else content)
+        for each, text in more.items():
+            new.writestr(each, text)
+    return copy
+
+
+def plain(folder: Path) -> Path:
+    return write_book(folder / "a.xlsx", Sheet("A", [HEADER, ANN, BO]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda each: each.replace("sheet1", "Sheet1"),
+        lambda each: each.replace("xl/", "XL/"),
+        lambda each: each.replace("/", "\\"),
+        lambda each: f"/{each}",
+    ],
+    ids=["case", "folder's case", "backslashes", "absolute"],
+)
+def test_parts_are_found_as_spreadsheet_programs_find_them(
+    tmp_path: Path, name: Callable[[str], str]
+) -> None:
+    assert len(rows_of(repacked(plain(tmp_path), name=name))) == 2
+
+
+def test_a_workbook_that_is_kept_elsewhere_is_found(tmp_path: Path) -> None:
+    target = "Type='http://x/relationships/officeDocument' Target='/doc/book.xml'"
+    path = repacked(
+        plain(tmp_path),
+        name=lambda each: each.replace("xl/", "doc/").replace("workbook.xml", "book.xml"),
+        more={
+            "_rels/.rels": f"<Relationships><Relationship Id='a' {target}/></Relationships>",
+            "xl/styles.xml": "<styleSheet/>",
+        },
+    )
+    assert len(rows_of(path)) == 2
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"xl/calcChain.xml": "<calcChain>" + "<c r='A1' i='1'/>" * 40_000 + "</calcChain>"},
+        {"xl/pivotCache/pivotCacheRecords1.xml": "<r>" + "<s v='x'/>" * 60_000 + "</r>"},
+        {"customXml/item1.xml": "<!DOCTYPE a><a/>"},
+        {"docProps/app.xml": "<a><b></a>"},
+        {"xl/comments1.xml": ""},
+    ],
+    ids=lambda part: next(iter(part)),
+)
+def test_parts_that_hold_no_rows_do_not_matter(tmp_path: Path, part: dict[str, str]) -> None:
+    assert len(rows_of(repacked(plain(tmp_path), more=part))) == 2
+
+
+def test_a_link_on_every_address_does_not_matter(tmp_path: Path) -> None:
+    """A spreadsheet program makes one of every address that is typed."""
+    link = "<hyperlink ref='C2' r:id='r' display='x' xmlns:r='r'/>"
+    links = f"<hyperlinks>{link * 24_000}</hyperlinks>"
+    path = write_book(tmp_path / "a.xlsx", Sheet("A", [HEADER, ANN], after=links))
+    assert len(rows_of(path)) == 1
+
+
+def test_looks_by_the_ten_thousand_do_not_matter(tmp_path: Path) -> None:
+    looks = "<xf numFmtId='0' fontId='0' fillId='0'><alignment wrapText='1'/></xf>" * 60_000
+    styles = f"<styleSheet><cellXfs>{looks}<xf numFmtId='9'/></cellXfs></styleSheet>"
+    path = write_book(
+        tmp_path / "a.xlsx", Sheet("A", [("C0",), (number("0.85", 60_000),)]), styles=styles
+    )
+    [row] = read_table(path, {"C0": "C0"}, {"C0": "C0"})
+    assert row.cells["C0"] == "85%"
+
+
+def test_a_format_of_the_same_number_elsewhere_is_not_taken_for_the_cells(tmp_path: Path) -> None:
+    styles = (
+        "<styleSheet><numFmts><numFmt numFmtId='164' formatCode='0.00'/></numFmts><cellXfs><xf"
+        " numFmtId='164'/></cellXfs><dxfs><dxf><numFmt numFmtId='164' formatCode='0%'/></dxf>"
+        "</dxfs></styleSheet>"
+    )
+    path = write_book(tmp_path / "a.xlsx", Sheet("A", [("C0",), (number("85"),)]), styles=styles)
+    [row] = read_table(path, {"C0": "C0"}, {"C0": "C0"})
+    assert row.cells["C0"] == "85"
+
+
+def test_hidden_columns_are_read_and_named(tmp_path: Path) -> None:
+    hidden = b"<cols><col min='5' max='6' hidden='1'/><col min='9' max='12' hidden='1'/></cols>"
+    path = repacked(plain(tmp_path), sheet=(b"<sheetData>", hidden + b"<sheetData>"))
+    table = read_roster(path)
+    assert len(list(table)) == 2
+    [note] = table.notes
+    assert "Hidden columns" in note
+    assert "“Current Employment S…”, “Assister Portal Acce…”" in note
+
+
+def test_an_id_that_became_a_date_is_called_changed(tmp_path: Path) -> None:
+    row = changed(ANN, training_id=number("46447", 1))
+    [verdict] = verdicts(*rows_of(write_book(tmp_path / "a.xlsx", Sheet("A", [HEADER, row]))))
+    assert "changed by a spreadsheet" in verdict.reasons[0].message
+
+
 def compound(*streams: str) -> bytes:
     return b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + b"".join(
         each.encode("utf-16-le") + bytes(64) for each in streams
@@ -306,6 +419,8 @@ def archive(folder: Path, **parts: str) -> bytes:
                    "content_dot_xml": "<a/>"}, "OpenDocument"),
         ("r.xlsb", {"xl__workbook_dot_bin": "x"}, "binary workbook"),
         ("r.zip", {"roster_dot_csv": "x"}, "archive"),
+        ("r.pptx", {"ppt__presentation_dot_xml": "<a/>"}, "PowerPoint"),
+        ("r.numbers", {"Index__Document_dot_iwa": "x"}, "Numbers spreadsheet; export it to Excel"),
         ("r.docx", {"word__document_dot_xml": "<a/>"}, "Word"),
         ("r.xlsx", {"xl__workbook_dot_xml": "<workbook><sheets/></workbook>"}, "no sheet"),
         ("r.xlsx", {"xl__workbook_dot_xml": "<workbook"}, "not a workbook"),
