@@ -1,4 +1,4 @@
-"""What a case asks of calendar, portal and records."""
+"""The steps of a case that need the calendar, the portal or the records."""
 
 from collections.abc import Awaitable, Container
 from dataclasses import dataclass
@@ -123,7 +123,7 @@ class AccessActivities:
         return steps.Nothing()
 
     async def _ended(self, request: steps.CloseRequest) -> int:
-        """The newest submission when this close was first tried: what came later counts."""
+        """The newest submission when this close was first tried; later ones count again."""
         async with self.database.transaction() as session:
             closed = await session.get(ClosedCase, request.training_id)
             if closed is not None and closed.fence == request.fence:
@@ -134,7 +134,7 @@ class AccessActivities:
 
     @activity.defn(name=steps.RECORD_ORDERS.name)
     async def record_orders(self, request: steps.OrdersRequest) -> steps.Nothing:
-        """The audit trail's word of what staff decided, once."""
+        """Enters what staff decided in the audit trail, each order once."""
         async with self.database.transaction() as session:
             for order in request.orders:
                 await audit.append(

@@ -1,4 +1,4 @@
-"""What needs a person, for the daily digest."""
+"""Finding what needs a person, for the daily digest."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,19 +13,19 @@ from workflows.contract import assister_workflow_id
 
 LATE = timedelta(hours=1)
 LATE_RESULT = "late:result"
-"""How the digest marks a case that could not be told of a result for so long."""
+"""The digest's mark for a case that has not taken a result for so long."""
 
 
 @dataclass(frozen=True)
 class DigestActivities:
-    """The step of ``AttentionDigest`` that looks."""
+    """The step of ``AttentionDigest``."""
 
     client: Client
     database: Database
 
     @activity.defn(name=steps.LIST_ATTENTION.name)
     async def list_attention(self) -> steps.Waiting:
-        """Every open case and roster that carries an attention mark, or cannot take a result."""
+        """Lists the open cases and rosters that have an attention mark or cannot take a result."""
         async with self.database.snapshot() as session:
             untaken = await untold(session, datetime.now(UTC) - LATE)
         late = {assister_workflow_id(each.training_id): LATE_RESULT for each in untaken}

@@ -1,7 +1,7 @@
 """The steps of ``RosterIntake``: a verdict for every row, a case for every accepted one.
 
-Both may stop between any two rows and be started again: a row is judged once, upserts and signals
-repeat without effect, and a row is marked once its case has been told.
+Both may stop between any two rows and start again: a row is judged once, a repeated upsert or
+signal has no effect, and a row is marked as told only after its case was told.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ SIGNALS_AT_ONCE = 20
 
 @dataclass(frozen=True)
 class IntakeActivities:
-    """What the intake asks of the records and of the cases."""
+    """The steps of ``RosterIntake``, mail excepted."""
 
     database: Database
     portal: Portal
@@ -110,7 +110,7 @@ class IntakeActivities:
         entry = as_entry(row)
         fact = RosterRecorded(
             event_id=f"{submission.id}.{row.line}",
-            # The sender's machine may be ahead: a case takes nothing from the future.
+            # The sender's clock may be ahead, and a case refuses a fact from the future.
             occurred_at=min(submission.submitted_at, datetime.now(UTC)),
             agency_id=submission.agency_id,
             assister_type=AssisterType(submission.roster_type),
@@ -141,7 +141,7 @@ class IntakeActivities:
     async def _judged(
         self, submission: Submission, rows: Sequence[SubmissionRow], collisions: Collisions
     ) -> list[Entry]:
-        """What the accepted rows say; those without a verdict get it now."""
+        """Judges the rows that have no verdict yet; returns what the accepted ones say."""
         roster_type = AssisterType(submission.roster_type)
         waiting = [each for each in rows if each.verdict is None]
         read = [as_row(each) for each in waiting]
@@ -167,7 +167,7 @@ async def _record_rows(
 ) -> list[tuple[SubmissionRow, int]]:
     """Takes over the next rows whose cases wait to be told; returns them with their mailboxes.
 
-    A row is rejected after all where another roster took its mailbox meanwhile.
+    If another roster took its mailbox meanwhile, a row is rejected after all.
     """
     waiting = select(SubmissionRow).where(
         SubmissionRow.submission_id == submission.id,
@@ -175,7 +175,7 @@ async def _record_rows(
         col(SubmissionRow.opened).is_(False),
     )
     first = waiting.order_by(col(SubmissionRow.attempts), col(SubmissionRow.line))
-    # In one order: another roster may name the same people, and each waits for a person.
+    # Another roster may lock the same people at the same time: one order prevents a deadlock.
     rows = sorted(await session.exec(first.limit(CHUNK)), key=lambda each: each.training_id)
     entries = {each.line: as_entry(each) for each in rows}
     mailboxes = await record_affiliations(session, submission, entries)

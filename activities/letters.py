@@ -1,6 +1,6 @@
 """What each mail says: the values of its template, read from the records.
 
-People's names and addresses enter here and nowhere before: a workflow asks for a mail by its kind.
+Names and addresses enter only here: a workflow asks for a mail by its kind.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ MISSING = {
     Requirement.TRAINING: "the assister portal training course (about 60 minutes)",
     Requirement.ASSESSMENT: "a passing score on the assister portal assessment",
 }
-"""The requirements as people are told of them (clauses before.1 to before.4, 2.1)."""
+"""The requirements in the words of the mails (clauses before.1 to before.4, 2.1)."""
 
 OUTCOMES = {
     "activation_expired": "the activation was not used in time",
@@ -35,12 +35,12 @@ OUTCOMES = {
 
 
 class NoAddress(Exception):
-    """Nobody on record to write to."""
+    """The records have nobody to write to."""
 
 
 @dataclass(frozen=True)
 class Letterhead:
-    """What every mail carries."""
+    """What is the same in every mail."""
 
     sender: str
     sender_name: str
@@ -51,7 +51,7 @@ class Letterhead:
     ui_url: str
     namespace: str
     rejected_rows: int
-    """The most rejected rows that a roster's summary lists: a relay refuses a mail of megabytes."""
+    """The most rejected rows in a roster's summary: relays refuse a mail of megabytes."""
 
     @property
     def domain(self) -> str:
@@ -59,7 +59,7 @@ class Letterhead:
         return self.sender.rpartition("@")[2]
 
     def link(self, workflow_id: str) -> str:
-        """Where staff look at a case or an intake."""
+        """The page of a case or an intake in the Temporal UI."""
         return case_link(self.ui_url, self.namespace, workflow_id)
 
     def page(self, workflow_id: str) -> str:
@@ -164,7 +164,7 @@ def _plain(workflow_id: str) -> str:
 
 
 def in_central(moment: datetime) -> str:
-    """A moment as people read it."""
+    """A moment in Central time, as people read it."""
     return f"{moment.astimezone(CENTRAL):%A, %B %-d, %Y, %-I:%M %p} Central time"
 
 
@@ -180,7 +180,7 @@ def _in_words(facts: dict[str, str]) -> dict[str, Any]:
 
 
 def _end_in_words(end: str) -> str:
-    """The last day for a date; for a moment, the day that ends with it."""
+    """The last day, in words: a date itself, or the day that a moment ends."""
     if len(end) == len("2026-12-01"):
         return f"{date.fromisoformat(end):%A, %B %-d, %Y}"
     from_midnight = datetime.fromisoformat(end).astimezone(CENTRAL)

@@ -2,9 +2,9 @@
 
 The outbox row is written before the relay hears of the mail and marked sent after it has taken it.
 A retry that finds ``sent`` does nothing. One that finds ``sending`` cannot know whether the relay
-took it: the same message, with the same Message-ID and Date, is sent again, because a lost
-activation mail locks a person out while mail stores can drop a second copy. Each such doubt is
-counted; a mail that was in doubt too often waits for a person.
+took it. It sends the same message again, with the same Message-ID and Date: a lost activation mail
+locks a person out, and a mail store can drop a second copy. The row counts these doubts; a mail
+that was in doubt too often waits for a person.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from workflows import steps
 from workflows.contract import assister_workflow_id, roster_workflow_id
 
 PLACEHOLDER = "[[registration-number]]"
-"""Stands for the registration number wherever a mail's text is kept."""
+"""Stands for the registration number in the text that the outbox keeps."""
 
 CLAUSES = {
     MailKind.ACTIVATION: "3.1a",
@@ -48,9 +48,9 @@ REFUSED = {
 }
 IN_DOUBT = "in_doubt"
 MOST_DOUBTS = 3
-"""A relay that takes a message and never answers would otherwise be given it without end."""
+"""After so many doubts a mail waits: a relay that never answers would get it without end."""
 FINAL = {state: failure for state, failure in REFUSED.values()} | {IN_DOUBT: steps.IN_DOUBT}
-"""The states that no retry leaves, and the failure that tells the workflow."""
+"""The final states of a mail, and the failure that each means for the workflow."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class MailActivities:
     """The mail step of both workflows.
 
     Attributes:
-        sending_time: The longest one delivery may take; an attempt owns its outbox row that long.
+        sending_time: The longest that one delivery may take; an attempt owns its row that long.
     """
 
     database: Database
@@ -99,7 +99,7 @@ class MailActivities:
             raise ApplicationError(str(stale), type=steps.STALE, non_retryable=True) from None
 
     async def _claim(self, request: steps.MailRequest, number: str) -> tuple[MailDelivery, bytes]:
-        """The mail's row, and the message where it is this attempt's to hand over."""
+        """Claims the mail's row for this attempt; returns it with the message to hand over."""
         now = datetime.now(UTC)
         async with self.database.transaction() as session:
             delivery = await session.get(MailDelivery, request.key, with_for_update=True)
@@ -114,7 +114,7 @@ class MailActivities:
                 )
             if delivery.state == "sent" or delivery.state in FINAL:
                 return delivery, b""
-            # A longer claim was made by a clock ahead of this one. Temporal's own has ended it.
+            # A claim beyond Temporal's limit for an attempt comes from a clock that was ahead.
             longest = now + steps.SEND_MAIL.timeout
             if delivery.claimed_until is not None and now < delivery.claimed_until <= longest:
                 raise ApplicationError(
@@ -122,7 +122,7 @@ class MailActivities:
                     type="InFlight",
                     next_retry_delay=delivery.claimed_until - now,
                 )
-            # The relay has not been given it: a corrected address counts, however long it waits.
+            # The relay does not have the mail yet, so a corrected address still counts.
             if delivery.state == "prepared":
                 await self._write(session, request, delivery)
             message = self._message(delivery, number)

@@ -1,4 +1,4 @@
-"""Telling the cases of activations: whatever the portal has done reaches its case in the end."""
+"""Telling the cases of activations, until each case knows of its own."""
 
 import asyncio
 
@@ -13,12 +13,13 @@ from workflows.client import tell_case
 
 
 async def relay_activations(portal: Portal, client: Client, task_queue: str, terms: Terms) -> None:
-    """Signals every activation that the portal has not reported yet; repeating it is harmless.
+    """Signals every activation that the portal has not reported yet; a repetition is harmless.
 
-    A case that cannot be told stays unreported, for a later attempt; the others are told first.
+    An activation whose case cannot be told stays unreported until a later attempt. It does not
+    delay the others.
 
     Raises:
-        RPCError: If a case could not be told, the last one's.
+        RPCError: If a case could not be told: the error of the last such case.
         TimeoutError: If a case took too long.
     """
     failure: RPCError | TimeoutError | None = None

@@ -1,4 +1,4 @@
-"""Telling the cases of results from the inbox, until every one has been told."""
+"""Telling the cases of results from the inbox, until each case has taken its own."""
 
 import asyncio
 from collections import defaultdict
@@ -31,8 +31,8 @@ TELL_TIMEOUT = 10.0
 async def relay_results(database: Database, client: Client, task_queue: str, terms: Terms) -> int:
     """Tells the cases of the oldest results that wait; returns how many were told.
 
-    A case that cannot be told keeps its result, with the error, for a later attempt; the others are
-    told all the same.
+    A result whose case cannot be told stays in the inbox, with the error, for a later attempt. It
+    does not delay the others.
     """
     async with database.snapshot() as session:
         events = await waiting(session, datetime.now(UTC), BATCH)
@@ -44,8 +44,8 @@ async def tell_results(
 ) -> int:
     """Tells the cases of these results; returns how many were told.
 
-    A case hears one after the other, the best attempt at the assessment first: told of a failed one
-    before, it would ask the assister to take again what they have passed.
+    A case is told one result after the other, the best attempt at the assessment first. If it were
+    told of a failed attempt first, it would ask the assister to repeat what they have passed.
     """
     places = asyncio.Semaphore(AT_ONCE)
     told: list[int | None] = []
@@ -73,7 +73,8 @@ async def tell_results(
                     failed.append((event, str(error).partition("\n")[0]))
                     continue
                 except (TemporalError, TimeoutError) as error:
-                    # The others wait for it: a worse attempt must not be told alone.
+                    # The person's other results wait with it: a worse attempt must not be told
+                    # alone.
                     problem = str(error).partition("\n")[0] or "no answer in time"
                 if problem:
                     failed.append((event, problem))
@@ -104,7 +105,7 @@ def _best_attempt_first(event: ResultEvent) -> tuple[Decimal, int]:
 
 
 async def _end_access(client: Client, event: ResultEvent) -> None:
-    """Suspends until staff reinstate; a case that is closed, or held by staff, stays so."""
+    """Suspends until staff reinstate; a closed or suspended case stays as it is."""
     case, order = assister_workflow_id(event.training_id), f"{event.source}:{event.event_id}"
     try:
         await act(client, case, "suspend_access", CLOSED, order)

@@ -1,4 +1,4 @@
-"""What is kept about people, rosters and mails, and the audit trail of what was done.
+"""The records of people, rosters and mails, and the audit trail of what was done.
 
-The process itself is in Temporal: nothing here is a second copy of a case's stage.
+The state of a case is in Temporal: no table holds a second copy of its stage.
 """

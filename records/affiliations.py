@@ -15,16 +15,16 @@ from records.tables import Affiliation, Mailbox, Submission
 async def record_affiliations(
     session: AsyncSession, submission: Submission, entries: Mapping[int, Entry]
 ) -> dict[int, int]:
-    """Takes accepted rows over, unless a newer one is recorded; all in a few statements.
+    """Records accepted rows, unless a newer one of the agency is recorded; in a few statements.
 
     Args:
         entries: What the rows say, by line.
 
     Returns:
-        The mailboxes' ids, by line; none for a row whose mailbox an agency's newest row names for
-        another assister (clause 1.2a).
+        The mailboxes' ids, by line. A row is missing if an agency's newest row names its mailbox
+        for another assister (clause 1.2a).
     """
-    # No other roster of the agency comes between; in one order, so that none waits for another.
+    # The lock keeps the agency's other rosters out; its one order prevents a deadlock.
     found = select(Affiliation).where(
         Affiliation.agency_id == submission.agency_id,
         col(Affiliation.training_id).in_([each.training_id for each in entries.values()]),
@@ -70,9 +70,9 @@ async def record_affiliations(
 
 
 async def _mailboxes(session: AsyncSession, entries: Sequence[Entry]) -> dict[str, Mailbox]:
-    """The mailboxes that the rows name, by Training ID, without those that are another's.
+    """The mailboxes that the rows name, by Training ID, without those of other assisters.
 
-    An address stays as it was named first, or as staff have corrected it.
+    An address stays as a roster first named it, or as staff corrected it.
     """
     keys = {mailbox_key(each.email): each for each in entries}
     found = select(Mailbox).where(col(Mailbox.mailbox_key).in_(sorted(keys)))
@@ -86,7 +86,7 @@ async def _mailboxes(session: AsyncSession, entries: Sequence[Entry]) -> dict[st
     for key in others:
         if key not in held:
             recorded.pop(key).mailbox_key = None
-    # A mailbox is free before another takes its key.
+    # Mailboxes that are free lose their key first, so that others can take it.
     await session.flush()
     own = {}
     for key, entry in keys.items():

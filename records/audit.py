@@ -1,10 +1,10 @@
 """The audit trail: append-only, one hash chain per case.
 
-An entry is written in the transaction of the act that it records, so there is never one without
-the other. Each entry's hash covers its content and the hash before it: an altered, removed or
-inserted entry breaks the chain. What no chain shows is that its newest entries or all of it were
-removed, or that somebody wrote it anew with hashes that fit: the heads kept elsewhere show it, one
-for each case, or one line for the whole trail.
+An entry is written in the transaction of the act that it records, so one never exists without the
+other. Each entry's hash covers its content and the hash before it: an altered, removed or inserted
+entry breaks the chain. A chain cannot show that its newest entries were removed, or that somebody
+wrote all of it anew with fitting hashes. Heads that are kept elsewhere show that: one for each
+case, or one for the whole trail.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from records.tables import AuditEntry
 
 
 class Break(NamedTuple):
-    """A place where the trail does not hold."""
+    """A place where a chain is broken."""
 
     case_id: str
     sequence: int
@@ -30,7 +30,7 @@ class Break(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """What a check of the whole trail found."""
+    """The result of a check of the whole trail."""
 
     entries: int
     heads: dict[str, str]
@@ -51,17 +51,17 @@ async def append(
 ) -> AuditEntry:
     """Adds an entry to a case's chain, in the caller's transaction.
 
-    Details hold ids, dates and scores, no personal data: the trail outlives what people may ask to
-    have removed.
+    Details hold ids, dates and scores, no personal data: people may ask to have their data removed,
+    and the trail stays.
 
     Args:
-        key: Names the act within its case. An act whose entry is there is not entered again: that
-            entry is returned, whatever it says.
-        after: The case's newest entry, where this transaction has just added it.
+        key: Names the act within its case. If the case has an entry with this key, no entry is
+            added and that one is returned.
+        after: The case's newest entry, if this transaction has just added it.
     """
     last = after
     if last is None:
-        # Two transactions on one case would otherwise both read the same last entry.
+        # Without the lock, two transactions on one case could both read the same last entry.
         await lock(session, case_id)
         chain = select(AuditEntry).where(AuditEntry.case_id == case_id)
         if key is not None:
@@ -116,10 +116,10 @@ async def entries_of(session: AsyncSession, case_id: str) -> Sequence[AuditEntry
 
 
 async def head(database: Database) -> str:
-    """Names the trail as it stands: the newest entry's id, and a hash of every entry until it."""
+    """The head of the whole trail: the newest entry's id, and a hash over all entries up to it."""
     async with database.transaction() as session:
         if session.get_bind().dialect.name == "postgresql":
-            # An entry of a transaction that is under way may have a lower id than one that is seen.
+            # An entry of an open transaction may have a lower id than one that is visible already.
             await (await session.connection()).execute(text("LOCK TABLE auditentry IN SHARE MODE"))
         newest = (await session.exec(select(func.max(AuditEntry.id)))).one() or 0
     async with database.snapshot() as session:
@@ -127,7 +127,7 @@ async def head(database: Database) -> str:
 
 
 async def holds(session: AsyncSession, kept: str) -> bool:
-    """Whether all that an earlier `head` names is still there, and as it was."""
+    """Whether every entry that an earlier `head` covers is still there and unchanged."""
     newest, _, digest = kept.partition("-")
     return await _digest(session, int(newest)) == digest
 
@@ -145,7 +145,7 @@ async def verify(session: AsyncSession, kept: Mapping[str, str] | None = None) -
     """Recomputes every chain.
 
     Args:
-        kept: Heads of an earlier check, by case: each must still stand in its chain.
+        kept: Heads of an earlier check, by case: each must still be in its chain.
     """
     gone = dict(kept or {})
     breaks: list[Break] = []

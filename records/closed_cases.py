@@ -1,4 +1,4 @@
-"""What closed cases have left for those that open later."""
+"""What closed cases leave to later ones."""
 
 from policy.case import Earlier, Order, Outcome
 from policy.requirements import Evidence

@@ -1,4 +1,4 @@
-"""Connections to the records, on SQLite and PostgreSQL alike."""
+"""Connections to the records, on SQLite and on PostgreSQL."""
 
 import asyncio
 import os
@@ -22,11 +22,11 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
 
 class UnsupportedDatabase(ValueError):
-    """The URL names neither SQLite nor PostgreSQL, or is none."""
+    """The URL cannot be read, or names neither SQLite nor PostgreSQL."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An instant. Naive values are refused: SQLite would otherwise drop the time zone."""
+    """A moment. It refuses naive values, because SQLite would drop the time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -57,7 +57,7 @@ def async_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        # Not shown: it may hold a password.
+        # The URL is not shown: it may hold a password.
         raise UnsupportedDatabase("the database's URL cannot be read") from None
     driver = DRIVERS.get(parsed.get_backend_name())
     if driver is None:
@@ -71,10 +71,10 @@ def async_url(url: str) -> URL:
 def make_engine(url: str) -> AsyncEngine:
     """An engine with the settings under which no update is lost."""
     parsed = async_url(url)
-    # An error's parameters are people's data, and an error goes into logs and histories.
+    # Errors go into logs and histories, and their parameters are people's data.
     if parsed.get_backend_name() == "postgresql":
-        # As many as SQLAlchemy opens at the most, and all are kept: of its own fifteen it closes
-        # ten after each use, and PostgreSQL starts a process for each new one.
+        # All fifteen connections are kept. By default SQLAlchemy closes ten of them after each use,
+        # and PostgreSQL starts a process for every new one.
         engine = create_async_engine(
             parsed, pool_size=15, max_overflow=0, pool_pre_ping=True, hide_parameters=True
         )
@@ -90,17 +90,16 @@ def make_engine(url: str) -> AsyncEngine:
 
 
 def _make_private(_dialect: Dialect, _record: object, arguments: list[Any], _options: Any) -> None:
-    """The file is its owner's alone, and SQLite gives those beside it the same rights."""
+    """Makes the file readable by its owner only; SQLite gives its other files the same rights."""
     if arguments[0] != ":memory:":
-        # Only where there is none: closing a file ends every lock that this process has on it. The
-        # next program to come and go would then delete the log under the other connections, which
-        # would read and write on in what is no longer there.
+        # Only if there is none: closing a file releases every lock that this process has on it. The
+        # next program that ends would then delete the log while other connections use it.
         with suppress(OSError):
             os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # Without IMMEDIATE, two read-then-write transactions both read before either writes.
+    # Without IMMEDIATE, two transactions could both read before either of them writes.
     reads = connection.get_execution_options().get(ONLY_READS)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
@@ -111,7 +110,7 @@ def _forget_values(context: ExceptionContext) -> None:
     if not isinstance(error, psycopg.Error) or error.sqlstate is None:
         return
     primary = error.diag.message_primary or ""
-    # Class 22 are faults of a value, and their first line repeats it.
+    # SQLSTATE class 22 is a fault of a value, and the message's first line repeats the value.
     said = "" if error.sqlstate.startswith("22") else re.sub('"[^"]*@[^"]*"', "…", primary)
     error.args = (f"{error.sqlstate} {said}".strip(),)
     if raised is not None:
@@ -131,13 +130,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 async def lock(session: AsyncSession, name: str) -> None:
-    """Makes the transactions that take the same lock wait for each other, until they end."""
+    """Takes a lock until the transaction ends; others that take it wait."""
     await lock_each(session, [name])
 
 
 async def lock_each(session: AsyncSession, names: Sequence[str]) -> None:
     """Takes several locks, in the order of their names."""
-    # On SQLite there is one writer, and who comes next waits anyway.
+    # SQLite has one writer; every other transaction waits anyway.
     if session.get_bind().dialect.name == "postgresql":
         taken = text(
             "SELECT pg_advisory_xact_lock(hashtextextended(name, 0))"
@@ -154,8 +153,8 @@ class Database:
         self._sessions = async_sessionmaker(
             self.engine, class_=AsyncSession, expire_on_commit=False
         )
-        # SQLite has one writer. Those of one process queue here: SQLite itself has them sleep,
-        # longer and longer, and lets through whoever wakes first.
+        # SQLite has one writer. The writers of this process queue here: SQLite would let them sleep
+        # longer and longer, and let the first to wake go on, no matter how long others waited.
         queues = self.engine.dialect.name == "sqlite"
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if queues else nullcontext()
 
@@ -167,11 +166,11 @@ class Database:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
-        """A session for reading only, however long it takes: no writer waits for it."""
+        """A session for reading only; it blocks no writer."""
         async with self._sessions() as session:
             await session.connection(execution_options={ONLY_READS: True})
             yield session
 
     async def close(self) -> None:
-        """Returns every connection."""
+        """Closes every connection."""
         await self.engine.dispose()

@@ -1,4 +1,4 @@
-"""Rosters that a contact has chosen on the page and not yet submitted; kept for an hour."""
+"""Rosters that a contact has chosen on the page and not submitted yet; kept for an hour."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ async def keep_draft(
     content: bytes,
     now: datetime,
 ) -> str:
-    """Keeps a file; returns the draft's id. What was kept too long goes."""
+    """Keeps a file and returns the draft's id; deletes drafts that are too old."""
     await session.exec(delete(RosterDraft).where(col(RosterDraft.ends_at) < now))
     draft = RosterDraft(
         id=secrets.token_hex(8),
@@ -50,7 +50,7 @@ async def keep_draft(
 async def draft_of(
     session: AsyncSession, agency_id: str, draft_id: str, now: datetime
 ) -> RosterDraft | None:
-    """The agency's own draft, while it is kept."""
+    """The agency's own draft with this id; None if there is none."""
     draft = await session.get(RosterDraft, draft_id)
     if draft is None or draft.agency_id != agency_id or now >= draft.ends_at:
         return None
@@ -58,5 +58,5 @@ async def draft_of(
 
 
 async def drop_draft(session: AsyncSession, draft_id: str) -> None:
-    """Forgets a draft: it was submitted."""
+    """Deletes a draft that was submitted."""
     await session.exec(delete(RosterDraft).where(col(RosterDraft.id) == draft_id))

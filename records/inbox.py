@@ -1,7 +1,7 @@
-"""The inbox of results: each is recorded once, and kept until its case has been told of it.
+"""The inbox of results: each is recorded once and kept until its case has been told of it.
 
-Whoever brings results (a file, a command, the gateway) records them in a transaction; the relay in
-``activities/results.py`` tells the cases. A sender may repeat what it sent as often as it likes.
+A file's import, a command or the gateway records results in a transaction; the relay in
+``activities/results.py`` tells the cases. A sender may repeat its results as often as it likes.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from records.tables import ResultEvent
 
 
 class AccountClosed(Fact):
-    """The portal has closed the account; staff say when access may come back."""
+    """The portal reports that it closed the account; only staff may give access back."""
 
 
 SIGNALS: dict[type[Fact], str] = {
@@ -38,14 +38,14 @@ SIGNALS: dict[type[Fact], str] = {
 FACTS = {signal: kind for kind, signal in SIGNALS.items()}
 KEY = tuple_(col(ResultEvent.source), col(ResultEvent.event_id))
 AT_ONCE = 200
-"""Events in one statement."""
+"""The most events in one statement."""
 
 
 class Incoming(NamedTuple):
     """A result as a sender brings it.
 
     Attributes:
-        source: Who sends it: events of two sources never collide.
+        source: Who sends it. Events of two sources never collide.
         event_id: The source's own id; a repetition carries the same.
     """
 
@@ -90,7 +90,7 @@ async def _receive(
         for each in events
     ]
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    # Two senders may bring one event at the same moment: the unique key lets one of them in.
+    # Two senders may bring one event at the same moment; the unique key admits one of them.
     insert = (
         dialect.insert(ResultEvent)
         .values(values)
@@ -118,7 +118,7 @@ async def _receive(
 
 
 async def waiting(session: AsyncSession, now: datetime, limit: int) -> Sequence[ResultEvent]:
-    """The oldest results whose case can be told now, and all others of the same people."""
+    """The oldest results that are to be told now, with all others of the same people."""
     ready = select(ResultEvent).where(
         col(ResultEvent.told_at).is_(None), ResultEvent.next_attempt_at <= now
     )
@@ -128,7 +128,7 @@ async def waiting(session: AsyncSession, now: datetime, limit: int) -> Sequence[
 
 
 async def waiting_of(session: AsyncSession, events: Sequence[Incoming]) -> Sequence[ResultEvent]:
-    """Which of these results wait for their case, and all others of the same people."""
+    """Those of these results that still wait, with all others of the same people."""
     named = [(each.source, each.event_id) for each in events]
     waits = select(ResultEvent).where(col(ResultEvent.told_at).is_(None))
     found = await session.exec(waits.where(KEY.in_(named)))
@@ -137,7 +137,7 @@ async def waiting_of(session: AsyncSession, events: Sequence[Incoming]) -> Seque
 
 
 async def untold(session: AsyncSession, received_before: datetime) -> Sequence[ResultEvent]:
-    """Results whose case has not been told, oldest first: those that a person should look at."""
+    """Results whose case could not be told, oldest first: a person should look at them."""
     found = select(ResultEvent).where(
         col(ResultEvent.told_at).is_(None), ResultEvent.received_at < received_before
     )

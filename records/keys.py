@@ -1,6 +1,6 @@
-"""Keys of the programs that call the gateway: a secret each, of which only a hash is kept.
+"""Keys of the programs that call the gateway; the records keep only a hash of each secret.
 
-A key stands for one training system, or for one agency and the authorized contact who answers for
+A key belongs to one training system, or to one agency and the authorized contact who answers for
 what is sent with it.
 """
 
@@ -21,12 +21,12 @@ from records.database import UtcDateTime
 
 SECRET_BYTES = 32
 ROTATION = timedelta(days=1)
-"""How long the old key still works beside the one that replaces it."""
+"""How long a replaced key still works beside the new one."""
 NOBODY = hashlib.sha256(secrets.token_bytes(SECRET_BYTES)).hexdigest()
 
 
 class Kind(StrEnum):
-    """What a key is good for."""
+    """What a key may be used for."""
 
     TRAINING = "training"
     AGENCY = "agency"
@@ -37,7 +37,7 @@ class Kind(StrEnum):
 
     @property
     def signs(self) -> bool:
-        """Whether its holder signs with it, instead of sending it."""
+        """Whether its holder signs with it instead of sending it."""
         return self in (Kind.EVENTS, Kind.PORTAL)
 
 
@@ -52,7 +52,7 @@ class ApiKey(SQLModel, table=True):
         holder: The training system's name, or the agency's id.
         contact_id: The agency's contact for whom the program acts; None for a training system.
         digest: SHA-256 of the secret: with 256 random bits there is nothing to guess.
-        ends_at: From when it no longer works; None while nothing ends it.
+        ends_at: When it stops working; None if no end is set.
     """
 
     id: str = Field(primary_key=True)
@@ -64,16 +64,16 @@ class ApiKey(SQLModel, table=True):
     ends_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
     def works(self, now: datetime) -> bool:
-        """Whether nothing has ended it."""
+        """Whether it still works at ``now``."""
         return self.ends_at is None or now < self.ends_at
 
 
 async def make_key(
     session: AsyncSession, kind: Kind, holder: str, contact_id: int | None, now: datetime
 ) -> tuple[ApiKey, str]:
-    """A new key, and what its holder sends: shown now and never again.
+    """A new key, and what its holder sends, which is shown only once.
 
-    A key that signs is not sent: `signing_secret` says with what it signs.
+    A key that signs is not sent: its holder signs with `signing_secret`.
     """
     secret = secrets.token_urlsafe(SECRET_BYTES)
     key = ApiKey(
@@ -93,7 +93,7 @@ async def key_sent(session: AsyncSession, sent: str, now: datetime) -> ApiKey | 
     """The key that a caller sent; None unless it is known, complete and works."""
     key_id, _, secret = sent.partition(".")
     key = await session.get(ApiKey, key_id)
-    # An unknown id is compared too: the time taken does not tell which ids there are.
+    # An unknown id is compared, too, so that the time taken does not tell which ids exist.
     same = hmac.compare_digest(key.digest if key else NOBODY, _digest(secret))
     return key if key is not None and same and key.works(now) else None
 
@@ -101,7 +101,7 @@ async def key_sent(session: AsyncSession, sent: str, now: datetime) -> ApiKey | 
 def signing_secret(system_secret: str, key_id: str) -> str:
     """The secret of a key that signs, as Standard Webhooks writes one.
 
-    A signature can be checked only with the secret itself, so it is derived, not kept.
+    To check a signature takes the secret itself, so it is derived from ours and not kept.
     """
     derived = hmac.digest(system_secret.encode(), f"events|{key_id}".encode(), hashlib.sha256)
     return f"whsec_{base64.b64encode(derived).decode()}"
@@ -114,7 +114,7 @@ async def working_keys(session: AsyncSession, kind: Kind, now: datetime) -> Sequ
 
 
 async def rotate_key(session: AsyncSession, key_id: str, now: datetime) -> tuple[ApiKey, str]:
-    """A new key for the same holder; the old one works for another day, to change over.
+    """A new key for the same holder; the old one works for another day.
 
     Raises:
         UnknownKey: If there is none with this id, or it has ended.
@@ -142,7 +142,7 @@ async def revoke_key(session: AsyncSession, key_id: str, now: datetime) -> None:
 
 
 async def all_keys(session: AsyncSession) -> Sequence[ApiKey]:
-    """Every key there was, by holder; none shows its secret."""
+    """Every key, ended ones included, by holder; without secrets."""
     return (
         await session.exec(select(ApiKey).order_by(col(ApiKey.holder), col(ApiKey.made_at)))
     ).all()

@@ -13,7 +13,7 @@ LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 class NotAuthorized(Exception):
-    """The act is not this person's to do; the text names the policy clause."""
+    """This person may not do that; the text names the policy clause."""
 
 
 async def authorized_contact(session: AsyncSession, agency_id: str, by: str) -> Contact:
@@ -32,11 +32,11 @@ async def authorized_contact(session: AsyncSession, agency_id: str, by: str) -> 
 
 
 class NoContact(Exception):
-    """The agency has no authorized contact to write to."""
+    """The agency has no authorized contact left."""
 
 
 async def contact_to_mail(session: AsyncSession, contact_id: int) -> Contact:
-    """The contact, or another one of the agency where this one was revoked.
+    """The contact, or another one of the agency if this one was revoked.
 
     Raises:
         NoContact: If the agency has none left.
@@ -74,7 +74,7 @@ async def assister_of(session: AsyncSession, agency_id: str, training_id: str) -
 
 
 def not_the_agencys(agency_id: str, training_id: str) -> NotAuthorized:
-    """The assister is unknown or another agency's; which of them is not said."""
+    """The same error for an unknown assister and for another agency's."""
     return NotAuthorized(f"agency {agency_id} has no assister {training_id} (policy 3.3)")
 
 
@@ -102,7 +102,7 @@ async def record_agency(
 
 
 async def holders(session: AsyncSession, keys: Iterable[str]) -> dict[str, str]:
-    """Which Training ID holds each mailbox: the one for which an agency's newest row names it."""
+    """The Training ID that holds each mailbox: an agency's newest row names it for that one."""
     found = (
         select(Mailbox.mailbox_key, Mailbox.training_id)
         .join(Affiliation, col(Affiliation.mailbox_id) == col(Mailbox.id))
@@ -122,7 +122,7 @@ async def approved_by(session: AsyncSession, agency_id: str) -> Sequence[str]:
 async def accepted_addresses(
     session: AsyncSession, keys: Iterable[str]
 ) -> frozenset[tuple[str, str]]:
-    """Which of these mailboxes staff accepted for which Training ID (clause 1.2b)."""
+    """The desk-like mailboxes that staff accepted, with the Training ID (clause 1.2b)."""
     found = select(AcceptedAddress.training_id, AcceptedAddress.mailbox_key).where(
         col(AcceptedAddress.mailbox_key).in_(sorted(set(keys)))
     )
@@ -133,7 +133,7 @@ async def staff_id(session: AsyncSession, email: str) -> str:
     """The id under which a member of staff appears in histories and the audit trail.
 
     Raises:
-        NotAuthorized: If this is nobody's address.
+        NotAuthorized: If this is not an e-mail address.
     """
     try:
         email = clean_address(email)
@@ -143,7 +143,7 @@ async def staff_id(session: AsyncSession, email: str) -> str:
     found = select(Actor).where(Actor.mailbox_key == key)
     actor = (await session.exec(found)).first()
     if actor is None:
-        # Letters only: ten digits in a row would be refused as a phone number in every order.
+        # Letters only: every order with ten digits in a row would be refused as a phone number.
         digest = hashlib.sha256(key.encode()).hexdigest()[:10].translate(LETTERS)
         actor = Actor(id=f"staff-{digest}", email=email, mailbox_key=key)
         session.add(actor)

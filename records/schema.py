@@ -1,4 +1,4 @@
-"""The schema: brought up to date by Alembic's migrations, on both databases the same way."""
+"""The schema: Alembic's migrations bring it up to date, on both databases in the same way."""
 
 import asyncio
 from pathlib import Path
@@ -17,5 +17,5 @@ def config(url: str) -> Config:
 
 
 async def migrate(url: str) -> None:
-    """Brings the database to the newest schema; changes nothing where it is there already."""
+    """Brings the database to the newest schema; changes nothing if it has that already."""
     await asyncio.to_thread(command.upgrade, config(url), "head")

@@ -1,4 +1,4 @@
-"""xAPI statements as learning systems sent them; none is ever changed, only voided."""
+"""xAPI statements as learning systems sent them. They are never changed, only voided."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,11 +17,11 @@ class XapiStatement(SQLModel, table=True):
     """A statement.
 
     Attributes:
-        digest: Of what makes two statements the same.
-        content: As it is given back.
-        training_id: Of whom it brought a result; empty where it brought none.
-        voids: The statement that it takes back; empty where it is no void.
-        voided: It was taken back by its own source.
+        digest: A hash of everything that makes two statements the same.
+        content: The statement as it is given back.
+        training_id: The person for whom it brought a result; empty if it brought none.
+        voids: The statement that it takes back; empty if it is not a void.
+        voided: Its own source has taken it back.
     """
 
     source: str = Field(primary_key=True)
@@ -40,13 +40,13 @@ class Kept(StrEnum):
     NEW = "new"
     KNOWN = "known"
     CONFLICT = "conflict"
-    """Another statement has its id already."""
+    """Another statement has this id already."""
 
 
 async def take_turn(session: AsyncSession, source: str) -> None:
     """Waits until no other transaction takes statements of this source.
 
-    A void and its target that come at the same moment would otherwise both miss the other.
+    Otherwise a void and its target that come at the same moment could miss each other.
     """
     if session.get_bind().dialect.name == "postgresql":
         lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
@@ -62,7 +62,7 @@ async def keep(session: AsyncSession, statement: XapiStatement) -> Kept:
         .on_conflict_do_nothing()
         .returning(col(XapiStatement.id))
     )
-    # Two may bring one statement at the same moment: the key lets one of them in.
+    # Two requests may bring one statement at the same moment; the key admits one of them.
     connection = await session.connection()
     if (await connection.execute(insert)).first() is not None:
         return Kept.NEW
@@ -84,7 +84,7 @@ async def of_others(session: AsyncSession, source: str, statement_id: str) -> bo
 
 
 async def voids_of(session: AsyncSession, source: str, statement_id: str) -> Sequence[str]:
-    """The source's statements that take this one back, whether or not it has come."""
+    """The source's voids of this statement, even if the statement itself has not come yet."""
     found = select(XapiStatement.id).where(
         XapiStatement.source == source, XapiStatement.voids == statement_id
     )

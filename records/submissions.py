@@ -8,11 +8,11 @@ from records.tables import Submission
 
 
 async def next_sequence(session: AsyncSession) -> int:
-    """The place of a submission among all, of every agency; the next one waits for this one."""
+    """A new submission's place among all; the next submission waits until this one is recorded."""
     await lock(session, "submission-sequence")
     return await newest_sequence(session) + 1
 
 
 async def newest_sequence(session: AsyncSession) -> int:
-    """The place of the submission that came last; 0 where there is none."""
+    """The place of the last submission; 0 if there is none."""
     return (await session.exec(select(func.max(col(Submission.sequence))))).one() or 0

@@ -20,7 +20,7 @@ SQLModel.metadata.naming_convention = MetaData(
 
 
 def instant(*, nullable: bool = False) -> Any:
-    """A column for a moment."""
+    """A column that holds a moment."""
     return Field(
         default=None,
         sa_type=UtcDateTime,
@@ -40,7 +40,7 @@ class Contact(SQLModel, table=True):
     """An agency's authorized contact: only they may submit its rosters (clause 1).
 
     Attributes:
-        revoked_at: Since when they may no longer; None while they may.
+        revoked_at: When the authorization ended; None while it holds.
     """
 
     __table_args__ = (UniqueConstraint("agency_id", "mailbox_key"),)
@@ -58,7 +58,7 @@ class Mailbox(SQLModel, table=True):
 
     Attributes:
         email: The address that mails go to; staff may correct it.
-        mailbox_key: What the policy compares; None once the mailbox has become another assister's.
+        mailbox_key: The key that the policy compares; None once the mailbox is another assister's.
         corrected: Staff have changed the address since a roster named it.
     """
 
@@ -70,10 +70,10 @@ class Mailbox(SQLModel, table=True):
 
 
 class Affiliation(SQLModel, table=True):
-    """A person on an agency's rosters, as the agency's newest accepted row says it.
+    """What the newest accepted roster row of one agency says of a person.
 
-    What one agency says is never overwritten by another's row. Which agency speaks for the person
-    is the case's decision.
+    A row of one agency never overwrites that of another. The case decides which agency speaks for
+    the person.
 
     Attributes:
         sequence: The submission's.
@@ -99,7 +99,7 @@ class Affiliation(SQLModel, table=True):
 
 
 class AcceptedAddress(SQLModel, table=True):
-    """An address that reads like a desk's and is an assister's own, as staff saw (clause 1.2b)."""
+    """An address that looks like a desk's and that staff accepted as personal (clause 1.2b)."""
 
     training_id: str = Field(primary_key=True)
     mailbox_key: str = Field(primary_key=True)
@@ -111,9 +111,9 @@ class Submission(SQLModel, table=True):
 
     Attributes:
         digest: SHA-256 of the rows, to recognize the same roster.
-        rows: Number of data rows.
-        sequence: Counts all submissions, given under a lock: of two the higher came later, whatever
-            the clock of either sender's machine says.
+        rows: The number of data rows.
+        sequence: Its place among all submissions, given under a lock: the higher one came later, no
+            matter what the senders' clocks say.
     """
 
     id: str = Field(primary_key=True)
@@ -131,7 +131,7 @@ class SubmissionRow(SQLModel, table=True):
     """A row as it was submitted, and its verdict once it has one.
 
     Attributes:
-        entry: What an accepted row says, as it was judged: it is judged once.
+        entry: What an accepted row says. A row is judged once, and this is the result.
         opened: The case has been told of the row.
         attempts: How often telling the case has failed.
     """
@@ -148,17 +148,17 @@ class SubmissionRow(SQLModel, table=True):
 
 
 class ResultEvent(SQLModel, table=True):
-    """A result that somebody sent, kept until its case has been told of it and after.
+    """A result that somebody sent. It is kept after its case has been told, too.
 
     Attributes:
         source: Who sent it.
-        event_id: The source's own id of it.
+        event_id: The source's own id of the result.
         signal: The signal that tells the case.
         payload: The signal's argument; it names nobody.
-        told_at: When the case took the signal; None while it waits.
+        told_at: When the case took the signal; None while the result waits.
         attempts: How often telling the case has failed.
-        last_error: Why it failed last.
-        next_attempt_at: Not tried again before then.
+        last_error: Why the last attempt failed.
+        next_attempt_at: The earliest moment for the next attempt.
     """
 
     __table_args__ = (UniqueConstraint("source", "event_id"),)
@@ -177,16 +177,16 @@ class ResultEvent(SQLModel, table=True):
 
 
 class MailDelivery(SQLModel, table=True):
-    """The outbox: one row per mail, keyed so that a retry finds what was done.
+    """The outbox: one row per mail, with a key by which a retry finds what was done.
 
     Attributes:
         key: Idempotency key: workflow, step and occurrence, never the attempt.
-        recipient: Read anew, as the rest of the message, at each attempt in ``prepared``.
+        recipient: Read again at each attempt in ``prepared``, like the rest of the message.
         text: The body, with a placeholder where a registration number goes; dropped once sent.
         state: ``prepared`` while the relay has surely seen nothing of it, ``sending`` while it may
             have, ``sent``, or for good ``address_refused``, ``message_refused`` or ``in_doubt``.
         claimed_until: Until when an attempt in flight owns the row.
-        doubts: How many attempts ended without the relay's answer: each may have delivered it.
+        doubts: How many attempts ended without the relay's answer; each may have delivered it.
         digest: SHA-256 of the message as sent.
     """
 
@@ -209,14 +209,14 @@ class MailDelivery(SQLModel, table=True):
 
 
 class ClosedCase(SQLModel, table=True):
-    """What a closed case had learned, for one that opens later for the same person.
+    """What a closed case had learned, for a later case of the same person.
 
     Attributes:
         outcome: None while the case closes.
         hold: Staff's suspension, which outlives the case.
         fence: The command with which the case closed.
-        ended: The newest submission when the close was first tried: it and those before it approve
-            nothing any more.
+        ended: The newest submission when the close was first tried. It and those before it no
+            longer approve.
     """
 
     training_id: str = Field(primary_key=True)
@@ -230,7 +230,7 @@ class ClosedCase(SQLModel, table=True):
 
 
 class Actor(SQLModel, table=True):
-    """A member of staff: workflows know the id, the address stays here."""
+    """A member of staff. Workflows know the id; only the records know the address."""
 
     id: str = Field(primary_key=True)
     email: str
@@ -238,12 +238,12 @@ class Actor(SQLModel, table=True):
 
 
 class AuditEntry(SQLModel, table=True):
-    """One act, chained to the one before it in the same case.
+    """One act, chained to the act before it in the same case.
 
     Attributes:
-        clause: The policy sentence it rests on, where there is one.
-        key: Names the act within the case, where repeated attempts must enter it once.
-        previous: The hash of the case's previous entry, empty for the first.
+        clause: The policy sentence it rests on; empty if there is none.
+        key: Names the act within the case, so that repeated attempts enter it once.
+        previous: The hash of the case's previous entry; empty for the first.
     """
 
     __table_args__ = (
