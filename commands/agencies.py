@@ -23,7 +23,7 @@ async def agencies_import(
 ) -> None:
     """Import agencies and their authorized contacts; every row gets a verdict.
 
-    All accepted rows are recorded or none, and importing the file again is harmless.
+    Either all accepted rows are recorded or none. To import the file again is harmless.
 
     Columns: Agency ID, Agency Name, Contact Name, Contact Email.
     """
@@ -53,7 +53,7 @@ async def agencies_correct_contact(
 ) -> None:
     """Correct a contact's e-mail; the mails that waited for it go out.
 
-    Once more is harmless, and goes on where it was interrupted.
+    A repetition is harmless and continues an interrupted call.
     """
     async with session() as here:
         connected = await here.connections()
@@ -69,10 +69,10 @@ async def agencies_correct_contact(
 async def agencies_revoke_contact(
     agency: str, *, email: Address, by: By, reason: Why, json: Json = False
 ) -> None:
-    """End a contact's authorization: no roster, no page, no lookup any more.
+    """End a contact's authorization: no more rosters, pages or lookups.
 
-    They are signed out everywhere; mails for the agency go to another contact. Once more is
-    harmless, and goes on where it was interrupted.
+    They are signed out everywhere, and the agency's mails go to another contact. A repetition is
+    harmless and continues an interrupted call.
 
     Example: starter.py agencies revoke-contact AG-100 --email pat@agency.example.org
     --by you@portal.example.org --reason "left the agency"
@@ -100,7 +100,7 @@ async def agencies_revoke_contact(
 async def agencies_restore_contact(
     agency: str, *, email: Address, by: By, reason: Why, json: Json = False
 ) -> None:
-    """Authorize a revoked contact again; an import does not."""
+    """Authorize a revoked contact again, which an import does not do."""
     async with session() as here:
         connected = await here.connections()
         async with interrupted_says(REPEAT):

@@ -20,7 +20,7 @@ err = Console(stderr=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table; cells are shown as they are, never read as markup or orders to the terminal."""
+    """A table. A cell is shown as it is: it cannot bring markup or terminal control codes."""
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -32,7 +32,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 def verdicts(
     shown: Iterable[dict[str, Any]], subject: str = "training_id", title: str = "Training ID"
 ) -> list[RenderableType]:
-    """How many rows have which verdict, and every reason of the rejected ones."""
+    """The number of rows by verdict, and every reason of the rejected ones."""
     counts: Counter[str] = Counter()
     rows: list[Sequence[object]] = []
     for each in shown:
@@ -48,13 +48,13 @@ def verdicts(
 
 
 def notes(read: "files.Table") -> list[RenderableType]:
-    """What of a file was passed over, or deserves a look."""
+    """What of a file was not read, or deserves a look."""
     unused = [f"Columns not used: {', '.join(read.ignored)}"] if read.ignored else []
     return [escape(f"{each}.") for each in (*unused, *read.notes)]
 
 
 def intake(at: "IntakeProgress") -> list[RenderableType]:
-    """How far a roster is, and what a person must do where it goes no further by itself."""
+    """A roster's progress, and what a person must do if it waits for one."""
     match at.stage:
         case "held":
             return [
@@ -124,7 +124,7 @@ def status(shown: "Status") -> list[Table]:
 
 
 def words(name: str) -> str:
-    """A stage's or a mail's name as people read it."""
+    """The name of a stage or a mail as people read it."""
     return name.replace("_", " ")
 
 
@@ -133,9 +133,9 @@ def _cell(value: object) -> str:
         case None:
             return "—"
         case datetime():
-            # Imported here: the help has no times, and this brings Pydantic.
+            # Imported here: the help shows no times, and this imports Pydantic.
             from policy.calendar import CENTRAL
 
             return f"{value.astimezone(CENTRAL):%Y-%m-%d %H:%M %Z}"
-    # A terminal would obey what is not printable.
+    # A terminal would carry out control characters.
     return escape("".join(e if e.isprintable() or e == "\n" else "·" for e in str(value)))

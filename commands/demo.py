@@ -1,4 +1,4 @@
-"""The demo: the policy at work on one roster, while its worker is killed in the middle of it."""
+"""The demo: the policy at work on one roster, with the worker killed in the middle."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ ACTIVATE = {"NAV1001": "ann.", "NAV1002": "bao."}
 LATE, NEVER_ACTIVATES = "NAV1003", "NAV1005"
 REFUSED, REFUSED_ADDRESS = "NAV1006", "farah.abdi@northstar.example.org"
 MAILED = (*ACTIVATE, LATE, NEVER_ACTIVATES)
-"""Assisters who meet all requirements and whose address takes mail."""
+"""Assisters who meet all requirements and whose address accepts mail."""
 NUMBER = re.compile(r"REGISTRATION NUMBER: (\S+)")
 PATIENCE = 90.0
 """Seconds after which a step of the demo counts as failed."""
@@ -115,7 +115,7 @@ class _Demo:
         )
 
     async def run(self) -> None:
-        """The policy's way, from the first results to accounts that are active."""
+        """Plays the policy's procedure, from the first results to active accounts."""
         self.stack.inbox.refusals[REFUSED_ADDRESS] = "550 5.1.1 no such user"
         await self._record_agency()
         export = DATA / "results.csv"
@@ -168,7 +168,7 @@ class _Demo:
         return [each["training_id"] for each in rows if each["verdict"] == "accepted"]
 
     async def _kill_the_worker(self) -> None:
-        """Kills it once the first account is made, and waits for what the next one does."""
+        """Kills the worker once the first account is made, and waits until the next one is done."""
         await _until(self._accounts, lambda made: made > 0, pause=0.002)
         killed = self.stack.workers[-1]
         os.kill(killed, signal.SIGKILL)
@@ -236,7 +236,7 @@ class _Demo:
         console.out.print(console.table("\nEvery accepted assister", columns, rows))
 
     def show_where_to_look(self, *, keep: bool) -> None:
-        """What is there to see, and how."""
+        """Shows what there is to look at, and how."""
         ui, namespace = self.stack.environment["ASSISTER_UI_URL"], self.to.client.namespace
         if keep:
             [attention, *_] = ready_made(datetime.now(UTC))
@@ -291,7 +291,7 @@ def _say(text: str, style: str = "") -> None:
 
 
 def _reject(line: int, reason: Mapping[str, str]) -> None:
-    # Cut to one line: the first screen is to show what happens, not every word of it.
+    # Cut to one line: the first screen shows what happens, not every word.
     text = f"  Line {line}: {reason['field']} {reason['message']}"
     console.out.print(
         text, style="dim", markup=False, highlight=False, overflow="ellipsis", no_wrap=True

@@ -1,4 +1,4 @@
-"""What a new installation gets wrong: one check after the other, and what to do about each."""
+"""Checks for what is often wrong in a new installation, and what to do about it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -47,12 +47,12 @@ TestMail = Annotated[
 
 
 class Wrong(Exception):
-    """Something to mend; the text says what is wrong and what to do."""
+    """A check failed; the text says what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; ``ok`` is None where it could not be made."""
+    """The result of one check; ``ok`` is None if it could not be made."""
 
     check: str
     ok: bool | None
@@ -60,9 +60,9 @@ class Finding:
 
 
 async def doctor(*, mail: TestMail = "", json: Json = False) -> None:
-    """Check this installation: a line for each thing, and what to do where one is wrong.
+    """Check this installation: a line for each check, and what to do if it fails.
 
-    Exit code 0: all is well; 1: something is to be mended. With --mail it sends a mail as well.
+    Exit code 0: all is well; 1: a check failed. With --mail it also sends a mail.
 
     Example: starter.py doctor --mail you@example.org
     """
@@ -134,7 +134,7 @@ async def _checked(name: str, check: Callable[[], Awaitable[str]]) -> Finding:
     except RPCError as error:
         return Finding(name, False, f"Temporal says {error.status.name}: {error.message}")
     except (SQLAlchemyError, RuntimeError, OSError) as error:
-        # The first line: drivers add statements and addresses.
+        # The first line only: drivers add statements and addresses.
         return Finding(name, False, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
 
 

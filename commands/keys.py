@@ -65,7 +65,7 @@ async def keys_list(*, json: Json = False) -> None:
 
 @app.command(name="rotate")
 async def keys_rotate(key: str, *, json: Json = False) -> None:
-    """Make a key that replaces another; the old one works for another day."""
+    """Make a key that replaces another one; the old key works for one more day."""
     async with session() as here, here.database.transaction() as records:
         new, sent = await rotate_key(records, key, datetime.now(UTC))
     _show(here.settings, new, sent, json)
@@ -88,6 +88,6 @@ def _show(settings: Settings, key: ApiKey, sent: str, as_json: bool) -> None:
         print_json({"id": key.id, "holder": key.holder, "key": sent})
         return
     console.out.print(f"Key {key.id} for {key.holder}, shown this once:")
-    # Whole, on a line of its own: it is meant to be copied.
+    # Unbroken, on a line of its own: people copy it.
     console.out.print(sent, soft_wrap=True, highlight=False, markup=False)
     console.out.print(how, markup=False)

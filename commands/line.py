@@ -8,7 +8,7 @@ from commands import console
 from policy.text import unprintable
 
 MAX_WORD = 4096
-"""Characters of one value; messages repeat values."""
+"""The most characters of one value that a message repeats."""
 
 COMMANDS = {
     "Operation": {
@@ -54,11 +54,11 @@ COMMANDS = {
         "agencies": ("agencies:app", "Agencies and their authorized contacts."),
     },
 }
-"""By group: the command's name, where it is, and what the overview says of it."""
+"""By group: each command's name, where it is, and its line in the overview."""
 
 
 def command_line(*, overview: bool = False) -> App:
-    """The commands; for the overview with a line on each, which saves importing them all."""
+    """The commands; for the overview with a line for each, so that it need not import them all."""
     app = App(
         name="starter.py",
         version_flags=[],
@@ -88,7 +88,7 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        # Imported here: it knows the errors of libraries that most commands do without.
+        # Imported here: it imports libraries that most commands do not need.
         from commands.mistakes import explain
         from settings import Misconfigured
 

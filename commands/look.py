@@ -31,7 +31,7 @@ WATCH_PAUSE = 1.0
 
 
 async def status(training_id: ThisAssister, *, json: Json = False) -> None:
-    """Show what a case waits for, who must act, and by when; and which mails went out.
+    """Show what a case waits for, who must act and by when, and which mails went out.
 
     Example: starter.py status NAV1001
     """
@@ -96,7 +96,7 @@ async def links(*, agency: ThisAgency = "", json: Json = False) -> None:
 
 
 async def watch(training_id: ThisAssister) -> None:
-    """Show one case as it goes on, until it is closed or Ctrl-C."""
+    """Show one case as it changes, until it closes or you press Ctrl-C."""
     training_id = training_id_of(training_id)
     async with session() as here:
         client = await here.client()

@@ -1,4 +1,4 @@
-"""What to tell a person of an error that is theirs to mend."""
+"""Explaining an error that the user can mend."""
 
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -17,7 +17,7 @@ from settings import Misconfigured
 
 
 def explain(error: Exception) -> str | None:
-    """What is wrong and what to do; None for an error that is a fault of this program."""
+    """What is wrong and what to do; None if the error is a fault of this program."""
     match error:
         case WorkflowUpdateFailedError():
             return getattr(error.cause, "message", str(error))

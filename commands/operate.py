@@ -18,9 +18,9 @@ Keep = Annotated[
 
 
 async def migrate() -> None:
-    """Bring the records' database to the newest schema; where it is there, nothing changes.
+    """Bring the records' database to the newest schema; a repetition changes nothing.
 
-    Workers do it when they start. Run it where only commands or the gateway use a database.
+    Workers do it when they start. Run it if only commands or the gateway use a database.
     """
     async with session() as here:
         await migrate_records(here.settings.records_url)
@@ -30,7 +30,7 @@ async def migrate() -> None:
 async def up() -> None:
     """Run the embedded stack until Ctrl-C: Temporal's server, a mail inbox and a worker.
 
-    Its data stays in the data folder, and the next `up` goes on where this one ended.
+    Its data stays in the data folder; the next `up` continues from there.
     """
     async with session() as here, embedded_stack(here.settings) as stack:
         console.out.print(
@@ -50,6 +50,6 @@ async def up() -> None:
 async def demo(*, keep: Keep = False) -> None:
     """Show the whole policy at work on a roster of its own, and a worker killed in the middle.
 
-    It takes less than a minute, uses a folder of its own and leaves nothing running.
+    It takes less than a minute, uses its own folder and leaves nothing running.
     """
     await run_demo(keep=keep)

@@ -1,4 +1,4 @@
-"""Those outside, in the demo: a training system, a contact at a browser, assisters; all by HTTP."""
+"""The people and systems outside, for the demo: a training system, a contact, assisters."""
 
 import html
 import re
@@ -16,19 +16,19 @@ ALERT = re.compile(r'role="alert"[^>]*>([^<]+)<')
 
 
 class Outside:
-    """A browser and a program, as far as the gateway can tell."""
+    """Speaks to the gateway like a browser and like a program."""
 
     def __init__(self, url: str, inbox: Inbox) -> None:
-        # What a browser says of a form that comes from the page itself.
+        # A browser sends this with a form that comes from the page itself.
         self._http = httpx2.AsyncClient(base_url=url, headers={"Sec-Fetch-Site": "same-origin"})
         self._inbox = inbox
 
     async def close(self) -> None:
-        """Hangs up."""
+        """Closes the connections."""
         await self._http.aclose()
 
     async def reaches(self) -> bool:
-        """Whether the gateway answers by now."""
+        """Whether the gateway answers."""
         try:
             return (await self._http.get("/readyz")).is_success
         except httpx2.TransportError:
@@ -46,7 +46,7 @@ class Outside:
         return accepted
 
     async def ask_for_link(self, email: str) -> None:
-        """Asks, at the browser, to sign in."""
+        """Asks for a link to sign in, as a contact's browser does."""
         (await self._http.post("/sign-in", data={"email": email})).raise_for_status()
 
     async def sign_in(self) -> bool:

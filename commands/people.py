@@ -1,4 +1,4 @@
-"""People: who somebody is, their numbers, and correcting what is on record of them."""
+"""People: finding them, their numbers, and correcting their records."""
 
 from typing import Annotated
 
@@ -42,7 +42,7 @@ async def find(
 ) -> None:
     """Find an assister by name, e-mail address or Training ID, with links to case and staff's page.
 
-    Parts of words are enough. Of several words each must be found: starter.py find "ann lee"
+    Parts of words are enough. Several words must all be found: starter.py find "ann lee"
     """
     namespace = ClientConfig.load_client_connect_config().get("namespace", "default")
     async with session() as here:
@@ -69,7 +69,7 @@ async def find(
     console.out.print(console.table(f"{len(rows)} found", columns, rows))
     for each in shown:
         for link in (each["case"], each["page"]):
-            # One line: a link that is broken in two cannot be clicked.
+            # On one line: a link that is broken in two cannot be clicked.
             line = f"{each['training_id']}  {link}"
             console.out.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -112,7 +112,7 @@ async def assister_correct_email(
 async def activate(*, registration_number: Number) -> None:
     """Use a registration number, as the portal's page does (policy 3.2).
 
-    It stands in for that page where the embedded portal is used.
+    It replaces that page if the embedded portal is used.
     """
     async with session() as here:
         to = await here.connections()
@@ -132,9 +132,10 @@ async def assister_accept_address(
     reason: Why,
     json: Json = False,
 ) -> None:
-    """Accept an address that reads like a desk's as the assister's own (policy 1.2b).
+    """Accept an address that looks like a desk's as the assister's own (policy 1.2b).
 
-    Rosters are refused for it no more; the agency submits its roster again. Once more is harmless.
+    Rosters are no longer refused for it; the agency submits its roster again. A repetition is
+    harmless.
 
     Example: starter.py assister accept-address NAV1001 --email welcome@agency.example.org
     --by you@portal.example.org --reason "her first name is Welcome"

@@ -22,9 +22,9 @@ Repairs = Annotated[
 
 
 async def reconcile(*, since: Since = None, repair: Repairs = False, json: Json = False) -> None:
-    """Compare every case with the portal and the outbox; shows what differs.
+    """Compare every case with the portal and the outbox, and show what differs.
 
-    After a restore of Temporal or of the records, once workers run again. Where Temporal is the
+    Run it after a restore of Temporal or of the records, once workers run again. If Temporal is the
     older one, --since also counts what cases were told after that moment, and --repair tells them
     again. Exit code 1: something differs.
 

@@ -99,10 +99,10 @@ async def results_import(
 ) -> None:
     """Import a learning center's export; every row gets a verdict, every accepted one counts.
 
-    All accepted rows are recorded or none, and importing the file again is harmless.
+    Either all accepted rows are recorded or none. To import the file again is harmless.
 
     Columns: Training ID, Event (certification, training, assessment), Date; Course, Score, Status,
-    Valid Through as the event needs them.
+    Valid Through if the event needs them.
     """
     try:
         table = read_results(file, encoding)
@@ -134,7 +134,7 @@ async def results_import(
 
 @results.command(name="waiting")
 async def results_waiting(*, json: Json = False) -> None:
-    """List results whose case could not be told, and why; they are tried again every minute."""
+    """List results whose case could not be told, and why; they are retried every minute."""
     async with session() as here, here.database.snapshot() as records:
         waiting = await untold(records, datetime.now(UTC))
     if json:

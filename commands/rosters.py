@@ -1,4 +1,4 @@
-"""Rosters: submit one, check one, look at its verdicts, decide on one that is on hold."""
+"""Rosters: submitting and checking one, its verdicts, and deciding on one that is on hold."""
 
 import asyncio
 import sys
@@ -53,7 +53,7 @@ Wait = Annotated[
 ]
 Roster = Annotated[str, Parameter(help="The submission's id, as `rosters submit` printed it.")]
 SETTLED = ("done", "discarded", "held", "wants_contact")
-"""Stages in which nothing more happens by itself."""
+"""Stages in which a roster waits for a person or is done."""
 WAIT_PAUSE = 0.3
 ACCEPTED: dict[str, Any] = {"verdict": "accepted", "reasons": []}
 """What is kept of an accepted row while a roster of any size is checked."""
@@ -72,11 +72,11 @@ async def rosters_submit(
 ) -> None:
     """Submit an agency's roster, as one of its authorized contacts (policy 1).
 
-    It is recorded whole or not at all; every row gets a verdict, every accepted one a case.
+    It is recorded whole or not at all. Every row gets a verdict, every accepted one a case.
 
     Columns: First Name, Last Name, Email, Training ID, Current Employment Status, Assister Portal
-    Access, Public-Facing Phone Number, Public-Facing Email; if wanted, Business Address, Languages
-    Spoken, Counties Served.
+    Access, Public-Facing Phone Number, Public-Facing Email; optional are Business Address,
+    Languages Spoken and Counties Served.
 
     Example: starter.py rosters submit roster.csv --agency AG-100 --type navigator
     --by pat@agency.example.org --wait
@@ -127,12 +127,13 @@ async def rosters_check(
     encoding: Encoding = "utf-8-sig",
     json: Json = False,
 ) -> None:
-    """Show the verdicts a roster would get, without submitting anything.
+    """Show the verdicts that a roster would get, without submitting anything.
 
-    What of the file was passed over, such as a hidden sheet or a title, is told as well.
+    It also says what of the file was not read, such as a hidden sheet or a title.
 
-    With --agency also: which cases would open or change, which mails would go out today, the next
-    deadlines, who is on record and missing from the file, and whether the roster would be held.
+    With --agency it shows, too, which cases would open or change, which mails would go out today,
+    the next deadlines, who is on record and missing from the file, and whether the roster would be
+    put on hold.
     """
     roster = read_roster(file, encoding)
     count = 0
@@ -146,7 +147,7 @@ async def rosters_check(
                     " agencies import FILE"
                 )
             client = await here.client() if agency else None
-            # Written with the first verdict: a file that breaks off leaves no half of an answer.
+            # Written with the first verdict: a file that breaks off leaves no partial answer.
             before = f'{{"file": {as_json(file.name)}, "notes": {as_json(roster.notes)}, "rows": ['
             async for verdict in check(records, roster, type):
                 if json:
@@ -196,9 +197,9 @@ async def rosters_show(submission: Roster, *, json: Json = False) -> None:
 
 @app.command(name="release")
 async def rosters_release(submission: Roster, *, by: By, reason: Why, json: Json = False) -> None:
-    """Let a roster that is on hold go on, once the agency has said that it is meant so.
+    """Let a roster that is on hold go on, once the agency has confirmed it.
 
-    A roster is put on hold where it would end the access of many of the agency's assisters.
+    A roster is put on hold if it would end the access of many of the agency's assisters.
     """
     await give(roster_workflow_id(submission), "release", by, reason, json)
 
@@ -211,7 +212,7 @@ async def rosters_discard(submission: Roster, *, by: By, reason: Why, json: Json
 
 @asynccontextmanager
 async def _existing_records(here: Session) -> AsyncIterator[AsyncSession | None]:
-    """The records; None where there are none yet, and then nobody holds a mailbox either."""
+    """The records; None if there are none yet, and then no mailbox is taken either."""
     try:
         async with here.database.snapshot() as records:
             await holders(records, [])

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 4.0
 WORKER_PAUSES = (0.5,) * 4
-"""Seconds: a worker that has just been started asks for work in that time."""
+"""Seconds in which a worker that was just started begins to poll."""
 ANSWER_TIMEOUT = 5.0
-"""Seconds in which a worker answers; with the other two a command waits less than ten in vain."""
+"""Seconds for a worker to answer. With the other two limits, a command waits less than ten in
+vain."""
 BUSY = timedelta(seconds=3)
-"""A worker that does not answer and has asked for work so lately is busy."""
+"""A worker that has polled within so many seconds and does not answer is busy."""
 
 ThisAssister = Annotated[str, Parameter(help="A Training ID: seven letters or digits.")]
 ThisAgency = Annotated[str, Parameter(help="An agency's id, such as AG-100.")]
@@ -55,7 +56,7 @@ AnswerT = TypeVar("AnswerT")
 
 @dataclass
 class Session:
-    """What a command works with; nothing is opened before it is needed."""
+    """What a command works with. It opens a connection when that is first needed."""
 
     settings: Settings
 
@@ -67,10 +68,10 @@ class Session:
         return Database(self.settings.records_url)
 
     async def client(self) -> Client:
-        """Temporal, with everything there that the system needs but a worker.
+        """Temporal, checked to have everything that the system needs except a worker.
 
         Raises:
-            Refused: If it cannot be reached, or something is missing there.
+            Refused: If it cannot be reached or lacks something.
         """
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -86,10 +87,11 @@ class Session:
         return client
 
     async def connections(self) -> "Connections":
-        """What use cases work with, where a worker is there to carry out what they begin.
+        """What use cases work with, after checking that a worker is there to carry out what they
+        begin.
 
         Raises:
-            Refused: If something is missing; nothing has been done then.
+            Refused: If something is missing. Then nothing has been done.
         """
         from services.connections import Connections
 
@@ -122,7 +124,7 @@ async def answered(asking: Coroutine[Any, Any, AnswerT], so_far: str = "") -> An
     """A worker's answer.
 
     Args:
-        so_far: What stands although no answer came, such as an order that is on its way.
+        so_far: What to say of an order that may still be carried out although no answer came.
 
     Raises:
         Refused: If no worker answers in time.
@@ -147,10 +149,10 @@ async def answered(asking: Coroutine[Any, Any, AnswerT], so_far: str = "") -> An
 async def answered_unless_busy(
     to: "Connections", asking: Coroutine[Any, Any, AnswerT], so_far: str
 ) -> AnswerT | None:
-    """A worker's answer; None where the workers are at it, and have too much to do to answer.
+    """A worker's answer; None if the workers have too much to do to answer in time.
 
     Raises:
-        Refused: If no worker answers, and none asks for work.
+        Refused: If no worker answers and none polls.
     """
     try:
         return await answered(asking, so_far)
@@ -162,7 +164,7 @@ async def answered_unless_busy(
 
 @asynccontextmanager
 async def interrupted_says(text: str) -> AsyncIterator[None]:
-    """Tells whoever presses Ctrl-C what may happen all the same."""
+    """After Ctrl-C, says what may still happen."""
     try:
         yield
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -174,7 +176,7 @@ def training_id_of(text: str) -> str:
     """A Training ID as people type it.
 
     Raises:
-        Refused: If it is none.
+        Refused: If it is not a Training ID.
     """
     try:
         return TypeAdapter(TrainingId).validate_python(text.strip().upper())

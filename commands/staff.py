@@ -1,4 +1,4 @@
-"""What staff do with a case: each command gives it one of its updates."""
+"""Orders of staff to a case: each command sends one update."""
 
 from commands import console
 from commands.session import (
@@ -31,7 +31,7 @@ async def resend(training_id: ThisAssister, *, by: By, reason: Why, json: Json =
 
 
 async def reissue(training_id: ThisAssister, *, by: By, reason: Why, json: Json = False) -> None:
-    """Void the registration number and mail a new one: the way on after the number has expired.
+    """Void the registration number and mail a new one, for example after it has expired.
 
     Example: starter.py reissue NAV1001 --by sam@arc.example.org --reason "was on leave"
     """
@@ -49,7 +49,7 @@ async def suspend(training_id: ThisAssister, *, by: By, reason: Why, json: Json 
 async def reinstate(training_id: ThisAssister, *, by: By, reason: Why, json: Json = False) -> None:
     """End a suspension that staff ordered; the four requirements are checked again first.
 
-    A suspension because a requirement is missing ends by itself when that is met again.
+    A suspension for a missing requirement ends by itself once the requirement is met again.
     """
     await _act(training_id, "reinstate_access", by, reason, json)
 
@@ -65,7 +65,7 @@ async def close(training_id: ThisAssister, *, by: By, reason: Why, json: Json = 
 async def confirm_change(
     training_id: ThisAssister, *, agency: ThisAgency, by: By, reason: Why, json: Json = False
 ) -> None:
-    """Let another agency, or another e-mail address, speak for the assister, who was asked.
+    """Let another agency, or another e-mail address, speak for the assister; ask them first.
 
     Example: starter.py confirm-change NAV1001 --agency AG-200 --by sam@arc.example.org
     --reason "the assister has changed agencies"
@@ -76,7 +76,7 @@ async def confirm_change(
 async def refuse_change(
     training_id: ThisAssister, *, agency: ThisAgency, by: By, reason: Why, json: Json = False
 ) -> None:
-    """Refuse what another agency's roster, or another e-mail address, asks for.
+    """Refuse the change that a roster asks for: another agency, or another e-mail address.
 
     Example: starter.py refuse-change NAV1001 --agency AG-200 --by sam@arc.example.org
     --reason "the assister does not know the agency"
@@ -94,7 +94,7 @@ async def _act(
 async def give(
     workflow_id: str, update: str, by: str, reason: str, as_json: bool, agency_id: str = ""
 ) -> None:
-    """Gives a case or an intake one of its updates, and prints what it answers."""
+    """Sends an update to a case or an intake, and prints the answer."""
     async with session() as here, interrupted_says(MAY_BE_CARRIED_OUT):
         ordering = order(
             here.database, await here.client(), workflow_id, update, by, reason, agency_id
@@ -104,7 +104,7 @@ async def give(
 
 
 def print_answer(workflow_id: str, answer: str, as_json: bool) -> None:
-    """Prints what a case or an intake answered to an order."""
+    """Prints the answer of a case or an intake to an order."""
     if as_json:
         print_json({"workflow_id": workflow_id, "answer": answer})
         return

@@ -17,14 +17,14 @@ app = App(name="audit", help="The audit trail: every act in a case.")
 
 
 class Heads(BaseModel):
-    """What is read again of what `audit verify --json` printed."""
+    """The part of `audit verify --json` that is read again."""
 
     heads: dict[str, str]
 
 
 @app.command(name="show")
 async def audit_show(training_id: ThisAssister, *, json: Json = False) -> None:
-    """Show every act in an assister's case: when, what, by whom, and the clause it rests on."""
+    """Show every act in an assister's case: when, what, by whom, and on which clause."""
     async with session() as here, here.database.snapshot() as records:
         entries = await audit.entries_of(records, assister_workflow_id(training_id_of(training_id)))
     if json:
@@ -44,12 +44,12 @@ async def audit_verify(
 ) -> None:
     """Check that no entry was altered, removed or inserted.
 
-    Not to be seen in the trail itself: that the newest entries of a case, or all of them, were
-    removed, or that somebody wrote a case anew with hashes that fit. So keep the heads elsewhere,
+    The trail itself cannot show that the newest entries of a case, or all of them, were removed, or
+    that somebody wrote a case anew with fitting hashes. So keep the heads elsewhere,
     `audit verify --json > heads.json`, and compare later: `audit verify --heads heads.json`.
 
-    A worker's log has one for the whole trail, four times a day: `audit verify --head 1234-5e1f…`
-    says whether everything until then is there, but not which case is at fault.
+    A worker logs a head for the whole trail four times a day. `audit verify --head 1234-5e1f…`
+    says whether everything up to then is still there, but not which case is at fault.
     """
     kept = _read_heads(heads) if heads else None
     if head and not re.fullmatch("[0-9]{1,18}-[0-9a-f]{64}", head):
@@ -75,7 +75,7 @@ async def audit_verify(
 def _read_heads(path: Path) -> dict[str, str]:
     """The heads that `audit verify --json` printed."""
     try:
-        # A device could be read for ever.
+        # To read a device could take for ever.
         text = path.read_text() if path.is_file() else ""
         return Heads.model_validate_json(text).heads
     except (OSError, ValueError):

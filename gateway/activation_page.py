@@ -1,7 +1,7 @@
 """The page that the activation mail links to, and the one for those who cannot find that mail.
 
-Opening a page changes nothing, whoever opens it: scanners of mail do. A registration number stands
-in no address and no log. No answer tells whether a person is on record.
+To open a page changes nothing, because mail scanners open links, too. No address and no log holds a
+registration number. No answer tells whether a person is on record.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from workflows.contract import StaffAct, assister_workflow_id
 router = APIRouter(prefix="/activate", include_in_schema=False)
 
 MOST_OF_NUMBER = 10
-"""Tries an hour with one registration number."""
+"""The most tries per hour with one registration number."""
 MOST_OF_ADDRESS = 100
-"""Tries an hour from one address: an agency's assisters may sit behind one."""
+"""The most tries per hour from one address: an agency's assisters may share one."""
 MOST_OF_PERSON = 3
-"""Resends an hour asked for one Training ID; the case has a limit of its own, by the day."""
+"""The most resends per hour for one Training ID; the case itself has a daily limit."""
 TOO_MANY = "There were too many tries. Wait an hour, or contact the Assister Resource Center."
 ANSWER_WITHIN = 20.0
-"""Seconds for a case to take an order."""
+"""Seconds for a case to accept an order."""
 
 Sent = [Depends(only_from_our_pages)]
 
@@ -86,7 +86,7 @@ async def _resend(to: Connections, training_id: str) -> None:
 
 
 async def _count(request: Request, to: To, what: str, subject: str, most: int) -> None:
-    """Counts a try; in the records, so that neither a restart nor another gateway forgets it.
+    """Counts a try in the records, so that a restart or a second gateway does not lose the count.
 
     Raises:
         HTTPException: 429.

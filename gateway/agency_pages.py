@@ -1,6 +1,6 @@
 """The pages of an agency's authorized contact: its assisters, its rosters, reference numbers.
 
-A roster is chosen, then every row's verdict and the forecast are shown, and only then submitted.
+A contact chooses a roster, sees every row's verdict and the forecast, and only then submits it.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ router = APIRouter(prefix="/agencies/{agency_id}", include_in_schema=False)
 
 ENCODINGS = {"utf-8-sig": "UTF-8", "cp1252": "Windows (cp1252)"}
 SHOWN = 200
-"""Rejected rows, and cases of a forecast, on one page."""
+"""The most rejected rows, or cases of a forecast, on one page."""
 LATER = "The assisters' cases cannot be asked now. Try again in a few minutes."
 
 Sent = [Depends(only_from_our_pages)]
@@ -77,7 +77,7 @@ async def choose(request: Request, contact: AgencyContact, visitor: SignedIn, to
         if kind not in list(AssisterType) or encoding not in ENCODINGS:
             raise HTTPException(422, "Say which roster it is, and how the file is written.")
         content = await file.read()
-        # The last part of what browsers send as a path; it is shown and never opened.
+        # Browsers may send a path: its last part is kept, to be shown and never opened.
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2]
     async with to.database.transaction() as session:
         draft = await keep_draft(
@@ -96,7 +96,7 @@ async def choose(request: Request, contact: AgencyContact, visitor: SignedIn, to
 async def check(
     request: Request, draft_id: str, contact: AgencyContact, visitor: SignedIn, to: To
 ) -> Response:
-    """Every row's verdict and what would happen; nothing has happened yet."""
+    """Shows every row's verdict and what would happen; changes nothing."""
     draft = await _draft(to, contact, draft_id)
     rows, notes = await _read(draft)
     try:
@@ -153,7 +153,7 @@ async def submit(
 async def roster(
     request: Request, submission_id: str, contact: AgencyContact, visitor: SignedIn, to: To
 ) -> Response:
-    """How far a submitted roster is, and its rejected rows."""
+    """The progress of a submitted roster, and its rejected rows."""
     try:
         submission = await own_submission(to.database, contact.agency_id, submission_id)
     except Unknown:
@@ -260,7 +260,7 @@ async def _draft(to: To, contact: Contact, draft_id: str) -> RosterDraft:
 
 
 async def _read(draft: RosterDraft) -> tuple[list[Row], Sequence[str]]:
-    """The draft's rows, and what of the file was passed over or deserves a look."""
+    """The draft's rows, and notes on what of the file was not read or deserves a look."""
 
     def read() -> tuple[list[Row], Sequence[str]]:
         with tempfile.TemporaryDirectory() as folder:

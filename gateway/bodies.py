@@ -13,7 +13,7 @@ async def small_body(request: Request, most: int, too_large: str) -> bytes:
     """The body, if it has at most ``most`` bytes.
 
     Raises:
-        HTTPException: 413, with ``too_large``; what comes after that is not read.
+        HTTPException: 413, with ``too_large``; the rest is not read.
     """
     body = b""
     async for chunk in request.stream():

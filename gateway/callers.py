@@ -1,4 +1,4 @@
-"""Who calls: programs by their key. Asked before a byte of the body is read."""
+"""Authenticating programs by their key, before any of the body is read."""
 
 import base64
 import ipaddress
@@ -22,7 +22,7 @@ Sent = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 def connections(request: Request) -> Connections:
-    """What the app has connected to."""
+    """The app's connections."""
     made: Connections = request.app.state.connections
     return made
 
@@ -57,7 +57,7 @@ Source = Annotated[str, Depends(_source)]
 
 
 async def _source_or_basic(request: Request, to: To) -> str:
-    """As xAPI clients say it: Basic, with what stands before the key's dot as the user's name."""
+    """As xAPI clients send it: Basic, with the part before the key's dot as the user name."""
     scheme, _, sent = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:
@@ -88,7 +88,7 @@ AgencyProgram = Annotated[Contact, Depends(_agency)]
 
 
 def client_address(request: Request) -> str:
-    """From where somebody calls; of IPv6 the network, which is one household or office."""
+    """The caller's address; for IPv6 the network, which is one household or office."""
     host = request.client.host if request.client else ""
     try:
         address = ipaddress.ip_address(host)

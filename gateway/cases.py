@@ -13,7 +13,7 @@ ANSWER_WITHIN = 10.0
 
 
 async def case_of(to: Connections, training_id: str) -> Status | None:
-    """The case; None where there is none, or it cannot be asked: the page shows the rest."""
+    """The case; None if there is none or it does not answer: the page shows the rest."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
             return await case_status(to.client, training_id)

@@ -1,4 +1,4 @@
-"""What goes on beside the requests: an answer never waits for it, nor tells how long it took."""
+"""Work beside the requests: no answer waits for it, and no answer's time depends on it."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,13 +8,13 @@ import structlog
 
 
 class Errands:
-    """Work that was begun by requests and outlives them."""
+    """Work that requests begin and that outlives them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, what: str, work: Coroutine[Any, Any, object]) -> None:
-        """Begins it; where it fails, the log says so and whoever asked asks again."""
+        """Begins the work; if it fails, it is logged, and the person has to ask again."""
         task = asyncio.create_task(_logged(what, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -28,5 +28,5 @@ async def _logged(what: str, work: Coroutine[Any, Any, object]) -> None:
     try:
         await work
     except Exception as fault:
-        # Its kind only: the text may repeat an address.
+        # Only the error's type: its text may repeat an address.
         structlog.get_logger().warning("errand failed", what=what, fault=type(fault).__name__)

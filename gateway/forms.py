@@ -1,4 +1,4 @@
-"""Forms that people send: from our own pages only, and small."""
+"""Reading forms: small, and sent from our own pages only."""
 
 import hmac
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ FIELDS = 20
 
 
 def only_from_our_pages(request: Request) -> None:
-    """Refuses what another site's page sends. Asked before anything of a form is read.
+    """Refuses a form that another site's page sends, before any of it is read.
 
-    Browsers say from where a form comes in Sec-Fetch-Site; by plain http some say Origin only.
+    Browsers name a form's origin in Sec-Fetch-Site; over plain HTTP some send only Origin.
 
     Raises:
         HTTPException: 403.
@@ -30,10 +30,10 @@ def only_from_our_pages(request: Request) -> None:
 
 
 async def form_of(request: Request) -> Mapping[str, str]:
-    """A form's fields; those it lacks are not there.
+    """The fields that a form has.
 
     Raises:
-        HTTPException: 413 or 415 for what is no small form.
+        HTTPException: 413 or 415 if it is not a small form.
     """
     if media_type(request) != "application/x-www-form-urlencoded":
         raise HTTPException(415, "This is not a form.")
@@ -49,7 +49,7 @@ async def form_of(request: Request) -> Mapping[str, str]:
 
 
 async def visitors_form(request: Request, token: str) -> Mapping[str, str]:
-    """The fields of a form that somebody who has signed in sends, with the visit's token.
+    """The fields of a form from somebody who has signed in; the visit's token is checked.
 
     Raises:
         HTTPException: 403, 413 or 415.

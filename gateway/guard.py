@@ -1,7 +1,7 @@
-"""Stands before every door: limits on what comes in, headers on what goes out, a line in the log.
+"""Guards every door: limits requests, adds headers to answers, logs a line for each.
 
-A pure ASGI middleware: it reads nothing of a body by itself. It lets a handler read one only so
-far and only so slowly.
+It is a pure ASGI middleware and reads no body itself. It limits how much of a body a handler may
+read, and how slowly it may come.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from gateway.problems import answered
 MOST_HEADERS = 16 * 2**10
 """Bytes."""
 MOST_BODY = 20 * 2**20
-"""Bytes of a file; forms are held to less by whoever reads them."""
+"""Bytes of a file. The readers of forms have smaller limits."""
 TOO_LARGE = f"more than {MOST_BODY // 2**20} MB; send it in parts"
 PATIENCE = 20.0
 """Seconds for a small body. A larger one may take longer, but not slower than `SLOWEST`."""
 DEPTH = 5
-"""Calls that the log names of a fault."""
+"""The most frames of a fault that the log names."""
 SLOWEST = 50_000
 """Bytes a second."""
 
@@ -46,14 +46,14 @@ ALWAYS = {
 
 
 class BrokenOff(Exception):
-    """A request failed after its answer had begun: all that is left is to hang up."""
+    """A request failed after its answer had begun: the connection must be closed."""
 
 
 class Guard:
     """Wraps the whole app.
 
     Args:
-        https: Whether people reach it by https, so that browsers may be told to insist on it.
+        https: Whether people reach it by https, so that browsers are told to insist on it.
     """
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
@@ -79,7 +79,7 @@ class Guard:
                 for name, value in self._always.items():
                     headers.setdefault(name, value)
                 if not body.whole and _has_body(scope):
-                    # Otherwise the server would read on, and throw away, as long as it is sent.
+                    # Otherwise the server would read and discard the rest for as long as it comes.
                     headers["connection"] = "close"
             await send(message)
 
@@ -90,7 +90,7 @@ class Guard:
             else:
                 await self._app(scope, body.receive, answer)
         except Exception as fault:
-            # Without the fault's words: they may repeat what was sent.
+            # Without the error's text, which may repeat what was sent.
             where = "".join(traceback.format_tb(fault.__traceback__)[-DEPTH:])
             structlog.get_logger().error(
                 "request failed", route=_route(scope), fault=type(fault).__name__, where=where
@@ -112,7 +112,7 @@ class Guard:
 
 
 class _Body:
-    """A request's body: read only so far and only so slowly."""
+    """A request's body, with limits on its size and its pace."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -123,7 +123,7 @@ class _Body:
     async def receive(self) -> Message:
         """The next part of it."""
         if self.whole:
-            # What comes now is that the client has hung up, whenever it does.
+            # The next message can only be that the client has hung up.
             return await self._receive()
         self._began = self._began or asyncio.get_running_loop().time()
         deadline = self._began + PATIENCE + self._size / SLOWEST
@@ -145,7 +145,7 @@ def _has_body(scope: Scope) -> bool:
 
 
 def _refusal(scope: Scope) -> tuple[int, str] | None:
-    """The status and the reason for which a request is refused whatever it asks."""
+    """The status and the reason if a request is refused for its head alone."""
     headers = Headers(scope=scope)
     if "\0" in scope["path"]:
         # PostgreSQL takes it in no text: whoever looks something up by a path would fail.
@@ -153,7 +153,7 @@ def _refusal(scope: Scope) -> tuple[int, str] | None:
     if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADERS:
         return 431, "the headers are too large"
     lengths = headers.getlist("content-length")
-    # Two statements of one length: a proxy in front may believe the other.
+    # Two headers give its length: a proxy in front may believe the other one.
     if len(lengths) > 1 or (lengths and "transfer-encoding" in headers):
         return 400, "the length of the body is stated twice"
     if lengths and not (lengths[0].isascii() and lengths[0].isdigit()):

@@ -1,7 +1,7 @@
 """Signing in by OpenID Connect, where a provider is configured: code flow with PKCE.
 
-It proves a mailbox, as a mailed link does, and nothing more: the provider says that the address is
-verified, and whose contact or staff it is says the records and the list of staff.
+Like a mailed link it proves a mailbox and nothing more. The provider says that the address is
+verified; the records and the list of staff say whose it is.
 """
 
 import base64
@@ -39,7 +39,7 @@ class NotProven(Exception):
 
 @router.get("")
 async def begin(request: Request) -> Response:
-    """On to the provider, with what only this browser can bring back."""
+    """Sends the browser to the provider, with a state that only this browser can bring back."""
     settings = _configured(request)
     provider = await _discover(settings)
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -62,7 +62,7 @@ async def begin(request: Request) -> Response:
 
 @router.get("/back")
 async def back(request: Request, to: To) -> Response:
-    """Back from the provider: who it was, asked of the provider itself."""
+    """Takes the browser back and asks the provider who signed in."""
     settings = _configured(request)
     kept = cookie_of(request, "openid").split(".")
     state = request.query_params.get("state", "")

@@ -29,7 +29,7 @@ def _words(name: str) -> str:
 
 
 def _day(moment: datetime | None) -> str:
-    """The day; of midnight the one that ends with it."""
+    """The day of a moment; for midnight, the day that ends with it."""
     return f"{(moment - MINUTE).astimezone(CENTRAL):%b %-d, %Y}" if moment else ""
 
 
@@ -53,7 +53,7 @@ async def style() -> FileResponse:
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page; everything that is put into it is escaped."""
+    """A page; every value in it is escaped."""
     html = _environment.get_template(template).render(
         arc=request.app.state.settings, style=STYLE, **values
     )

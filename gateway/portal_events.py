@@ -1,7 +1,8 @@
-"""POST /portal/events: what happened to an account where it is kept, as signed events.
+"""POST /portal/events: what happened to an account in the directory that keeps it, as signed
+events.
 
-An activation is written into the portal's tables, a closing into the inbox, before 202 is
-answered; the worker tells the case.
+Before it answers 202, an activation is in the portal's tables and a closing in the inbox. The
+worker tells the case.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from records.keys import Kind
 router = APIRouter(tags=["the portal"])
 
 CLOCKS = timedelta(minutes=5)
-"""How far the portal's clock may be ahead."""
+"""How far ahead the portal's clock may be."""
 
 
 class _Strict(BaseModel):
@@ -110,7 +111,7 @@ def read_event(body: bytes) -> Event | None:
 
 
 def happened(timestamp: AwareDatetime, now: datetime) -> datetime:
-    """When it happened, by the portal's clock, but not later than now."""
+    """When it happened by the portal's clock, but not later than now."""
     if timestamp > now + CLOCKS:
         raise HTTPException(422, "timestamp: lies in the future")
     return min(timestamp, now)

@@ -16,7 +16,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """Why a request was not answered as asked."""
+    """Why a request failed."""
 
     type: str = "about:blank"
     title: str = Field(examples=["Unprocessable Content"])
@@ -25,7 +25,7 @@ class Problem(BaseModel):
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that an operation may answer, for the OpenAPI document."""
+    """An operation's possible problems, for the OpenAPI document."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
         each: {"description": HTTPStatus(each).phrase, "content": {MEDIA_TYPE: schema}}
@@ -34,14 +34,14 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def problem(status: int, detail: str = "", headers: dict[str, str] | None = None) -> Response:
-    """A problem as a program reads it."""
+    """A problem as programs read it."""
     phrase = HTTPStatus(status).phrase
     said = Problem(title=phrase, status=status, detail=detail or HTTPStatus(status).description)
     return JSONResponse(said.model_dump(), status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Lets every error of the app be answered as a problem or, where a person asks, as a page."""
+    """Answers every error of the app as a problem or, if a person asks, as a page."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -50,12 +50,12 @@ def handle_problems(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        # The place and what is wrong there, never what was sent.
+        # Where the mistake is and what is wrong, never the value that was sent.
         mistakes = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         return answered(request, 422, "; ".join(mistakes))
 
     async def gone(_request: Request, _error: Exception) -> Response:
-        # Nobody is there to read it; without a handler it would be logged as a fault of ours.
+        # The client has gone. Without a handler this would be logged as a fault of ours.
         return problem(400, "the request broke off")
 
     app.add_exception_handler(HTTPException, refused)
@@ -66,7 +66,7 @@ def handle_problems(app: FastAPI) -> None:
 def answered(
     request: Request, status: int, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
-    """An error as whoever asks can read it."""
+    """An error as a problem for programs or as a page for people."""
     if "text/html" in request.headers.get("accept", ""):
         return error_page(request, status, detail or HTTPStatus(status).description, headers or {})
     return problem(status, detail, headers)

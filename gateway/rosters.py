@@ -39,7 +39,7 @@ LOOK_AGAIN = "2"
 
 
 class RosterRow(BaseModel):
-    """A row and its verdict, which is null while it waits for one."""
+    """A row and its verdict, which is null until the row is judged."""
 
     line: int
     training_id: str
@@ -48,7 +48,7 @@ class RosterRow(BaseModel):
 
 
 class Taken(BaseModel):
-    """A roster that is recorded. It is not new where the last one was the same."""
+    """A roster that is recorded. It is not new if the last one was the same."""
 
     submission_id: str
     rows: int
@@ -57,7 +57,7 @@ class Taken(BaseModel):
 
 
 class RosterState(BaseModel):
-    """How far a roster is."""
+    """The progress of a roster."""
 
     submission_id: str
     stage: str
@@ -65,7 +65,7 @@ class RosterState(BaseModel):
 
 
 class RosterCheck(BaseModel):
-    """What a roster would get and lead to, if it were submitted now."""
+    """The verdicts and the forecast of a roster, as if it were submitted now."""
 
     rows: list[RosterRow]
     forecast: RosterForecast

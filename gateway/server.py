@@ -21,24 +21,24 @@ MOST_HEADER = 32 * 2**10
 HEAD_WITHIN = 15.0
 """Seconds for the head of a request."""
 SHUTDOWN = 20
-"""Seconds in which what is in flight may finish."""
+"""Seconds for requests in flight to finish."""
 
 
 class PatientProtocol(H11Protocol):
-    """Speaks HTTP, and hangs up on who does not send the head of a request in time.
+    """Speaks HTTP, and closes a connection whose request head does not come in time.
 
-    Uvicorn itself waits for a head that has begun for as long as it takes.
+    Uvicorn itself would wait for a head that has begun without a limit.
     """
 
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The time runs from the first moment."""
+        """Starts the clock for the first request."""
         super().connection_made(transport)
         self._waiting = self.loop.call_later(HEAD_WITHIN, self.transport.close)
 
     def data_received(self, data: bytes) -> None:
-        """It runs anew for the next request of a connection that is kept."""
+        """Starts the clock again for the next request of the connection."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
@@ -46,7 +46,7 @@ class PatientProtocol(H11Protocol):
             self._waiting = self.loop.call_later(HEAD_WITHIN, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody is waited for any more."""
+        """Stops the clock."""
         self._stop_waiting()
         super().connection_lost(exc)
 
@@ -67,7 +67,7 @@ def make_server(settings: Settings) -> uvicorn.Server:
         try:
             made = Connections(
                 database,
-                # Results are taken while Temporal is away: its cases are told later.
+                # Lazy: results are taken while Temporal is away, and cases are told later.
                 await bootstrap.connect(lazy=True),
                 bootstrap.make_portal(settings, database),
                 settings.task_queue,
@@ -83,10 +83,10 @@ def make_server(settings: Settings) -> uvicorn.Server:
         host=settings.gateway_host,
         port=settings.gateway_port,
         forwarded_allow_ips=settings.gateway_proxies,
-        # Over h11: httptools would take a header of any size.
+        # h11, because httptools would accept a header of any size.
         http=PatientProtocol,
         h11_max_incomplete_event_size=MOST_HEADER,
-        # Paths and queries hold tokens; the guard logs each request without them.
+        # Paths and queries hold tokens. The guard logs each request without them.
         access_log=False,
         log_config=None,
         server_header=False,
@@ -99,7 +99,7 @@ async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or Ctrl-C.
 
     Raises:
-        Misconfigured: If the portal's secret is another than before.
+        Misconfigured: If the portal's secret differs from the one used before.
     """
     await migrate(settings.records_url)
     database = Database(settings.records_url)

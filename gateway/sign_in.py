@@ -1,8 +1,8 @@
 """Signing in by a mailed link: for contacts of agencies and for staff.
 
-The link works once, for fifteen minutes, in the browser that asked. Opening it changes nothing, so
-that scanners of mail may: the button on its page signs in. Whether an address is known shows
-neither in an answer nor in the time it takes.
+The link works once, for fifteen minutes, in the browser that asked. To open it changes nothing,
+because mail scanners open links: the button on its page signs in. Neither an answer nor its time
+tells whether an address is known.
 """
 
 import secrets
@@ -30,7 +30,7 @@ router = APIRouter(include_in_schema=False)
 
 MOST_OF_MAILBOX = 5
 MOST_OF_ADDRESS = 30
-"""Links an hour, asked from one address: an agency may share one."""
+"""The most links per hour asked from one address: an agency may share one."""
 SUBJECT = "Your link to sign in"
 TEXT = """\
 Somebody, most likely you, asked to sign in to MNsure assister portal access with this address.
@@ -49,7 +49,7 @@ async def ask(request: Request) -> Response:
 
 @router.post("/sign-in", dependencies=[Depends(only_from_our_pages)])
 async def send_link(request: Request, to: To) -> Response:
-    """Mails a link, if the address is a contact's or staff's; the answer is always the same."""
+    """Mails a link if the address is a contact's or staff's; the answer is always the same."""
     email = (await form_of(request)).get("email", "")
     try:
         address = clean_address(email)
@@ -80,7 +80,7 @@ async def send_link(request: Request, to: To) -> Response:
 
 @router.get("/sign-in/{token}")
 async def open_link(request: Request, token: str) -> Response:
-    """The page that a link opens; whoever opens it, nothing changes."""
+    """The page that a link opens. It changes nothing."""
     del token
     return page(request, "sign_in_link.html", mistake=False)
 
@@ -99,7 +99,7 @@ async def use(request: Request, token: str, to: To) -> Response:
 
 @router.get("/home")
 async def home(request: Request, visitor: SignedIn) -> Response:
-    """Where somebody who has signed in can go."""
+    """The pages that somebody who has signed in can open."""
     places = [f"/agencies/{each.agency_id}" for each in visitor.contacts]
     places += ["/staff"] if visitor.staff else []
     if len(places) == 1:

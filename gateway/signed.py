@@ -1,4 +1,4 @@
-"""What a signed event's sender says of it, and who that is (Standard Webhooks 1.0.0)."""
+"""Reading signed events and checking who signed them (Standard Webhooks 1.0.0)."""
 
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
@@ -26,7 +26,7 @@ class Signed(NamedTuple):
     """An event whose signature counts.
 
     Attributes:
-        id: The sender's id of it: a repetition carries the same.
+        id: The sender's id of the event; a repetition carries the same.
         source: Whose secret signed it.
     """
 
@@ -36,7 +36,7 @@ class Signed(NamedTuple):
 
 
 def described_signed(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    """What the OpenAPI document says of such a request."""
+    """The OpenAPI description of such a request."""
     header = {"in": "header", "required": True, "schema": {"type": "string"}}
     content = {"application/json": {"schema": schema, "example": example}}
     return {
@@ -51,7 +51,7 @@ def read_signed(body: bytes, events: TypeAdapter[EventT], types: Container[str])
     """The event; None if its type is not one of these.
 
     Raises:
-        HTTPException: 400 unless it is JSON, 422 where it is not what its type says.
+        HTTPException: 400 unless it is JSON, 422 if it is not what its type says.
     """
     try:
         sent = loads(body)
@@ -74,8 +74,8 @@ async def signed_event(
     """Reads an event, its headers before its body.
 
     Args:
-        kind: Of the keys that count.
-        given: Secrets that count besides, with whose they are.
+        kind: The kind of keys that may sign.
+        given: Further secrets that may sign, with their owners.
 
     Raises:
         HTTPException: 401 unless a secret that works has signed it.

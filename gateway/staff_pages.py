@@ -1,6 +1,6 @@
-"""The staff's pages: what names people, and so stands in no history and not in the Temporal UI.
+"""The staff's pages: names and addresses, which no history and no page of the Temporal UI has.
 
-Find a person, see who it is and the way to the case, correct an address, order what a case allows.
+Staff find a person, open the case, correct an address, and give the case any order that it allows.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ BY_ADDRESS = "email_corrected"
 """The update that goes with a new address."""
 CHANGES = ("confirm_change", "refuse_change")
 OWN_FORMS = (BY_ADDRESS, *CHANGES)
-"""Updates that have a form of their own."""
+"""Updates that have their own form."""
 
 
 def _staff(visitor: SignedIn) -> Visitor:
@@ -57,7 +57,7 @@ async def ask(request: Request, visitor: Staff) -> Response:
 
 @router.post("", dependencies=Sent)
 async def look(request: Request, visitor: Staff, to: To) -> Response:
-    """Who it may be. By POST: a name stands in no address."""
+    """Lists who it may be. It takes a POST, so that no address holds a name."""
     form = await visitors_form(request, visitor.token)
     asked = form.get("asked", "").strip()[:200]
     found = await find(to.database, asked) if asked else []
@@ -66,7 +66,7 @@ async def look(request: Request, visitor: Staff, to: To) -> Response:
 
 @router.get("/assisters/{training_id}")
 async def assister(request: Request, training_id: str, visitor: Staff, to: To) -> Response:
-    """Who a person is, where the case stands and the way to it."""
+    """Who a person is, the state of the case, and a link to it."""
     return await _assister_page(request, training_id, visitor, to)
 
 
@@ -123,7 +123,7 @@ async def correct_contacts(request: Request, agency_id: str, visitor: Staff, to:
 
 
 class Outcome(NamedTuple):
-    """What became of an act, to be said on the page."""
+    """The result of an act, as the page says it."""
 
     text: str
     done: bool

@@ -1,11 +1,11 @@
-"""JSON as it was meant: numbers are decimals, and what could be read in two ways is refused."""
+"""Strict JSON: numbers are decimals, and a text that can be read in two ways is refused."""
 
 import json
 from decimal import Decimal
 from typing import Any, NoReturn
 
 MOST_DIGITS = 300
-"""Before the point: larger ones are infinite elsewhere."""
+"""The most digits before the point: other readers take larger numbers for infinity."""
 
 
 class BadJson(ValueError):
@@ -39,7 +39,7 @@ def _decimal(text: str) -> Decimal:
 
 
 def _check_texts(value: Any) -> None:
-    """Half a character, and NUL, are in no text that a database stores."""
+    """Refuses NUL and lone surrogates, which a database cannot store."""
     match value:
         case str():
             value.encode()
@@ -55,7 +55,7 @@ def _check_texts(value: Any) -> None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Another reader may take the first of two equal names; json takes the last.
+    # Of two equal names json takes the last; another reader may take the first.
     if len({name for name, _ in pairs}) != len(pairs):
         raise BadJson("a name is repeated")
     return dict(pairs)

@@ -1,4 +1,4 @@
-"""Addresses in the form in which they go over the wire."""
+"""E-mail addresses in the form that SMTP uses."""
 
 import re
 
@@ -11,19 +11,19 @@ _PLAIN = re.compile(f"{_PART}@{_PART}")
 
 
 def wire_form(address: str) -> str:
-    """The address as SMTP says it: the domain in ASCII (RFC 5891), the local part as it is.
+    """The address as SMTP uses it: the domain in ASCII (RFC 5891), the local part unchanged.
 
     A result that is not ASCII needs a relay that offers SMTPUTF8 (RFC 6531).
 
     Raises:
-        ValueError: If this is not one plain address; the text does not repeat it.
+        ValueError: If this is not one plain address. The text does not repeat the address.
     """
     if not _PLAIN.fullmatch(address):
         raise ValueError("not one plain address")
     if address.isascii():
         return address
     try:
-        # Python's own "idna" codec would turn straße into strasse: somebody else's domain.
+        # Python's own "idna" codec would turn straße into strasse, which is another domain.
         valid = validate_email(address, check_deliverability=False)
     except EmailNotValidError:
         raise ValueError("not a valid internationalized address") from None

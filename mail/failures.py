@@ -31,16 +31,16 @@ class FailureKind(StrEnum):
     CONFIGURATION = "configuration"
     """The operator must mend the relay's settings; retried until then."""
     TRANSIENT = "transient"
-    """Passes by itself."""
+    """It passes without anybody's help."""
 
 
 class MailFailure(Exception):
-    """A message that was not, or not certainly, taken.
+    """The relay did not take a message, or may not have taken it.
 
     Attributes:
-        summary: What went wrong, safe to keep: codes, no addresses.
-        ambiguous: The relay may have taken it all the same.
-        retry_after: The earliest sensible next try.
+        summary: What went wrong. It is safe to keep: it has codes and no addresses.
+        ambiguous: The relay may have taken the message.
+        retry_after: How long to wait before the next attempt.
     """
 
     def __init__(
@@ -61,15 +61,15 @@ class MailFailure(Exception):
 def classify(error: Exception, *, data_begun: bool) -> MailFailure:
     """What an exception of a delivery means: who must act, and when to try again.
 
-    Only a refused recipient or message is held against the mail. What the relay says to the
-    greeting, EHLO, STARTTLS, AUTH or MAIL it would say to every mail: the operator's to mend.
+    Only a refusal of the recipient or of the message concerns this mail. A refusal at the greeting,
+    EHLO, STARTTLS, AUTH or MAIL would meet every mail: the operator must mend it.
 
     Args:
         data_begun: The message was being handed over.
     """
     match error:
         case aiosmtplib.SMTPResponseException(code=code) if not 400 <= code < 600:
-            # Garbled, or a yes in the wrong place: nobody can say what became of the message.
+            # Garbled, or a success code in the wrong place: the fate of the message is unknown.
             return _unanswered("the relay's answer makes no sense", data_begun)
         case aiosmtplib.SMTPAuthenticationError(code=code) if code < 500:
             return MailFailure(FailureKind.TRANSIENT, f"the relay cannot sign in now ({code})")

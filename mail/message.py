@@ -1,4 +1,4 @@
-"""Building the message: the same bytes for the same mail, and no header that was not meant."""
+"""Building the message: the same mail has the same bytes, and no value can add a header."""
 
 import hashlib
 import re
@@ -14,13 +14,13 @@ from policy.text import unprintable
 
 
 class UnsafeHeader(ValueError):
-    """A value that would become more than the header it was meant for."""
+    """A value cannot go into its header, or would add another one."""
 
 
 def message_id(key: str, domain: str) -> str:
     """The Message-ID of the mail with this idempotency key.
 
-    Hashed, because Python cuts a Message-ID at a ``:`` or ``/``, and keys hold both.
+    The key is hashed, because Python cuts a Message-ID at a ``:`` or ``/``, and keys hold both.
     """
     return f"<{hashlib.sha256(key.encode()).hexdigest()[:32]}@{domain}>"
 
@@ -41,12 +41,12 @@ def build(
     """A transactional mail with a text and an HTML part.
 
     Args:
-        message_id: Made by `message_id`; the parts' boundary follows from it.
-        date: Aware, in whole seconds; kept with the mail so that a repeat has the same.
+        message_id: Made by `message_id`; the boundary of the parts is derived from it.
+        date: Aware, in whole seconds. The outbox keeps it, so that a repetition has the same.
 
     Raises:
-        UnsafeHeader: If a value could inject a header (CVE-2024-6923 and its like), an address
-            is none, or the text cannot be written.
+        UnsafeHeader: If a value could inject a header (as in CVE-2024-6923), an address is
+            invalid, or the text cannot be encoded.
     """
     for value in (sender, sender_name, reply_to, recipient, recipient_name, subject, message_id):
         if "=?" in value or unprintable(value):
@@ -63,7 +63,7 @@ def build(
         local, _, domain = address.rpartition("@")
         message[header] = Address(name, local, domain)
     message["Subject"] = subject
-    # RFC 3834: tells other responders not to answer.
+    # RFC 3834: tells automatic responders not to answer.
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "OOF, AutoReply"
     message.set_content(text, cte="quoted-printable")

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from policy.mails import MailKind, Recipient
 
 _LOADER = FileSystemLoader(Path(__file__).parent / "templates")
-# Plain text, where escaping would show; the HTML part is made from it and escapes everything.
+# Plain text: escapes would be visible. The HTML part is made from it and escapes everything.
 _TEXT = Environment(
     loader=_LOADER,
     undefined=StrictUndefined,
@@ -36,12 +36,12 @@ class Rendered(NamedTuple):
 
     @property
     def html(self) -> str:
-        """The HTML part, when nothing in the text has to be filled in first."""
+        """The HTML part of a text that needs no further filling in."""
         return html_of(self.subject, self.text)
 
 
 def render(kind: MailKind, **values: Any) -> Rendered:
-    """Writes a mail; it says how to reach the Assister Resource Center (clause 3.1b).
+    """Fills in a mail's template and adds how to reach the Assister Resource Center (clause 3.1b).
 
     Raises:
         jinja2.UndefinedError: If a value is missing.

@@ -1,7 +1,7 @@
 """Handing a message to the relay over pooled SMTP connections.
 
-MAIL, RCPT and DATA are given one by one: a connection lost before DATA has sent nothing, one lost
-in DATA may have.
+MAIL, RCPT and DATA are separate commands here: if the connection is lost before DATA, nothing was
+sent; if it is lost in DATA, the message may have been.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ from mail.failures import (
 )
 
 MAX_IDLE = 20.0
-"""Seconds after which an unused connection is not trusted any more."""
+"""Seconds after which an idle connection is no longer used."""
 MAX_USES = 50
-"""Messages after which a connection is not used again."""
+"""The most messages over one connection."""
 GOODBYE = 2.0
 """Seconds that a relay has to answer QUIT."""
 
@@ -48,7 +48,7 @@ class Receipt:
 
     Attributes:
         code: The reply's code.
-        reply: The code and the enhanced status, nothing of the text: safe to keep.
+        reply: The code and the enhanced status. It is safe to keep: it has none of the text.
     """
 
     code: int
@@ -66,8 +66,8 @@ class Transport:
     """Sends messages through one relay.
 
     Args:
-        timeout: Seconds for a whole delivery, waiting for a free connection included: a caller can
-            rely on it that no attempt is under way after that.
+        timeout: Seconds for a whole delivery, including the wait for a free connection. After that
+            no attempt is under way.
         connections: The most connections open at once.
     """
 
@@ -123,9 +123,9 @@ class Transport:
             raise classify(error, data_begun=data_begun) from None
 
     async def close(self) -> None:
-        """Ends every idle connection, all at once and within seconds."""
+        """Ends all idle connections at the same time, within seconds."""
         ending, self._idle = [each.client for each in self._idle], []
-        # A relay that never answers would hold whoever ends the worker, once for each connection.
+        # A relay that never answers QUIT would delay the end of the worker for each connection.
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE):
                 await asyncio.gather(*(each.quit() for each in ending), return_exceptions=True)
@@ -140,7 +140,8 @@ class Transport:
                 yield connection
             except BaseException:
                 # A reply may still be on its way, and the next command would read it as its own.
-                # After a refusal too, a new connection is surer than asking if this is in step.
+                # After a refusal, too, a new connection is safer than checking whether this one is
+                # in step.
                 connection.client.close()
                 raise
             self._put_back(connection)
@@ -151,12 +152,13 @@ class Transport:
             try:
                 await self._mail(client, sender, recipient, size)
             except aiosmtplib.SMTPServerDisconnected:
-                # The relay closed it while it was idle; nothing was sent.
+                # The relay closed the connection while it was idle; nothing was sent.
                 client.close()
             except aiosmtplib.SMTPSenderRefused as refused:
                 if refused.code != SERVICE_NOT_AVAILABLE:
                     raise
-                # The same, announced (RFC 5321, 3.8): it speaks of the connection, not the mail.
+                # The relay announces that it closes the connection (RFC 5321, 3.8): not the mail's
+                # fault.
                 client.close()
             else:
                 return client

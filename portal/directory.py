@@ -1,11 +1,11 @@
 """What this system asks of the assister portal.
 
-Every command carries a fence: a number that grows with each command of a case. A portal refuses a
-command older than the newest it has seen, so that a straggling attempt to make an account cannot
-undo a suspension that overtook it, and answers a repeated one with what it did the first time.
-Repeated is the same command under the same fence. Another one under it comes from a case that was
-restored to an earlier moment: it is refused like an older one, and the case gives it again under a
-fence that is new.
+Every command carries a fence: a number that grows with each command of a case. The portal refuses a
+command whose fence is older than the newest it has seen, so a late attempt to make an account
+cannot undo a suspension that overtook it. A repetition is the same command under the same fence:
+the portal answers it with what it did the first time. A different command under the same fence
+comes from a case that was restored to an earlier moment: the portal refuses it like an older one,
+and the case gives it again under a new fence.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class AccountState(NamedTuple):
     """An account after a command.
 
     Attributes:
-        reference_number: Seven digits, shared with consumers; None where no account was made.
+        reference_number: Seven digits, shared with consumers; None if no account was made.
         registration: Which registration number was issued last, counted from 1; 0 for none.
         activated: The assister has set up the account.
         status: ``none``, ``pending`` activation, ``active`` or ``suspended``.
@@ -33,7 +33,7 @@ class AccountState(NamedTuple):
 
 
 class Activated(NamedTuple):
-    """A registration number that was used, by the portal's clock at ``at``."""
+    """A registration number that was used ``at`` a moment by the portal's clock."""
 
     training_id: str
     registration: int
@@ -41,19 +41,19 @@ class Activated(NamedTuple):
 
 
 class StaleCommand(Exception):
-    """A newer command, or another one under the same fence, was done; this one was not."""
+    """Not done: the portal has carried out a newer command, or another under the same fence."""
 
 
 class PortalRefused(Exception):
-    """The portal says no for good; its text says what a person must clear there."""
+    """The portal refuses for good; the text says what a person must put right there."""
 
 
 class ActivationRefused(Exception):
-    """A registration number does not work; the text tells the assister what to do."""
+    """The registration number does not work; the text tells the assister what to do."""
 
 
 class Portal(Protocol):
-    """The account directory. Times are absolute; nothing here is remembered by the caller."""
+    """The account directory. All times are absolute."""
 
     async def fence(self, training_id: str) -> int:
         """The newest fence the portal has seen for the assister, 0 for none."""
@@ -68,19 +68,19 @@ class Portal(Protocol):
     ) -> AccountState:
         """Makes the account once, voids any registration number and issues a new one (clause 3).
 
-        An account that was activated before has its access back, and no number is issued.
+        An account that was activated before gets its access back, and no number is issued.
 
         Args:
             grounds: The evidence on which the account is made, for the audit trail.
 
         Raises:
             StaleCommand: If a newer command was seen.
-            PortalRefused: If the portal says no.
+            PortalRefused: If the portal refuses for good.
         """
         ...
 
     async def void(self, training_id: str, fence: int) -> AccountState:
-        """Makes the registration number useless, unless it was used before."""
+        """Voids the registration number, unless it was used before."""
         ...
 
     async def suspend(self, training_id: str, fence: int, reason: str) -> AccountState:
@@ -118,7 +118,7 @@ class Portal(Protocol):
         ...
 
     async def was_activated(self, training_id: str, registration: int, at: datetime) -> bool:
-        """Takes note of an activation elsewhere; False where it is known.
+        """Records an activation that happened elsewhere; returns False if it is known already.
 
         Raises:
             ActivationRefused: If that number was not the one that counted at that time.
@@ -126,11 +126,11 @@ class Portal(Protocol):
         ...
 
     async def unreported(self) -> list[Activated]:
-        """Activations that the case has not been told of."""
+        """Activations that no case has been told of."""
         ...
 
     async def reported(self, activated: Activated) -> None:
-        """The case has been told."""
+        """Records that the case has been told."""
         ...
 
 

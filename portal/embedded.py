@@ -1,8 +1,8 @@
 """The embedded portal: accounts in the records' database.
 
 A registration number carries 80 random-looking bits, derived with the portal's secret from a stored
-salt. The database holds a keyed hash of it and nothing from which it could be read without the
-secret, yet a resend can repeat it.
+salt. The database holds a keyed hash of it: without the secret nobody can read the number there,
+and with the secret a resend can repeat it.
 """
 
 import base64
@@ -34,7 +34,7 @@ class EmbeddedPortal:
     """An account directory for one machine, and for tests.
 
     Args:
-        secret: At least 32 characters; whoever has it can derive registration numbers.
+        secret: At least 32 characters; it is enough to derive registration numbers.
         now: The portal's clock.
     """
 
@@ -159,7 +159,7 @@ class EmbeddedPortal:
             return self._derive(training_id, registration, issued.salt)
 
     async def has_its_secret(self) -> bool:
-        """Whether the open numbers were made with this secret; where there are none, it is."""
+        """Whether the open numbers were made with this secret; True if there are none."""
         open_one = select(PortalRegistration).where(PortalRegistration.state == "issued").limit(1)
         async with self._database.snapshot() as session:
             issued = (await session.exec(open_one)).first()
@@ -183,7 +183,7 @@ class EmbeddedPortal:
                     "This registration number is not known. Compare it with the activation mail;"
                     " it is not the reference number."
                 )
-            # The account is locked first, as every command does, and the number read again.
+            # Like every command this locks the account first; then it reads the number again.
             account = await session.get_one(PortalAccount, issued.training_id, with_for_update=True)
             await session.refresh(issued)
             if issued.state == "used":
@@ -203,7 +203,8 @@ class EmbeddedPortal:
                 raise ActivationRefused("no such registration number was issued")
             if account.activated_at is not None:
                 return False
-            # One that was voided meanwhile, by its end or a suspension, was used before that.
+            # A number that has been voided since, by expiry or a suspension, may have been used
+            # before.
             if registration != account.registration or at >= issued.expires_at:
                 raise ActivationRefused("this registration number did not count at that time")
             await self._used(session, account, issued, at)
@@ -227,7 +228,7 @@ class EmbeddedPortal:
     async def _commanded(
         self, session: AsyncSession, training_id: str, fence: int, command: str
     ) -> PortalAccount | None:
-        """The account to act on; None where this very command was carried out before."""
+        """The account to act on; None if this very command was carried out before."""
         account = await session.get(PortalAccount, training_id, with_for_update=True)
         if account is None:
             account = PortalAccount(training_id=training_id, fence=0)
@@ -324,7 +325,7 @@ def _state(account: PortalAccount) -> AccountState:
 
 
 def _normalized(number: str) -> str:
-    """As it was issued: people type spaces, lower case, and 0 and 1 for O and I."""
+    """The number as it was issued: people type spaces, lower case, and 0 and 1 for O and I."""
     plain = "".join(each for each in number.upper() if each.isalnum())
     plain = plain.replace("0", "O").replace("1", "I")
     return "-".join(plain[each : each + GROUP] for each in range(0, len(plain), GROUP))

@@ -1,9 +1,9 @@
 """The portal with its accounts in a SCIM 2.0 directory (RFC 7643, 7644).
 
 Fences, registration numbers and reference numbers stay in our records: SCIM has nothing like them.
-Each command is done there first, and then the directory is brought to what the records say by now,
-never to what the command once asked: whoever comes late carries the newest word. A directory that
-cannot be reached fails the command, which is tried again and goes on here.
+Each command is carried out in the records first. Then the directory gets what the records say by
+now, not what the command asked for: so a late command brings the newest state, too. If the
+directory cannot be reached the command fails, and its retry goes on from there.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,17 +23,17 @@ MEDIA_TYPE = "application/scim+json"
 TIMEOUT = 5.0
 """Seconds for one request."""
 ROUNDS = 5
-"""How often somebody else may change an account while it is brought up to date."""
+"""How often an update starts over because somebody else changed the account meanwhile."""
 MENDED_ELSEWHERE = {401, 403, 408, 425, 429, 500, 502, 503, 504}
-"""By time, or by those who run the directory."""
+"""HTTP statuses that pass with time or that the directory's operators must mend."""
 
 
 class DirectoryUnavailable(Exception):
-    """The directory does not answer now; the command is worth another try."""
+    """The directory does not answer now; a retry may succeed."""
 
 
 class _Changed(Exception):
-    """Somebody changed the account since it was looked at."""
+    """Somebody changed the account since it was read."""
 
 
 class ScimDirectory:
@@ -48,14 +48,14 @@ class ScimDirectory:
         }
 
     async def bring(self, training_id: str, wanted: Callable[[], Awaitable[bool]]) -> None:
-        """Makes the account where there is none, and active or not as it is wanted.
+        """Creates the account if there is none, and makes it active or not as wanted.
 
         Args:
             wanted: Asked after the account was looked at. Where somebody changed it in between,
                 the directory's If-Match refuses ours, and both are asked again.
 
         Raises:
-            PortalRefused: If the directory says no for good.
+            PortalRefused: If the directory refuses for good.
             DirectoryUnavailable: If it does not answer now.
         """
         for _ in range(ROUNDS):
@@ -63,7 +63,7 @@ class ScimDirectory:
                 user = await self._find(training_id) or await self._create(training_id)
                 if user.get("active", True) != (active := await wanted()):
                     await self._activate(user, active)
-                # Without If-Match, in some directories, only a second look shows who came last.
+                # Some directories ignore If-Match: there only a second look shows who wrote last.
                 if await wanted() == active:
                     return
             except _Changed:
@@ -71,21 +71,22 @@ class ScimDirectory:
         raise DirectoryUnavailable("the account is being changed by somebody else")
 
     async def is_active(self, training_id: str) -> bool:
-        """Whether there is an account that is active, as the directory says it."""
+        """Whether the directory has an active account."""
         user = await self._find(training_id)
         return user is not None and bool(user.get("active", True))
 
     async def _find(self, training_id: str) -> dict[str, Any] | None:
         asked = {"filter": f'userName eq "{training_id}"'}
         found = (await self._ask("GET", "Users", params=asked)).get("Resources") or []
-        # userName ignores case, externalId does not: another's account is never taken for ours.
+        # userName ignores case and externalId does not, so another's account is never taken for
+        # ours.
         ours: list[dict[str, Any]] = [e for e in found if e.get("externalId") == training_id]
         if found and not ours:
             raise PortalRefused(f"the directory has another account under the name {training_id}")
         return ours[0] if ours else None
 
     async def _create(self, training_id: str) -> dict[str, Any]:
-        """Makes it, not active yet; one that somebody made meanwhile is looked up."""
+        """Creates an inactive account; if somebody created it meanwhile, reads that one."""
         content = {
             "schemas": [USER],
             "userName": training_id,
@@ -131,7 +132,7 @@ class ScimDirectory:
 
 
 class ScimPortal(EmbeddedPortal):
-    """The embedded portal, whose accounts are brought to a directory as well."""
+    """The embedded portal, which keeps its accounts in a directory as well."""
 
     def __init__(self, database: Database, secret: str, directory: ScimDirectory) -> None:
         super().__init__(database, secret)
@@ -140,7 +141,7 @@ class ScimPortal(EmbeddedPortal):
     async def account(self, training_id: str) -> AccountState:
         """See :class:`portal.directory.Portal`, for this and every method below.
 
-        Whether there is access is the directory's word: somebody may have changed it there.
+        The directory says whether there is access: somebody may have changed it there.
         """
         state = await super().account(training_id)
         if state.reference_number is None:
@@ -166,7 +167,7 @@ class ScimPortal(EmbeddedPortal):
         return await self._brought(training_id, super().reinstate(training_id, fence, grounds))
 
     async def unreported(self) -> list[Activated]:
-        """Those whose account is active in the directory by now: confirmed is what holds there."""
+        """Activations whose account is active in the directory: only these may be confirmed."""
         brought = []
         for each in await super().unreported():
             try:
@@ -177,7 +178,7 @@ class ScimPortal(EmbeddedPortal):
         return brought
 
     async def _brought(self, training_id: str, command: Awaitable[AccountState]) -> AccountState:
-        """Does a command; repeated or overtaken, the directory hears of the newest all the same."""
+        """Carries out a command; even a repeated or overtaken one updates the directory."""
         try:
             state = await command
         except StaleCommand:
@@ -189,7 +190,7 @@ class ScimPortal(EmbeddedPortal):
     async def _bring(self, training_id: str) -> None:
         async with self._database.snapshot() as session:
             account = await session.get(PortalAccount, training_id)
-        # Suspended before an account was made: there is none to suspend, and none is made.
+        # Suspended before an account was made: there is nothing to suspend, and none is created.
         if account is not None and account.reference_number is not None:
             await self._directory.bring(training_id, lambda: self._active(training_id))
 

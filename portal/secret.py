@@ -13,7 +13,7 @@ def portal_secret(data_dir: Path) -> str:
     draft.touch(mode=0o600)
     draft.write_text(secrets.token_hex(32))
     try:
-        # A link succeeds for one process only: all others read what that one wrote.
+        # Of several processes only one succeeds in linking the file; the others read what it wrote.
         os.link(draft, path)
     except FileExistsError:
         pass

@@ -12,8 +12,8 @@ class PortalAccount(SQLModel, table=True):
     """An account of the embedded portal.
 
     Attributes:
-        fence: The newest command's; an older one is refused.
-        command: What the newest command was: another one under its fence is refused too.
+        fence: The newest command's fence; an older command is refused.
+        command: The newest command; a different one under its fence is refused, too.
         reference_number: Seven digits, shared with consumers; None until the account is made.
         status: ``none``, ``pending`` activation, ``active`` or ``suspended``.
         registration: Counts the registration numbers issued.

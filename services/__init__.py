@@ -1,14 +1,14 @@
-"""Use cases: one function for each thing that a command, a page or a program may ask for."""
+"""Use cases: one function for everything that a command, a page or a program may ask for."""
 
 from pydantic import ValidationError
 
 
 class Refused(Exception):
-    """The use case did not do what was asked; the text says why and what to do."""
+    """The use case refuses; the text says why and what to do."""
 
 
 class Unknown(Refused):
-    """What was asked for is not on record."""
+    """The thing asked for is not on record."""
 
 
 def mistakes(error: ValidationError) -> str:

@@ -6,7 +6,9 @@ from services.connections import Connections
 
 
 async def activate(to: Connections, registration_number: str) -> Activated:
-    """Activates the account and tells its case (clause 3.2); a worker does, where this dies first.
+    """Activates the account and tells its case (clause 3.2).
+
+    If this process dies in between, a worker tells the case.
 
     Raises:
         ActivationRefused: If the number is unknown, void, used or expired.

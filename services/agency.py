@@ -1,4 +1,4 @@
-"""What an agency's authorized contact sees of its own: its assisters and its rosters."""
+"""What an agency's authorized contact sees: the agency's own assisters and rosters."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ LATEST = 10
 
 
 class OwnAssister(NamedTuple):
-    """An assister of the agency, and where the case stands; None where no case is open."""
+    """An assister of the agency, and the stage of the case; None if no case is open."""
 
     training_id: str
     name: str
@@ -69,7 +69,7 @@ async def own_submission(database: Database, agency_id: str, submission_id: str)
     """One of the agency's rosters.
 
     Raises:
-        Unknown: If there is none, or it is another agency's; which of them is not said.
+        Unknown: If there is none, or if it is another agency's. Both give the same answer.
     """
     async with database.snapshot() as session:
         submission = await session.get(Submission, submission_id)

@@ -1,4 +1,4 @@
-"""Correcting what is on record of an assister, and accepting an address."""
+"""Correcting an assister's address, and accepting one that looks like a desk's."""
 
 from datetime import UTC, datetime
 
@@ -21,14 +21,14 @@ from workflows.contract import assister_workflow_id
 async def correct_email(
     to: Connections, training_id: str, email: str, *, by: str, reason: str
 ) -> str:
-    """Corrects an assister's certification e-mail and tells the case, whose mails then go out.
+    """Corrects an assister's certification e-mail and tells the case, which then sends its mails.
 
     Returns the case's answer.
 
     Raises:
         Refused: If the address cannot be used, or is another assister's.
         Unknown: If no roster has named the assister.
-        WorkflowUpdateFailedError: If the case refuses; the address is corrected all the same.
+        WorkflowUpdateFailedError: If the case refuses; the address is corrected nevertheless.
     """
     try:
         address = clean_address(email)
@@ -68,10 +68,10 @@ async def correct_email(
 async def accept_address(
     database: Database, training_id: str, email: str, *, by: str, reason: str
 ) -> None:
-    """Takes an address that reads like a desk's for the assister's own, from the next roster on.
+    """Accepts an address that looks like a desk's as personal, from the next roster on.
 
     Raises:
-        Refused: If the address cannot be used, or does not read like a desk's.
+        Refused: If the address cannot be used, or does not look like a desk's.
     """
     try:
         address = clean_address(email)
@@ -97,7 +97,7 @@ async def accept_address(
 
 
 async def _correct(session: AsyncSession, training_id: str, mailbox_id: int, address: str) -> None:
-    """Mails that go to this mailbox go to the address from now on."""
+    """Changes the mailbox's address for all mails from now on."""
     key = mailbox_key(address)
     if (await holders(session, [key])).get(key, training_id) != training_id:
         raise Refused(f"{address} belongs to another assister already (policy 1.2a)")

@@ -1,4 +1,4 @@
-"""What a roster would get and lead to, without submitting it."""
+"""The verdicts and the forecast of a roster, without submitting it."""
 
 from collections.abc import Container, Sequence
 from datetime import UTC, date, datetime
@@ -15,7 +15,7 @@ from workflows.client import open_case
 
 
 class Checked(NamedTuple):
-    """A roster's verdicts as they would be now, and what would follow."""
+    """A roster's verdicts as they would be now, and what would happen."""
 
     verdicts: Sequence[Verdict]
     forecast: RosterForecast
@@ -29,7 +29,7 @@ async def check_roster(
     roster_type: AssisterType,
     holidays: Container[date],
 ) -> Checked:
-    """Judges every row and plays it on a copy of its case, for the agency; changes nothing."""
+    """Judges every row and forecasts its effect on a copy of its case; changes nothing."""
     having_access = await agency_access(to.database, to.portal, agency_id)
     async with to.database.snapshot() as session:
         verdicts = [each async for each in check(session, roster, roster_type)]

@@ -14,8 +14,8 @@ class Connections:
     """The records, Temporal and the portal, as a program has connected to them.
 
     Attributes:
-        task_queue: Where workers wait for the cases and intakes that are started.
-        terms: The terms under which new cases are opened.
+        task_queue: The task queue of the cases and intakes that are started.
+        terms: The terms of new cases.
     """
 
     database: Database

@@ -29,12 +29,12 @@ from workflows.lists import waiting_for_contact
 
 
 class Revoked(NamedTuple):
-    """What became of an agency's contact that was revoked.
+    """The result of revoking an agency's contact.
 
     Attributes:
         left: How many authorized contacts the agency still has.
-        told: Cases and rosters whose mails waited for this contact, and now go to another.
-        waiting: Those that wait on, for the agency has nobody left.
+        told: Cases and rosters whose mails waited for this contact and now go to another one.
+        waiting: Those whose mails still wait, because the agency has no contact left.
     """
 
     left: int
@@ -45,10 +45,10 @@ class Revoked(NamedTuple):
 async def import_agencies(
     database: Database, verdicts: Iterable[AgencyVerdict]
 ) -> list[AgencyVerdict]:
-    """Records the accepted rows' agencies and contacts, all of them or none.
+    """Records the agencies and contacts of the accepted rows, all of them or none.
 
-    Returns the verdicts as they are then: a contact that was revoked stays revoked, for a list that
-    is sent again must not give back what somebody took away.
+    Returns the final verdicts: a revoked contact stays revoked, because a list that is sent again
+    must not restore what somebody took away.
     """
     done = []
     async with database.transaction() as session:
@@ -73,7 +73,7 @@ async def correct_contact(
 ) -> list[str]:
     """Corrects a contact's e-mail and tells the cases and intakes whose mails waited for it.
 
-    Repeating it is harmless, and goes on where it was interrupted. Returns the ids of those told.
+    A repetition is harmless and continues an interrupted call. Returns the ids of those told.
 
     Args:
         email: The address on record.
@@ -99,8 +99,8 @@ async def revoke_contact(
 ) -> Revoked:
     """Ends a contact's authorization, and every visit that the mailbox has begun (clause 1).
 
-    Mails that waited for the contact go to another one of the agency. Repeating it is harmless, and
-    goes on where it was interrupted.
+    Mails that waited for the contact go to another one of the agency. A repetition is harmless and
+    continues an interrupted call.
 
     Raises:
         NotAuthorized: If the agency never had such a contact.
@@ -126,7 +126,7 @@ async def revoke_contact(
 async def restore_contact(
     to: Connections, agency_id: str, email: str, *, by: str, reason: str
 ) -> list[str]:
-    """Authorizes a revoked contact again; returns the ids of those that waited for one.
+    """Authorizes a revoked contact again; returns the ids of cases and intakes that waited for one.
 
     Raises:
         NotAuthorized: If the agency never had such a contact.
@@ -145,7 +145,8 @@ async def _tell_waiting(to: Connections, agency_id: str, ordered: StaffAct) -> l
     told = []
     async for each in to.client.list_workflows(waiting_for_contact(agency_id)):
         intake = each.workflow_type == ROSTER_INTAKE
-        # One that refuses waits for nothing any more; the others are told all the same.
+        # One that refuses no longer waits for a contact. It must not keep the others from being
+        # told.
         with suppress(WorkflowUpdateFailedError):
             update = "contact_corrected" if intake else "email_corrected"
             await act(to.client, each.id, update, ordered)
@@ -176,7 +177,7 @@ async def _record(session: AsyncSession, contact: Contact, what: str, ordered: S
 async def _correct(
     session: AsyncSession, agency_id: str, email: str, address: str, ordered: StaffAct
 ) -> None:
-    """Records the right address, once: corrected before, there is nothing to do."""
+    """Records the right address; does nothing if it was corrected before."""
     right = await known_contact(session, agency_id, address)
     try:
         contact = await authorized_contact(session, agency_id, email)

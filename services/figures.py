@@ -1,4 +1,4 @@
-"""The system in figures: how many cases stand where, what waits, and for how long."""
+"""The system in figures: how many cases are in which stage, what waits, and for how long."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from workflows.client import case_status
 from workflows.contract import ASSISTER_ACCESS
 
 MOST_ASKED = 20
-"""Cases that are asked since when they need a person."""
+"""The most cases that are asked since when they need a person."""
 LONGEST_ASKED = 5.0
 """Seconds that a case has to answer."""
 MAIL_STATES = ("prepared", "sending", "sent", "address_refused", "message_refused", "in_doubt")
@@ -28,12 +28,12 @@ VERDICTS = ("accepted", "rejected")
 
 @dataclass(frozen=True)
 class Figures:
-    """How many, and since when the oldest waits; None where none does.
+    """How many there are, and since when the oldest one waits; None if none waits.
 
     Attributes:
         rows: Roster rows by verdict.
         attention: Cases and rosters that need a person.
-        backlog: What cases have not been told of: activations, results.
+        backlog: Activations and results that cases have not been told of.
     """
 
     cases: Mapping[Stage, int]
@@ -82,13 +82,13 @@ async def take_figures(of: Connections) -> Figures:
 
 
 async def _needy_since(client: Client, workflow: WorkflowExecution) -> list[datetime]:
-    """When it came to need a person; nothing where it does not say."""
+    """Since when a workflow needs a person; None if it does not answer."""
     if workflow.workflow_type != ASSISTER_ACCESS:
         return [workflow.start_time]
     try:
         async with asyncio.timeout(LONGEST_ASKED):
             status = await case_status(client, workflow.id.removeprefix("assister-"))
     except (TimeoutError, RPCError, WorkflowQueryFailedError):
-        # A case that cannot go on answers nothing, and every figure would wait for it.
+        # A case whose workflow task fails does not answer; it must not hold up every figure.
         return []
     return [mark.since for mark in status.attention]

@@ -9,7 +9,7 @@ from records.database import Database
 from records.tables import Affiliation, Agency, Mailbox
 
 MOST = 50
-"""Assisters shown; a caller who says more narrows it down."""
+"""The most assisters shown; more words narrow the search."""
 
 
 class Found(NamedTuple):
@@ -23,10 +23,9 @@ class Found(NamedTuple):
 
 
 async def find(database: Database, text: str) -> list[Found]:
-    """Assisters whose name, e-mail address or Training ID is, or holds, what is asked for.
+    """Assisters whose name, e-mail address or Training ID contains every word of the search.
 
-    Every word must be found; a word that is found is a part of the name, the address or the id. One
-    who is on several agencies' rosters is found once for each.
+    An assister who is on several agencies' rosters is found once for each.
     """
     name = col(Affiliation.first_name) + " " + col(Affiliation.last_name)
     query = (
@@ -35,7 +34,7 @@ async def find(database: Database, text: str) -> list[Found]:
         .join(Agency, col(Agency.id) == col(Affiliation.agency_id))
     )
     for word in text.split():
-        # SQLite lowers ASCII only, so that É is asked for in each of its forms.
+        # SQLite's lower() changes ASCII only, so each form of É is searched for.
         forms = {word, word.lower(), word.upper(), word.capitalize()}
         query = query.where(
             or_(

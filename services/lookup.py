@@ -30,10 +30,10 @@ async def look_up(to: Connections, training_id: str, *, agency_id: str, by: str)
 async def own_assister(to: Connections, agency_id: str, training_id: str) -> Affiliation:
     """The agency's own assister: its roster names the person, and the case knows the agency.
 
-    Whoever puts a person on a roster could read the case otherwise.
+    The roster alone is not enough: an agency could read any case by naming its assister.
 
     Raises:
-        NotAuthorized: If the assister is unknown or another agency's; which of them is not said.
+        NotAuthorized: If the assister is unknown or another agency's. Both give the same answer.
     """
     async with to.database.snapshot() as session:
         named = await assister_of(session, agency_id, training_id)

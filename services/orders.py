@@ -1,4 +1,4 @@
-"""What staff order a case or an intake to do."""
+"""Orders of staff to a case or an intake."""
 
 from pydantic import ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -24,10 +24,10 @@ async def order(
 
     Args:
         by: The e-mail address of the person who orders it.
-        agency_id: Whose change it is about, where the update asks for it.
+        agency_id: The agency whose change it is, for an update that takes one.
 
     Raises:
-        NotAuthorized: If ``by`` is nobody's address.
+        NotAuthorized: If ``by`` is not an e-mail address.
         Refused: If the reason names somebody, or the agency's id cannot be one.
         WorkflowUpdateFailedError: If the case refuses; the cause says why.
     """
@@ -42,10 +42,10 @@ async def order(
 
 
 async def signed(session: AsyncSession, by: str, reason: str) -> StaffAct:
-    """The order as histories keep it: under a staff id instead of an address.
+    """The order as histories keep it: with a staff id instead of an address.
 
     Raises:
-        NotAuthorized: If ``by`` is nobody's address.
+        NotAuthorized: If ``by`` is not an e-mail address.
         Refused: If the reason names somebody.
     """
     try:

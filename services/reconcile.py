@@ -1,7 +1,8 @@
 """Cases compared with the portal and the outbox, after a restore of one of them.
 
-Where they disagree about access, less of it holds, unless the case's word is surely the newer one:
-its count of commands is ahead of the portal's. Staff give back what this takes.
+If they disagree about access, the one that gives less access wins. The exception is a case that is
+surely newer: its count of commands is ahead of the portal's. Staff can give back what this takes
+away.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ AT_ONCE = 20
 LONGEST_ASKED = 10.0
 """Seconds that a case has to answer."""
 UNDER_WAY = 3.0
-"""Seconds after which what was under way is done: a difference is seen twice."""
+"""Seconds between two looks: a step that is under way ends in between."""
 LONGEST_SUSPENSION = 30
 """Seconds."""
 BY = "operator"
@@ -47,7 +48,7 @@ CASES = assister_workflow_id("")
 
 
 class Repair(StrEnum):
-    """What brings a case and the portal together."""
+    """What makes a case and the portal agree."""
 
     LOOK = "none: look at the case"
     SUSPEND_CASE = "suspend the case; staff reinstate it"
@@ -58,7 +59,7 @@ class Repair(StrEnum):
 
 
 class Difference(NamedTuple):
-    """Where a case and the portal disagree."""
+    """A disagreement between a case and the portal."""
 
     training_id: str
     case: str
@@ -67,7 +68,7 @@ class Difference(NamedTuple):
 
 
 class LostMail(NamedTuple):
-    """A mail in the outbox that no case sends any more."""
+    """A mail in the outbox that no case will send."""
 
     key: str
     kind: str
@@ -75,11 +76,11 @@ class LostMail(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What cases were told after the moment to which Temporal was restored: they do not know it.
+    """What cases were told after the moment to which Temporal was restored, and so do not know.
 
     Attributes:
         results: How many results.
-        rosters: Submissions whose intake is gone, or goes on where it was.
+        rosters: Submissions whose intake is gone or was set back.
     """
 
     results: int
@@ -87,7 +88,7 @@ class Told(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What differs, of how many assisters."""
+    """All differences, and the number of assisters compared."""
 
     compared: int
     differences: Sequence[Difference]
@@ -95,7 +96,7 @@ class Found(NamedTuple):
 
 
 async def compare(to: Connections) -> Found:
-    """Compares every case that is known; what differs twice is no step under way."""
+    """Compares every known case; a difference counts if it is there at two looks."""
     known = await _known(to)
     first, mails = await _differences(to, known), await _lost_mails(to)
     if first or mails:
@@ -110,21 +111,21 @@ async def compare(to: Connections) -> Found:
 
 
 async def told_since(to: Connections, since: datetime) -> Told:
-    """What cases were told since then, by the records."""
+    """What cases were told since then, as the records say."""
     results = select(func.count()).where(col(ResultEvent.told_at) >= since)
     submitted = select(Submission.id).where(Submission.submitted_at >= since)
     async with to.database.snapshot() as session:
         count = (await session.exec(results)).one()
         candidates = set(await session.exec(submitted))
     rosters = {each for each in candidates if not await _taken_in(to, each)}
-    # Those that were on hold when Temporal's backup was made are so again.
+    # Rosters that were on hold when Temporal's backup was made are on hold again.
     async for each in to.client.list_workflows(lists.ROSTERS):
         rosters.add(each.id.removeprefix(roster_workflow_id("")))
     return Told(count, sorted(rosters))
 
 
 async def tell_again(to: Connections, since: datetime) -> None:
-    """Tells cases again what they were told since then; what a case knows changes nothing."""
+    """Tells cases again what they were told since then; a fact that a case knows has no effect."""
     told = await told_since(to, since)
     now = datetime.now(UTC)
     results = update(ResultEvent).where(col(ResultEvent.told_at) >= since)
@@ -139,7 +140,7 @@ async def tell_again(to: Connections, since: datetime) -> None:
 
 
 async def repair(to: Connections, found: Found) -> None:
-    """Commands what brings cases and portal together, under fences that are new for both."""
+    """Gives the commands that make cases and portal agree, under fences new to both."""
     for each in found.differences:
         await _repair(to, each)
     await _give_up(to, [each.key for each in found.mails])
@@ -174,7 +175,7 @@ async def _differences(to: Connections, training_ids: Sequence[str]) -> list[Dif
                 return Difference(
                     training_id, "does not answer", _with_number(account), Repair.LOOK
                 )
-        # What the relay is about to tell is no difference.
+        # The relay is about to tell the case of these: they are no difference.
         needed = None if training_id in untold else needed_repair(case, account, fence)
         if needed is None:
             return None
@@ -185,7 +186,7 @@ async def _differences(to: Connections, training_ids: Sequence[str]) -> list[Dif
 
 
 def needed_repair(case: Case | None, account: AccountState, fence: int) -> Repair | None:
-    """What to do about a case and an account; None where they agree, or a step is under way.
+    """What to do about a case and an account; None if they agree or a step is under way.
 
     Args:
         fence: The newest that the portal has seen.
@@ -240,19 +241,19 @@ async def _repair(to: Connections, found: Difference) -> None:
                 if case is None or case.stage is Stage.SUSPENDED:
                     break
                 await asyncio.sleep(1)
-            # Lifted before it was carried out, it would have been no suspension.
+            # A suspension that was lifted before it was carried out never took effect.
             await _order(to, training_id, "reinstate_access")
 
 
 async def _order(to: Connections, training_id: str, update: str) -> None:
-    """A refusal is no fault: the case has gone on meanwhile, and the next comparison says where."""
+    """Gives an order. A refusal is no fault: the case has changed since the comparison."""
     order = StaffAct(by=BY, reason=WHY)
     with suppress(WorkflowUpdateFailedError):
         await act(to.client, assister_workflow_id(training_id), update, order)
 
 
 async def _next_fence(to: Connections, training_id: str) -> int:
-    """New for the portal, and ahead of the case: a command of its own under way becomes stale."""
+    """A fence that is new to the portal and ahead of the case, whose own command becomes stale."""
     case = await open_case(to.client, training_id)
     return max(case.fence if case else 0, await to.portal.fence(training_id)) + 1
 
@@ -288,7 +289,7 @@ async def _give_up(to: Connections, keys: Sequence[str]) -> None:
 
 
 async def _taken_in(to: Connections, submission_id: str) -> bool:
-    """Whether its intake has ended, by Temporal."""
+    """Whether Temporal says that its intake has ended."""
     handle = to.client.get_workflow_handle(roster_workflow_id(submission_id))
     try:
         return (await handle.describe()).close_time is not None

@@ -13,9 +13,9 @@ from workflows.contract import roster_workflow_id
 async def changes_nothing(session: AsyncSession, last: Submission) -> bool:
     """Whether judging the agency's last roster again would change nothing.
 
-    It would where staff discarded it, where another roster, a correction or the end of an access
-    came after it, or where a rejected row would now be accepted: our own mails tell people to send
-    a roster again then.
+    It would change something if staff discarded it, if another roster, a correction or the end of
+    an access came after it, or if a rejected row would now be accepted. In these cases our own
+    mails tell people to send the roster again.
     """
     if await _discarded(session, last):
         return False

@@ -11,12 +11,12 @@ from services.connections import Connections
 
 Progress = Callable[[int], None]
 ENTERED = "entered"
-"""The source of results that a person brings, by a file or a command: their event ids follow from
-their content, so that the same result entered twice is one."""
+"""The source of results that a person enters by a file or a command. Their event ids are a hash of
+their content, so the same result entered twice counts once."""
 
 
 def nothing(told: int) -> None:
-    """Tells nobody how many cases have been told."""
+    """Ignores the progress."""
 
 
 async def import_results(
@@ -48,15 +48,15 @@ async def record_results(
 ) -> list[Receipt]:
     """Records results, all or none, and tells their cases; a receipt for each.
 
-    Where the caller dies in between, or Temporal does not answer, a worker tells them later.
+    If the caller dies in between or Temporal does not answer, a worker tells the cases later.
 
     Args:
-        progress: Is given the number of results whose cases have been told so far.
+        progress: Called with the number of results whose cases have been told so far.
     """
     async with to.database.transaction() as session:
         receipts = await receive(session, events, datetime.now(UTC))
     done = 0
-    # Repeated results are told as well, if they still wait: the first attempt may have died.
+    # A repeated result that still waits is told, too: the first attempt may have died.
     for start in range(0, len(events), AT_ONCE):
         async with to.database.snapshot() as session:
             untold = await waiting_of(session, events[start : start + AT_ONCE])

@@ -27,14 +27,14 @@ from workflows.client import start_intake
 from workflows.contract import IntakeProgress, roster_workflow_id
 
 SPOOL = 8_000_000
-"""Bytes of a roster kept in memory while it is read; the rest goes to a file without a name."""
+"""The most bytes of a roster kept in memory while it is read; more goes to a temporary file."""
 
 
 class Submitted(NamedTuple):
-    """What became of a roster.
+    """A submitted roster.
 
     Attributes:
-        new: False where the agency's last roster of this type was the same.
+        new: False if the agency's last roster of this type was the same.
     """
 
     submission_id: str
@@ -53,8 +53,8 @@ async def submit_roster(
 ) -> Submitted:
     """Records a roster sent by an agency's authorized contact, and starts its intake (clause 1).
 
-    The roster is recorded whole or not at all. Submitting the same one again starts its intake if
-    that was not started.
+    The roster is recorded whole or not at all. To submit it again is harmless: it starts the intake
+    if the first attempt died before that.
 
     Args:
         by: The sender's e-mail address.
@@ -79,9 +79,9 @@ async def record_roster(
     by: str,
     filename: str,
 ) -> Submitted:
-    """Records a roster; `submit_roster` says the rest."""
-    # The file is parsed before the transaction begins: a large workbook takes half a minute, and
-    # on SQLite no other process could write meanwhile.
+    """Records a roster, as `submit_roster` describes."""
+    # The file is parsed before the transaction begins: a large workbook takes half a minute, in
+    # which no other process could write to SQLite.
     with tempfile.SpooledTemporaryFile(SPOOL, mode="w+", encoding="utf-8") as spool:
         digest, rows = hashlib.sha256(), 0
         for row in roster:
@@ -93,7 +93,8 @@ async def record_roster(
         async with database.transaction() as session:
             contact = await authorized_contact(session, agency_id, by)
             assert contact.id is not None
-            # Submissions of one agency wait for each other: which came last decides what is new.
+            # Submissions of one agency wait for each other: each is compared with the one before
+            # it.
             await session.get(Agency, agency_id, with_for_update=True)
             last = await _last(session, agency_id, roster_type)
             if last is not None and last.digest == content and await changes_nothing(session, last):
@@ -113,7 +114,7 @@ async def record_roster(
             session.add(submission)
             await session.flush()
             for chunk in chunks(_recorded(submission.id, spool)):
-                # As objects of the session they would hold SQLite's lock twice as long.
+                # To insert them as objects of the session takes twice as long, with SQLite locked.
                 await session.exec(insert(SubmissionRow), params=chunk)
             await audit.append(
                 session,
@@ -131,7 +132,7 @@ async def record_roster(
 
 
 async def progress(client: Client, submission_id: str) -> IntakeProgress:
-    """How far a roster is.
+    """The progress of a roster.
 
     Raises:
         Unknown: If its intake was never started.
@@ -150,7 +151,7 @@ async def progress(client: Client, submission_id: str) -> IntakeProgress:
 
 
 async def verdicts(database: Database, submission_id: str) -> list[dict[str, Any]]:
-    """Every row of a submission with its verdict, which is None while the row waits for it.
+    """Every row of a submission with its verdict, which is None until the row is judged.
 
     Raises:
         Unknown: If there is no such submission.
@@ -169,7 +170,7 @@ def _recorded(submission_id: str, spool: IO[str]) -> Iterator[dict[str, object]]
     spool.seek(0)
     for text in spool:
         line, read, fault = json.loads(text)
-        # PostgreSQL stores no NUL in JSON text.
+        # PostgreSQL cannot store NUL in JSON text.
         cells = {name: cell.replace("\0", "\x01") for name, cell in read.items()}
         yield {
             "submission_id": submission_id,
