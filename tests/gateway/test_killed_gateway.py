@@ -1,66 +1,91 @@
-"""The gateway is killed while results come in: what it answered 2xx is there, once, and is told."""
+"""Gateway and worker are killed while everything comes in: what was answered 2xx is done, once."""
 
 import asyncio
 import json
 import os
 import random
 import sys
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import httpx2
+import pytest
 from sqlmodel import select
+from temporalio.testing import WorkflowEnvironment
 
-from activities.results import relay_results
 from bootstrap import system_secret
 from embedded.web_ui import free_port
+from portal.tables import PortalAccount
+from records import audit
 from records.inbox import waiting
 from records.keys import Kind, make_key, signing_secret
-from records.tables import ResultEvent
+from records.people import authorized_contact
+from records.tables import MailDelivery, ResultEvent, Submission
+from services.rosters import progress
+from tests.faults.trials import without_worker
+from tests.faults.workers import WorkerProcess
+from tests.gateway.test_rosters import roster
 from tests.support.events import signed
 from tests.support.programs import ROOT
-from tests.support.system import System, eventually, new_training_id
+from tests.support.system import (
+    AGENCY,
+    CONTACT,
+    SECRET,
+    System,
+    eventually,
+    new_training_id,
+    record_people,
+)
+from workflows.contract import Status
 
+FULL = "FAULTS" in os.environ
 ASSISTERS = int(os.environ.get("GATEWAY_ASSISTERS", "15"))
-DELIVERIES, CONNECTIONS, KILLS = 3, 50, 2
+ROUNDS = int(os.environ.get("GATEWAY_ROUNDS", "8" if FULL else "1"))
+DELIVERIES, CONNECTIONS, KILLS, ON_A_ROSTER = 3, 50, 2, 4
+PATIENCE = 300
 AT = "2026-01-05T10:00:00-06:00"
 
+Blow = Callable[[], Awaitable[None]]
 
-class Killed:
+
+class GatewayProcess:
     """A gateway in a process of its own, that is started again whenever it is killed."""
 
     def __init__(self, system: System) -> None:
         self.port = free_port()
-        self.kills = 0
         settings = system.settings
         self._environment = os.environ | {
             "PYTHONPATH": str(ROOT),
             "TEMPORAL_ADDRESS": system.client.service_client.config.target_host,
             "ASSISTER_DATABASE_URL": settings.database_url,
             "ASSISTER_DATA_DIR": str(settings.data_dir),
-            "ASSISTER_PORTAL_SECRET": settings.portal_secret.get_secret_value(),
+            "ASSISTER_TASK_QUEUE": settings.task_queue,
+            "ASSISTER_PORTAL_SECRET": SECRET,
             "ASSISTER_GATEWAY_PORT": str(self.port),
         }
         self._process: asyncio.subprocess.Process | None = None
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Killed"]:
+    async def running(self) -> AsyncIterator["GatewayProcess"]:
         await self._start()
         try:
             yield self
         finally:
-            assert self._process is not None
-            self._process.kill()
-            await self._process.wait()
+            await self._kill()
 
-    async def kill(self) -> None:
+    async def replace(self) -> None:
+        await self._kill()
+        await self._start()
+
+    async def _kill(self) -> None:
         assert self._process is not None
         self._process.kill()
         await self._process.wait()
-        self.kills += 1
-        await self._start()
 
     async def _start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
@@ -72,77 +97,207 @@ class Killed:
         )
 
 
-def events(training_id: str) -> list[tuple[str, str]]:
-    """An event of each kind, by its id."""
-    said: dict[str, dict[str, object]] = {
-        "certification.recorded": {"certified": True},
-        "training.completed": {},
-        "assessment.scored": {"score": 70},
-    }
-    return [
-        (
-            f"{training_id}-{kind}",
-            json.dumps(
-                {"type": kind, "timestamp": AT, "data": {"training_id": training_id, **data}}
-            ),
+class Senders:
+    """A learning center, the portal and the agency's program: each sends until it is answered."""
+
+    def __init__(self, system: System, gateway: GatewayProcess, client: httpx2.AsyncClient) -> None:
+        self.system, self._gateway, self._client = system, gateway, client
+        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._secrets: dict[Kind, str] = {}
+        self._key = ""
+        self.answered: Counter[str] = Counter()
+        """Deliveries, by the event's id."""
+        self.rosters: list[str] = []
+        """Submissions, as they were answered."""
+        self.broken_off = 0
+        """Rosters that were sent and not answered: each may have been recorded."""
+
+    async def introduced(self) -> None:
+        now = datetime.now(UTC)
+        async with self.system.database.transaction() as session:
+            for kind in (Kind.EVENTS, Kind.PORTAL):
+                key, _ = await make_key(session, kind, kind, None, now)
+                secret = system_secret(self.system.settings)
+                self._secrets[kind] = signing_secret(secret, key.id)
+            contact = await authorized_contact(session, AGENCY, CONTACT)
+            _, self._key = await make_key(session, Kind.AGENCY, AGENCY, contact.id, now)
+
+    async def event(self, kind: Kind, what: str, training_id: str, **data: object) -> None:
+        """One delivery of an event."""
+        identity = f"{training_id}-{what}"
+        body = json.dumps(
+            {"type": what, "timestamp": AT, "data": {"training_id": training_id, **data}}
         )
-        for kind, data in said.items()
-    ]
+        path = "/portal/events" if kind is Kind.PORTAL else "/training/events"
+        answer = await self._sent(path, body, lambda: signed(body, self._secrets[kind], identity))
+        assert answer.status_code == 202, answer.text
+        self.answered[identity] += 1
+
+    async def roster(self, ids: list[str]) -> None:
+        headers = {"Content-Type": "text/csv", "Authorization": f"Bearer {self._key}"}
+        answer = await self._sent("/rosters?type=navigator", roster(*ids), lambda: headers)
+        assert answer.status_code == 202, answer.text
+        self.rosters.append(answer.json()["submission_id"])
+
+    async def _sent(
+        self, path: str, body: str, headers: Callable[[], dict[str, str]]
+    ) -> httpx2.Response:
+        url = f"http://127.0.0.1:{self._gateway.port}{path}"
+        async with self._places:
+            while True:
+                try:
+                    return await self._client.post(url, content=body, headers=headers())
+                except httpx2.ConnectError:
+                    pass
+                except httpx2.TransportError:
+                    self.broken_off += path.startswith("/rosters")
+                # As senders do: no answer, so once more.
+                await asyncio.sleep(0.1)
 
 
-async def test_nothing_that_was_answered_is_lost_or_doubled(each_system: System) -> None:
-    system = each_system
-    async with system.database.transaction() as session:
-        key, _ = await make_key(session, Kind.EVENTS, "lms", None, datetime.now(UTC))
-    secret = signing_secret(system_secret(system.settings), key.id)
-    ids = [new_training_id() for _ in range(ASSISTERS)]
-    deliveries = [each for one in ids for each in events(one)] * DELIVERIES
-    random.Random(7).shuffle(deliveries)
-    answered: list[str] = []
-    places = asyncio.Semaphore(CONNECTIONS)
+@pytest.mark.timeout(PATIENCE * ROUNDS * 2)
+@pytest.mark.parametrize("number", range(ROUNDS))
+async def test_nothing_that_was_answered_is_lost_or_doubled(
+    temporal: WorkflowEnvironment, records_url: str, tmp_path: Path, number: int
+) -> None:
+    if records_url.startswith("postgresql") and not FULL:
+        pytest.skip("on PostgreSQL with ./run faults")
+    chance = random.Random(number)
+    async with without_worker(temporal.client, records_url, tmp_path) as system:
+        await record_people(system.database)
+        workers = [WorkerProcess(system)]
+        gateway = GatewayProcess(system)
 
-    async with Killed(system).running() as gateway, httpx2.AsyncClient(timeout=20) as client:
+        async def replace_worker() -> None:
+            workers[-1].kill()
+            await workers[-1].gone()
+            workers.append(WorkerProcess(system))
 
-        async def deliver(identity: str, body: str) -> None:
-            async with places:
-                while True:
-                    try:
-                        answer = await client.post(
-                            f"http://127.0.0.1:{gateway.port}/training/events",
-                            content=body,
-                            headers=signed(body, secret, identity),
-                        )
-                    except httpx2.TransportError:
-                        # As senders do: no answer, so once more.
-                        await asyncio.sleep(0.1)
-                        continue
-                    assert answer.status_code == 202, answer.text
-                    answered.append(identity)
-                    return
+        try:
+            async with gateway.running(), httpx2.AsyncClient(timeout=20) as client:
+                senders = Senders(system, gateway, client)
+                await senders.introduced()
+                ids = [new_training_id() for _ in range(ASSISTERS)]
+                await _all_sent(senders, ids, chance, [gateway.replace, replace_worker] * KILLS)
+            await _all_done(system, senders, ids)
+        finally:
+            workers[-1].kill()
 
-        async def count() -> int:
-            return len(answered)
 
-        async def kill() -> None:
-            for part in range(1, KILLS + 1):
-                enough = len(deliveries) * part // (KILLS + 1)
-                await eventually(count, partial(int.__le__, enough), seconds=300)
-                await gateway.kill()
+async def _all_sent(
+    senders: Senders, ids: list[str], chance: random.Random, blows: list[Blow]
+) -> None:
+    """Events, rosters and what the portal says, mixed, and the blows among them."""
 
-        await asyncio.gather(kill(), *(deliver(*each) for each in deliveries))
-        assert gateway.kills == KILLS
+    async def events(training_id: str) -> None:
+        said: dict[str, dict[str, object]] = {
+            "certification.recorded": {"certified": True},
+            "training.completed": {},
+            "assessment.scored": {"score": 70},
+        }
+        await asyncio.gather(
+            *(
+                senders.event(Kind.EVENTS, what, training_id, **data)
+                for what, data in said.items()
+                for _ in range(DELIVERIES)
+            )
+        )
 
-    assert len(answered) == len(deliveries)
-    async with system.database.snapshot() as session:
-        kept = (await session.exec(select(ResultEvent))).all()
-    assert sorted(each.event_id for each in kept) == sorted(set(answered))
-    settings = system.settings
+    async def account(training_id: str) -> None:
+        """What the portal says: activated, and of some accounts that they were closed."""
+        await eventually(partial(_invited, senders.system, training_id), bool, seconds=PATIENCE)
+        said: dict[str, dict[str, object]] = {"account.activated": {"registration": 1}}
+        if training_id in _closed(ids):
+            said["account.closed"] = {}
+        for what, data in said.items():
+            deliveries = (
+                senders.event(Kind.PORTAL, what, training_id, **data) for _ in range(DELIVERIES)
+            )
+            await asyncio.gather(*deliveries)
+
+    groups = [ids[each : each + ON_A_ROSTER] for each in range(0, len(ids), ON_A_ROSTER)]
+    total = len(groups) + DELIVERIES * (4 * len(ids) + len(_closed(ids)))
+
+    async def answers() -> int:
+        return senders.answered.total() + len(senders.rosters)
+
+    async def strike() -> None:
+        for blow in chance.sample(blows, len(blows)):
+            enough = int(total * chance.uniform(0, 0.95))
+            await eventually(answers, partial(int.__le__, enough), seconds=PATIENCE)
+            await blow()
+
+    work: list[Coroutine[Any, Any, None]] = [senders.roster(each) for each in groups]
+    work += [act(each) for act in (events, account) for each in ids]
+    chance.shuffle(work)
+    await asyncio.gather(strike(), *work)
+    assert await answers() == total
+
+
+async def _all_done(system: System, senders: Senders, ids: list[str]) -> None:
+    """What follows from all that was answered is there, each once."""
 
     async def untold() -> int:
-        await relay_results(system.database, system.client, settings.task_queue, settings.terms)
         async with system.database.snapshot() as session:
             return len(await waiting(session, datetime.max.replace(tzinfo=UTC), 1))
 
-    await eventually(untold, partial(int.__eq__, 0), seconds=600)
+    await eventually(untold, partial(int.__eq__, 0), seconds=PATIENCE)
+    for each in senders.rosters:
+        done = await eventually(
+            partial(progress, system.client, each), lambda it: it.stage == "done", seconds=PATIENCE
+        )
+        assert done.rejected == 0
     for each in ids:
-        await system.until(each, lambda status: status.missing == ["approval"])
+        stage = "suspended" if each in _closed(ids) else "active"
+        reached = partial(lambda stage, it: it.stage == stage and _sent(it), stage)
+        await eventually(partial(system.status, each), reached, seconds=PATIENCE)
+    async with system.database.snapshot() as session:
+        events = (await session.exec(select(ResultEvent))).all()
+        submissions = (await session.exec(select(Submission.id))).all()
+        accounts = (await session.exec(select(PortalAccount))).all()
+        mails = (await session.exec(select(MailDelivery))).all()
+        assert (await audit.verify(session)).breaks == []
+    # An activation stands in the portal's tables.
+    told = {each for each in senders.answered if not each.endswith("account.activated")}
+    assert sorted(each.event_id for each in events) == sorted(told)
+    assert set(senders.rosters) <= set(submissions)
+    assert len(submissions) <= len(senders.rosters) + senders.broken_off
+    assert sorted(each.training_id for each in accounts) == sorted(ids)
+    assert len({each.reference_number for each in accounts}) == len(ids)
+    assert {each.registration for each in accounts} == {1}
+    kinds = Counter((each.case_id, each.kind) for each in mails)
+    for each in ids:
+        ended = {"suspended", "suspended_agency"} if each in _closed(ids) else set()
+        for kind in {"activation", "confirmation"} | ended:
+            assert kinds[f"assister-{each}", kind] == 1 or (ended and kind == "confirmation")
+    received = Counter(
+        (str(m["To"]), str(m["Subject"]), m["Message-ID"]) for m in system.inbox.messages()
+    )
+    doubled = received.total() - len(received)
+    assert len(received) == len(mails)
+    assert doubled <= sum(each.doubts for each in mails)
+    answered = f"{senders.answered.total()} events and {len(senders.rosters)} rosters answered"
+    sys.stderr.write(
+        f"\n{len(ids)} assisters: {answered}, {senders.broken_off} rosters broken off,"
+        f" {doubled} of {len(mails)} mails doubled\n"
+    )
+
+
+def _closed(ids: list[str]) -> list[str]:
+    """Whose accounts the portal closes again."""
+    return ids[::3]
+
+
+def _sent(status: Status) -> bool:
+    return all(each.sent_at for each in status.mails)
+
+
+async def _invited(system: System, training_id: str) -> bool:
+    """Whether the activation mail was sent: before that, nobody has a number to use."""
+    sent = select(MailDelivery).where(
+        MailDelivery.case_id == f"assister-{training_id}",
+        MailDelivery.kind == "activation",
+        MailDelivery.state == "sent",
+    )
+    async with system.database.snapshot() as session:
+        return (await session.exec(sent)).first() is not None
