@@ -1,8 +1,8 @@
 """Connects and wires: the Temporal client, the portal, the relay, the worker.
 
 Programs and commands take what they need from here: each dependency is made in one place, from one
-set of settings. A function imports what it wires when it is called: a command that asks for a
-status starts in half the time without the database and the worker.
+set of settings. A function imports what it wires when it is called, so a command that shows a
+status need not import the database and the worker, and starts in half the time.
 """
 
 import hashlib
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 DELIVERY_MARGIN = timedelta(seconds=5)
 LONGEST_GRACE = timedelta(seconds=20)
-"""In which a worker that is told to end finishes what it does; Kubernetes kills it after 30 s."""
+"""How long a worker that is told to end may finish its work; Kubernetes kills it after 30 s."""
 
 
 async def connect(*, lazy: bool = False, runtime: "Runtime | None" = None) -> Client:
     """A client for the Temporal server that the environment names, or for the local one.
 
     Args:
-        lazy: Connects when it is first used, so that its absence keeps nobody from starting.
-        runtime: The SDK's, where its metrics are shown.
+        lazy: Connects at the first use, so that a program can start while the server is away.
+        runtime: The SDK's runtime, if its metrics are shown.
     """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
@@ -64,7 +64,7 @@ def arc_holidays() -> Container[date]:
 
 
 def system_secret(settings: Settings) -> str:
-    """What registration numbers and secrets of events are derived from."""
+    """The secret from which registration numbers and the secrets of events are derived."""
     from portal.secret import portal_secret
 
     return settings.portal_secret.get_secret_value() or portal_secret(settings.data_dir)
@@ -83,10 +83,10 @@ def make_portal(settings: Settings, database: "Database") -> "EmbeddedPortal":
 
 
 async def check_secret(portal: "EmbeddedPortal") -> None:
-    """Lets nobody start with a secret that would derive other numbers than those on record.
+    """Refuses to start with a secret that would derive other numbers than those on record.
 
     Raises:
-        Misconfigured: If the open registration numbers were made with another one.
+        Misconfigured: If the open registration numbers were made with another secret.
     """
     if not await portal.has_its_secret():
         raise Misconfigured(
@@ -114,8 +114,8 @@ def make_transport(settings: Settings) -> "Transport":
 def sandbox() -> "SandboxedWorkflowRunner":
     """Temporal's sandbox, with one copy of our code for all workflows.
 
-    A copy for each took ten milliseconds to import and kept 0.4 MB. What a copy of its own would
-    forbid, tests/test_determinism.py looks for in the source.
+    A copy for each workflow takes ten milliseconds to import and 0.4 MB to keep. What the sandbox
+    would forbid in such a copy, tests/test_determinism.py looks for in the source.
     """
     from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -127,9 +127,9 @@ def sandbox() -> "SandboxedWorkflowRunner":
 
 
 def build_id() -> str:
-    """Names the code that decides: what it is replayed by.
+    """The build id: a hash of the code that workflows replay.
 
-    The SDK's own name is a hash of every module there is, which takes two seconds at each start.
+    The SDK's own build id is a hash of all modules, which takes two seconds at each start.
     """
     here = Path(__file__).parent
     code = sorted([*here.glob("workflows/*.py"), *here.glob("policy/*.py")])
@@ -137,9 +137,11 @@ def build_id() -> str:
 
 
 def _versioned() -> dict[str, Any]:
-    """How a worker names its code: as a version of a deployment where ``TEMPORAL_DEPLOYMENT_NAME``
-    is set, as Kubernetes does. Cases move to the current version at their next task: one that was
-    pinned would stand still once its workers are gone.
+    """A worker's options that name its code.
+
+    If ``TEMPORAL_DEPLOYMENT_NAME`` is set, as on Kubernetes, the code is a version of that
+    deployment. Cases move to the current version at their next task: a pinned case would stop once
+    the workers of its version are gone.
     """
     from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
     from temporalio.worker import WorkerDeploymentConfig
@@ -205,8 +207,8 @@ async def make_worker(
         client,
         task_queue=steps.SEND_MAIL.queue(settings.task_queue),
         activities=[mail.send_mail],
-        # While half of them are with the relay, the others are with the records. More would wait
-        # here for a connection until their time is over.
+        # While half of them talk to the relay, the others use the records. More would only wait
+        # here for a connection until they time out.
         max_concurrent_activities=2 * settings.smtp_connections,
         max_task_queue_activities_per_second=settings.smtp_rate or None,
         interceptors=interceptors,

@@ -1,9 +1,9 @@
 """The one place that reads configuration.
 
-Every value comes from an environment variable ``ASSISTER_…`` (nested with a double underscore,
-such as ``ASSISTER_TERMS__RESENDS_A_DAY``), from a ``.env`` file or from a file of that name in
-``/run/secrets``, and defaults to the embedded one-machine stack. The Temporal connection is not in
-here: it is read by ``temporalio.envconfig`` under Temporal's own names (``TEMPORAL_ADDRESS``,
+Every value comes from an environment variable ``ASSISTER_…`` (nested with a double underscore, such
+as ``ASSISTER_TERMS__RESENDS_A_DAY``), from a ``.env`` file or from a file of that name in
+``/run/secrets``, and defaults to the embedded one-machine stack. The Temporal connection is not
+part of it: ``temporalio.envconfig`` reads that under Temporal's own names (``TEMPORAL_ADDRESS``,
 ``TEMPORAL_NAMESPACE``, ``TEMPORAL_API_KEY``, …).
 """
 
@@ -38,7 +38,7 @@ from policy.terms import Terms
 PREFIX = "ASSISTER_"
 ENV_FILE = ".env"
 SECRETS = Path("/run/secrets")
-"""Where container engines put secrets, a file each, such as ``assister_portal_secret``."""
+"""Where container engines put secrets, one file for each, such as ``assister_portal_secret``."""
 MIN_SECRET = 32
 
 
@@ -67,7 +67,7 @@ def _web_address(url: str) -> str:
 
 
 def _private(url: str) -> str:
-    # What comes over this connection counts as signed, and secrets go over it.
+    # What comes over this connection counts as signed, and secrets are sent over it.
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1"):
         raise ValueError("must begin with https://")
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         env_file=ENV_FILE,
         secrets_dir=SECRETS if SECRETS.is_dir() else None,
-        # The variables of other programs; unknown names of ours are found by `load`.
+        # Other programs have variables, too. `load` finds unknown names that begin like ours.
         extra="ignore",
         # A value in the wrong place may be a secret.
         hide_input_in_errors=True,
@@ -111,31 +111,32 @@ class Settings(BaseSettings):
     database_password: SecretStr = SecretStr("")
     """PostgreSQL's password, as it is: in the URL it would have to be escaped."""
     task_queue: Word = "assister-portal-access"
-    """Where Temporal hands out the work; the same for every process."""
+    """Temporal's task queue; the same for every process."""
 
     smtp_host: Word = "127.0.0.1"
     """The mail relay."""
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 8025
-    """The relay's port: mostly 587 with starttls, 465 with implicit."""
+    """The relay's port: usually 587 with starttls, 465 with implicit."""
     smtp_security: Security = Security.NONE
-    """``none``, ``starttls`` or ``implicit``: TLS from the first byte."""
+    """``none``, ``starttls`` or ``implicit`` (TLS from the first byte)."""
     smtp_username: str = ""
     """Empty: the relay wants no sign-in."""
     smtp_password: SecretStr = SecretStr("")
     """Never sent in clear to another machine."""
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
-    """Deliveries at once, for each worker."""
+    """The most deliveries at once, for each worker."""
     smtp_rate: Annotated[float, Field(ge=0, le=1000)] = 0
-    """Mails a second that the relay is given, by all workers together: the same for each of them.
-    0: as many as it takes."""
+    """The most mails per second that all workers together give the relay; set the same for each of
+    them. 0: no limit."""
     smtp_timeout: Annotated[float, Field(gt=0, le=30)] = 20.0
     """Seconds for one delivery."""
 
     mail_from: Mailbox = "no-reply@portal.example.org"
-    """The sender of every mail. Relays return to it what they took and could not deliver: a mailbox
-    that somebody reads, for such a mail counts as sent."""
+    """The sender of every mail. Relays return to it what they could not deliver, and such a mail
+    counts as sent: use a mailbox that somebody reads."""
     arc_email: Mailbox = "arc@portal.example.org"
-    """The Assister Resource Center's staffed mailbox: Reply-To of every mail, and who is told."""
+    """The Assister Resource Center's staffed mailbox: the Reply-To of every mail; it gets the daily
+    digest."""
     summary_rows: Annotated[int, Field(ge=1, le=1000)] = 100
     """The most rejected rows that a roster's summary lists; the gateway shows them all."""
     arc_phone: Annotated[str, Field(pattern=r"^[0-9+()./ x-]{3,40}$")] = "651-555-0100"
@@ -150,39 +151,39 @@ class Settings(BaseSettings):
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8400
     """Its port; 0 takes a free one."""
     gateway_url: WebAddress = "http://127.0.0.1:8400"
-    """Where people and programs reach the gateway: links in mails lead there."""
+    """The address at which people and programs reach the gateway: links in mails lead there."""
     gateway_proxies: Word = "127.0.0.1"
-    """Addresses of the proxies before it, whose word on who calls counts."""
+    """Addresses of the proxies in front of it, whose X-Forwarded-For is trusted."""
     exports: dict[AgencyId, ExportFormat] = {}
     """How each training system writes its exports, by the name that its key carries."""
 
     statements: dict[AgencyId, StatementFormat] = {}
     """How each learning system writes its xAPI statements."""
     event_secrets: dict[AgencyId, tuple[SigningSecret, ...]] = {}
-    """By training system the secrets, ``whsec_…``, with which it signs events, where it makes them
-    itself; those that `starter.py keys create --events` makes need no configuration."""
+    """By training system, the secrets (``whsec_…``) with which it signs events, if it makes them
+    itself. Those that `starter.py keys create --events` makes need no configuration."""
     staff: tuple[Mailbox, ...] = ()
     """E-mail addresses of the Assister Resource Center's staff, who may sign in to its page."""
 
     oidc_issuer: Annotated[OptionalAddress, AfterValidator(_private)] = ""
     """The OpenID Connect provider by which contacts and staff may sign in, besides mailed links."""
     oidc_client_id: str = ""
-    """What the provider calls the gateway."""
+    """The gateway's client id at the provider."""
     oidc_client_secret: SecretStr = SecretStr("")
-    """With which the gateway asks the provider."""
+    """The gateway's client secret at the provider."""
 
     scim_url: Annotated[OptionalAddress, AfterValidator(_private)] = ""
     """The SCIM 2.0 directory that holds the portal's accounts. Empty: they are in the records."""
     scim_token: SecretStr = SecretStr("")
-    """The bearer token with which the directory is asked."""
+    """The bearer token for requests to the directory."""
 
     metrics_address: Annotated[
         str, Field(pattern=r"^([0-9.]+:[0-9]{1,5}|\[[0-9a-f:]+\]:[0-9]{1,5}|)$")
     ] = ""
-    """Where a worker shows its metrics, such as ``127.0.0.1:9464``. Empty: nowhere."""
+    """The address at which a worker shows its metrics, such as ``127.0.0.1:9464``. Empty: none."""
 
     portal_secret: SecretStr = SecretStr("")
-    """At least 32 characters. Derives registration numbers; whoever has it can make them.
+    """At least 32 characters. Registration numbers are derived from it, so it must stay secret.
     Empty: the embedded stack makes one and keeps it in ``data_dir``."""
 
     terms: Terms = Terms()
@@ -196,7 +197,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The same sources as ever, which report unreadable JSON with all other faults."""
+        """The usual sources, which report unreadable JSON together with all other faults."""
         sources = (env_settings, dotenv_settings, file_secret_settings)
         for each in sources:
             assert isinstance(
@@ -208,7 +209,7 @@ class Settings(BaseSettings):
     @field_validator("terms", mode="before")
     @classmethod
     def _known(cls, terms: Any) -> Any:
-        # Terms themselves ignore what they do not know: cases were opened under older ones.
+        # `Terms` ignores unknown names, because cases keep older terms.
         unknown = (
             sorted(terms.keys() - Terms.model_fields.keys()) if isinstance(terms, dict) else []
         )
@@ -237,7 +238,7 @@ class Settings(BaseSettings):
         return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
 
     def unsafe(self) -> list[str]:
-        """What can be read, but must not be run with: a line for each."""
+        """Settings that can be read but are unsafe to run with: a line for each."""
         found = []
         if (
             self.smtp_password.get_secret_value()
@@ -248,8 +249,8 @@ class Settings(BaseSettings):
                 "ASSISTER_SMTP_PASSWORD: would cross the network in clear;"
                 " set ASSISTER_SMTP_SECURITY to starttls or implicit"
             )
-        # Several hosts share a PostgreSQL: each would make a secret of its own, and a registration
-        # number mailed by one would be unknown to the others.
+        # Hosts that share a PostgreSQL would each make their own secret, and a registration number
+        # mailed by one would be unknown to the others.
         if (
             self.database_url.startswith("postgresql")
             and not self.portal_secret.get_secret_value()
@@ -266,7 +267,7 @@ def load() -> Settings:
     """The configuration of this process.
 
     Raises:
-        Misconfigured: With every fault there is.
+        Misconfigured: With a line for every fault.
     """
     faults = _unknown_names()
     try:
@@ -286,7 +287,7 @@ def name_of(*path: object) -> str:
 
 
 def is_nested(field: FieldInfo) -> bool:
-    """Whether it has values of its own under it, each with a variable."""
+    """Whether it has nested values, each with its own variable."""
     return field.annotation is Terms or get_origin(field.annotation) is dict
 
 
@@ -309,7 +310,7 @@ def _unknown_names() -> list[str]:
 
 
 def _line(path: tuple[int | str, ...], message: str) -> str:
-    # Below a list's name come places in it, which no variable has.
+    # Below a list's name come positions in it, and no variable names those.
     names = [each for each in path if isinstance(each, str) and each != "[key]"]
     return f"{name_of(*names)}: {message.removeprefix('Value error, ')}"
 

@@ -13,40 +13,40 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 GRACE = 1.5
-"""Seconds after Ctrl-C in which a command closes what it opened."""
+"""Seconds after Ctrl-C for a command to close what it opened."""
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    # Imported here, so that Ctrl-C is understood while the libraries are loaded.
+    # Imported here, so that Ctrl-C works while the libraries are loaded.
     from commands.line import run
 
     return run(list(sys.argv[1:] if arguments is None else arguments))
 
 
 def _end_in_time(interrupted: socket.socket) -> None:
-    """Ends the program where it does not end by itself, such as a parser that is at work."""
+    """Ends the program if it does not end by itself, for example while a parser works."""
     interrupted.recv(1)
     time.sleep(GRACE)
     _leave(130)
 
 
 def _end_now(lost: "sys.UnraisableHookArgs") -> None:
-    """Ends the program where Python has dropped a Ctrl-C, as it does in an import's callback."""
+    """Ends the program if Python has dropped a Ctrl-C, as it does in an import's callback."""
     if lost.exc_type is KeyboardInterrupt:
         _leave(130)
     sys.__unraisablehook__(lost)
 
 
 def _leave(code: int) -> NoReturn:
-    # The SDK may abort in the interpreter's own exit (sdk-python 300); all is closed by now.
+    # The SDK may abort at the interpreter's own exit (sdk-python 300). All is closed by now.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
 if __name__ == "__main__":
-    # Being told to end is like Ctrl-C: what was started is taken down.
+    # SIGTERM works like Ctrl-C: what was started is taken down.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     interrupted, interrupts = socket.socketpair()
     interrupts.setblocking(False)

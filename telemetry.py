@@ -1,7 +1,7 @@
-"""Logs, metrics and traces, of this code and of the libraries alike; nobody's data in any of them.
+"""Logs, metrics and traces, of this code and of the libraries; none of them holds personal data.
 
 Metrics and traces are off until they are asked for: by ``ASSISTER_METRICS_ADDRESS``, and by
-OpenTelemetry's own ``OTEL_EXPORTER_OTLP_ENDPOINT``. docs/monitoring.md says what each means.
+OpenTelemetry's own ``OTEL_EXPORTER_OTLP_ENDPOINT``. docs/monitoring.md explains each.
 """
 
 import logging
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 TRACES_TO = "OTEL_EXPORTER_OTLP_ENDPOINT"
 UNTIL_MAILED = "assister_requirement_to_activation_mail"
 SHORT = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
-"""Seconds: a mail that goes out at once, and one that waits for its relay."""
+"""Bucket limits in seconds: from a mail that goes out at once to one that waits for its relay."""
 BUCKETS = {
     UNTIL_MAILED: SHORT,
     "temporal_workflow_task_schedule_to_start_latency": SHORT,
@@ -55,7 +55,7 @@ OUTCOMES = {
     steps.NO_ADDRESS: "no_address",
     steps.IN_DOUBT: "in_doubt",
 }
-"""By failure, what became of a mail; any other is a try that failed, and there is another."""
+"""What became of a mail, by failure type. Any other type is a failed attempt that is retried."""
 SENT, FAILED = "sent", "failed"
 _step_trace: ContextVar[str] = ContextVar("_step_trace", default="")
 
@@ -105,7 +105,7 @@ def configure_logging() -> None:
 def _place(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Names the workflow, its run and the step; the SDK's lines carry them, ours ask for them."""
+    """Adds the workflow, its run and the step: the SDK's lines carry them, ours look them up."""
     at = event.pop("temporal_workflow", {}) | event.pop("temporal_activity", {})
     if not at and activity.in_activity():
         info = activity.info()
@@ -182,7 +182,7 @@ def make_runtime(metrics_address: str) -> "Runtime":
     """The SDK's runtime: its lines join the log, its metrics and ours are at ``/metrics``.
 
     Args:
-        metrics_address: Where they are shown; empty: nowhere.
+        metrics_address: The address at which they are shown; empty: none.
 
     Raises:
         ValueError: If nothing can listen there.
@@ -207,7 +207,7 @@ def make_runtime(metrics_address: str) -> "Runtime":
         telemetry=TelemetryConfig(
             logging=LoggingConfig(
                 filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
-                # Else they go to standard output, in a form of their own.
+                # Otherwise they go to standard output, in another format.
                 forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
             ),
             metrics=metrics if metrics_address else None,
@@ -216,7 +216,7 @@ def make_runtime(metrics_address: str) -> "Runtime":
 
 
 class Gauges:
-    """What the figures say, as gauges: every worker shows the same."""
+    """The figures as gauges: every worker shows the same."""
 
     def __init__(self, meter: MetricMeter) -> None:
         meter.create_gauge("assister_build_info", "Always 1; the label names the release.").set(
@@ -261,25 +261,25 @@ class Gauges:
 
 
 class Measured(Interceptor):
-    """Counts mails by what became of them, and times a case's last requirement to its mail."""
+    """Counts mails by result, and measures the time from a case's last requirement to its mail."""
 
     def __init__(self, meter: MetricMeter) -> None:
         self._mails = meter.create_counter(
             "assister_mail_attempts", "Attempts to send a mail, by kind and outcome."
         )
-        # A counter that appears with its first failure shows no increase then.
+        # A counter that first appears with a failure would not show that failure as an increase.
         for kind in MailKind:
             for outcome in (SENT, FAILED, *OUTCOMES.values()):
                 self._mails.add(0, {"kind": kind, "outcome": outcome})
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        """Of the worker's steps, the one that sends mail."""
+        """Counts the result of the step that sends mail."""
         return _Mails(next, self._mails)
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
     ) -> type[WorkflowInboundInterceptor]:
-        """Made for each run of a workflow."""
+        """The interceptor for each run of a workflow."""
         del input
         return _Timed
 
@@ -307,7 +307,7 @@ class _Mails(ActivityInboundInterceptor):
 class _Timed(WorkflowInboundInterceptor):
     """Notes when a case was last told of something, until its activation mail is out.
 
-    It only looks at the clock of the workflow, and the SDK counts nothing twice in a replay.
+    It reads only the workflow's clock, and the SDK counts nothing twice in a replay.
     """
 
     told_at: datetime | None = None
@@ -320,7 +320,7 @@ class _Timed(WorkflowInboundInterceptor):
         await super().handle_signal(input)
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
-        # What staff order anew is no requirement.
+        # An order of staff is not a requirement.
         self.told_at = None
         return await super().handle_update_handler(input)
 

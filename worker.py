@@ -1,7 +1,7 @@
 """Runs the worker, and nothing else.
 
-SIGTERM and SIGINT stop it cleanly, within 25 seconds and with exit code 0: what is in flight
-finishes or is handed back. A configuration that cannot be used is exit code 2, with a line for each
+SIGTERM and SIGINT stop it cleanly, within 25 seconds and with exit code 0: work in flight finishes
+or is handed back. If the configuration cannot be used the exit code is 2, with a line for each
 fault.
 """
 
@@ -9,8 +9,8 @@ import os
 import signal
 
 if __name__ == "__main__":
-    # The imports below take seconds, and nothing is begun in them that needs an end. As process 1
-    # of a container Python would otherwise not hear the signal at all.
+    # The imports below take seconds and begin nothing that needs an end. Without this, Python as
+    # process 1 of a container would ignore the signal during that time.
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: os._exit(0))
 
@@ -48,25 +48,25 @@ from workflows.client import schedule_digest
 from workflows.readiness import register_search_attributes
 
 PAUSE = 2.0
-"""Seconds between looks for activations and results that the cases have not been told of, and
-after a fault."""
+"""Seconds between two looks for activations and results that no case has been told of, and after a
+fault."""
 FIGURES_EVERY = 15.0
-"""Seconds from one look at the figures to the next, where metrics are shown."""
+"""Seconds between two looks at the figures, if metrics are shown."""
 HEAD_EVERY = 6 * 3600.0
-"""Seconds from one line with the audit trail's head to the next: logs are kept elsewhere, and what
-is removed from the trail afterwards is missed."""
+"""Seconds between two log lines with the audit trail's head: logs are kept elsewhere, so a later
+removal from the trail can be found."""
 LONGEST_END = 24.0
-"""Seconds after a signal at which the process ends, whatever it still waits for: a step that is cut
-off is tried again by another worker."""
+"""Seconds after a signal at which the process ends in any case: another worker retries a step that
+was cut off."""
 FAULTS = (SQLAlchemyError, RPCError, RuntimeError, OSError)
-"""What passes by itself: Temporal or the database is not there, or not yet."""
+"""Errors that pass: Temporal or the database is away, or not there yet."""
 
 
 async def run(settings: Settings, stop: asyncio.Event, runtime: Runtime | None = None) -> None:
-    """Runs until ``stop`` is set, whatever becomes of Temporal and the database meanwhile.
+    """Runs until ``stop`` is set, also while Temporal or the database is away.
 
     Args:
-        runtime: The SDK's; None takes its default.
+        runtime: The SDK's runtime; None takes its default.
     """
     while not stop.is_set():
         try:
@@ -127,10 +127,10 @@ async def _run(settings: Settings, stop: asyncio.Event, runtime: Runtime | None)
 async def _keep_on(
     trouble: str, act: Callable[[], Awaitable[object]], stop: asyncio.Event, pause: float = PAUSE
 ) -> None:
-    """Acts again and again until ``stop`` is set; one that fails holds up no other.
+    """Repeats an act until ``stop`` is set; a failure does not end the repetition.
 
     Args:
-        trouble: What the log says of a failure.
+        trouble: The log's event for a failure.
     """
     while not stop.is_set():
         more = None
@@ -148,7 +148,7 @@ async def _pause(stop: asyncio.Event, seconds: float = PAUSE) -> None:
 
 
 def _log(event: str, fault: Exception) -> None:
-    # The first line: the SDK adds a stack of its own, a database its statement.
+    # The first line only: the SDK adds a stack, a database its statement.
     reason = str(fault).partition("\n")[0]
     structlog.get_logger().warning(event, fault=type(fault).__name__, reason=reason)
 
@@ -191,5 +191,5 @@ if __name__ == "__main__":
         code = 2
     sys.stdout.flush()
     sys.stderr.flush()
-    # The SDK may abort in the interpreter's own exit (sdk-python 300), and all is closed by now.
+    # The SDK may abort at the interpreter's own exit (sdk-python 300). All is closed by now.
     os._exit(code)

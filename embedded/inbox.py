@@ -48,14 +48,14 @@ class Inbox:
     async def handle_DATA(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        """Keeps a message: on the disk before the sender is told so."""
+        """Keeps a message: it is on the disk before the sender is told so."""
         del server, session
         assert isinstance(envelope.content, bytes)
         self._keep(envelope.content)
         return "250 2.0.0 kept"
 
     def messages(self) -> Iterator[EmailMessage]:
-        """What was received, oldest first."""
+        """The messages received, oldest first."""
         for path in sorted(self.folder.glob("*.eml")):
             message = message_from_bytes(path.read_bytes(), policy=default)
             assert isinstance(message, EmailMessage)
@@ -70,7 +70,7 @@ class Inbox:
             file.flush()
             os.fsync(file.fileno())
         draft.rename(self.folder / f"{number:05}.eml")
-        # The lenient policy: whatever a header holds, the message is kept and the sender told so.
+        # The lenient policy: a strange header must not keep a message from being stored.
         message = message_from_bytes(content, policy=compat32)
         line = (
             f"<li>{_header(message, 'Date')} to {_header(message, 'To')}:"

@@ -25,12 +25,12 @@ TEMPORAL_PORT = 7233
 UI_PORT = 8233
 RESTART_PAUSE = 0.5
 GRACE = 0.8
-"""Seconds for a worker to finish what it does when the stack ends."""
+"""Seconds for a worker to finish its work when the stack ends."""
 PR_SET_PDEATHSIG = 1
 
 
 class PortInUse(Exception):
-    """Another program listens where the stack would; most often the stack itself."""
+    """Another program uses a port of the stack; most often it is another such stack."""
 
 
 @dataclass
@@ -39,8 +39,8 @@ class Stack:
 
     Attributes:
         environment: What another process needs to work with it.
-        workers: The process id of each worker that was started; the last one runs.
-        gateways: The same of each gateway.
+        workers: The process ids of the workers that were started; the last one runs.
+        gateways: The same for the gateways.
     """
 
     client: Client
@@ -65,7 +65,7 @@ async def embedded_stack(
         dynamic_config: Settings of the Temporal server, such as ``TIME_SKIPPING``.
 
     Raises:
-        PortInUse: If it, or something else, runs there already.
+        PortInUse: If a stack, or another program, runs there already.
     """
     for port in (temporal_port, ui_port, settings.smtp_port, settings.gateway_port):
         _check_free(port)
@@ -123,7 +123,7 @@ def _check_free(port: int) -> None:
 async def _keep(
     program: Sequence[str], environment: Mapping[str, str], log: Path, started: list[int]
 ) -> None:
-    """Runs a program, and again whenever it dies: the work goes on where it was."""
+    """Runs a program and restarts it whenever it dies."""
     with log.open("ab") as output:
         while True:
             process = await asyncio.create_subprocess_exec(
@@ -141,7 +141,7 @@ async def _keep(
             finally:
                 if process.returncode is None:
                     process.terminate()
-                    # A worker that waits for a mail relay is killed: another goes on where it was.
+                    # A worker that still waits for a mail relay is killed; the next one continues.
                     with suppress(TimeoutError):
                         await asyncio.wait_for(process.wait(), GRACE)
                     with suppress(ProcessLookupError):
@@ -150,6 +150,6 @@ async def _keep(
 
 
 def _end_with_parent() -> None:
-    """Asks Linux to end this child when its parent is gone, however the parent ended."""
+    """Asks Linux to end this child when its parent is gone, even if the parent was killed."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,6 +1,6 @@
-"""Temporal's own server, from the wheel beside this interpreter or wherever there is one.
+"""Temporal's own development server, from the wheel beside this interpreter or from PATH.
 
-The experimental time skipping is used here only.
+Only this module uses the experimental time skipping.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ TIME_SKIPPING = {
 
 
 def find_server() -> str | None:
-    """The ``temporal`` program beside this interpreter or on PATH; None where there is none."""
+    """The ``temporal`` program beside this interpreter or on PATH; None if there is none."""
     beside = Path(sys.executable).parent / "temporal"
     return str(beside) if beside.exists() else shutil.which("temporal")
 
@@ -44,8 +44,8 @@ async def temporal_server(
     """A server for as long as the context is open.
 
     Args:
-        database: Where it keeps its state; None keeps none.
-        ui_port: The Web UI's port; None runs without it.
+        database: The file in which it keeps its state; None keeps none.
+        ui_port: The Web UI's port; None runs no UI.
     """
     arguments = ["--ui-disable-news-fetch", "--output", "none"]
     if database is not None:
@@ -70,7 +70,7 @@ async def temporal_server(
             )
             break
         except RuntimeError:
-            # Under load the server can miss even a long deadline, once.
+            # Under load the server can miss even a long deadline once.
             if attempt == 2:
                 raise
     assert environment is not None
@@ -80,21 +80,21 @@ async def temporal_server(
                 relay.enter_context(web_ui(ui_port, behind_port))
             yield environment
     finally:
-        # A signal that ends this program reaches the server too; then there is nothing to end.
+        # A signal that ends this program reaches the server, too: it may have ended already.
         await asyncio.shield(environment.shutdown())
 
 
 async def clock_of(client: Client, handle: WorkflowHandle[Any, Any]) -> datetime:
-    """The time by the workflow's own clock."""
+    """The workflow's own time."""
     return await _skipper(client).get_current_time(handle)
 
 
 async def skip_time(client: Client, handle: WorkflowHandle[Any, Any], span: timedelta) -> None:
-    """Lets ``span`` pass for one workflow, firing its timers in order."""
+    """Skips ``span`` of one workflow's time; its timers fire in order."""
     skipper = _skipper(client)
     await skipper.fast_forward(handle, span)
-    # A leap that is done is taken off, or a run that continues this one would leap again; where
-    # the workflow has ended there is nothing to take off.
+    # A leap that is done is removed: a run that continues this one would leap again. If the
+    # workflow has ended there is nothing to remove.
     with suppress(RPCError):
         await skipper._update_time_skipping_config(handle, skipper.config)
 

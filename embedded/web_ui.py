@@ -1,7 +1,7 @@
-"""The Temporal Web UI with the buttons off that staff must not have.
+"""The Temporal Web UI, without the buttons that staff must not use.
 
-The one-machine server takes the UI's settings from nowhere: a relay in front of the UI passes
-everything on and adds them to what the UI is told.
+The development server has no option for the UI's settings. So a relay in front of the UI passes
+everything on and adds the settings to the server's answer.
 """
 
 import json
@@ -23,17 +23,17 @@ BUTTONS_OFF = (
     "WorkflowPauseDisabled",
     "ActivityCommandsDisabled",
 )
-"""Settings of the UI, by its own names. Cancelling is a clean close and stays."""
+"""Settings of the UI, by its own names. Cancellation stays on: it is a clean close."""
 
 SETTINGS = "/api/v1/settings"
 LONGEST_ANSWER = 120.0
-"""Seconds. The UI polls for news, and the server answers late where there is none."""
+"""Seconds. The UI polls for news, and the server answers late if there is none."""
 MOST_SENT = 4 * 2**20
 MOST_ANSWERED = 64 * 2**20
 """Bytes. The longest history that Temporal keeps has 50 MB."""
 HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
-"""The names by which a browser on this machine calls. Any other is that of a web page whose domain
-was pointed here (DNS rebinding): as its own server's, it could read and send everything."""
+"""The names by which a browser on this machine calls. Any other name belongs to a web page whose
+domain was pointed here (DNS rebinding), and that page could read and send everything."""
 NOT_PASSED_ON = {"content-length", "transfer-encoding", "connection", "keep-alive"}
 
 
@@ -47,7 +47,7 @@ class _Relay(ThreadingHTTPServer):
         self.ui_port = ui_port
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says what went wrong; a browser that leaves in the middle of an answer is no news."""
+        """Logs what went wrong, unless a browser has left in the middle of an answer."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -69,7 +69,7 @@ class _Exchange(BaseHTTPRequestHandler):
             self._refuse(413, "The request is too long")
             return
         sent = self.rfile.read(int(length))
-        # Compressed settings could not be answered for.
+        # Compressed settings could not be changed.
         headers = {name: each for name, each in self.headers.items() if name != "Accept-Encoding"}
         ui = HTTPConnection("127.0.0.1", self.server.ui_port, timeout=LONGEST_ANSWER)
         try:
@@ -95,14 +95,14 @@ class _Exchange(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _refuse(self, status: int, why: str) -> None:
-        # What was sent stays unread, and would be taken for the next request.
+        # The body stays unread, and would be taken for the next request.
         self.close_connection = True
         self.send_error(status, why)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: what staff do is in the audit trail."""
+        """Logs nothing: what staff do is in the audit trail."""
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def web_ui(port: int, ui_port: int) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that no program listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
