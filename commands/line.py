@@ -14,7 +14,7 @@ COMMANDS = {
     "Operation": {
         "demo": ("operate:demo", "Show the whole policy at work; leaves nothing running."),
         "up": ("operate:up", "Run the embedded stack until Ctrl-C."),
-        "doctor": ("doctor:doctor", "Check this installation: a line for each thing."),
+        "doctor": ("doctor:doctor", "Check this installation; says what to do."),
         "migrate": ("operate:migrate", "Bring the records' database to the newest schema."),
         "reconcile": (
             "reconcile:reconcile",
@@ -33,7 +33,7 @@ COMMANDS = {
     "Looking": {
         "find": ("people:find", "Find an assister by name, e-mail address or Training ID."),
         "status": ("look:status", "Show what a case waits for, who must act, and by when."),
-        "watch": ("look:watch", "Show one case as it goes on, until it is closed or Ctrl-C."),
+        "watch": ("look:watch", "Show one case as it changes, until it closes or Ctrl-C."),
         "list": ("look:list_", "List the open cases, by stage or agency."),
         "links": ("look:links", "Print links to the ready-made lists of the Temporal UI."),
         "lookup": ("people:lookup", "Look up an assister's reference number (policy 3.3)."),

@@ -17,7 +17,7 @@ Since = Annotated[
     Parameter(help="The moment to which Temporal was restored, with an offset."),
 ]
 Repairs = Annotated[
-    bool, Parameter(negative="", show_default=False, help="Command what brings them together.")
+    bool, Parameter(negative="", show_default=False, help="Give the commands that make them agree.")
 ]
 
 

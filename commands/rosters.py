@@ -46,7 +46,7 @@ app = App(name="rosters", help="Submit an agency's roster, check one, look at it
 
 File = Annotated[Path, Parameter(help="CSV or XLSX, one assister a row.")]
 Kind = Annotated[
-    AssisterType, Parameter(help="Whom it lists; CAC: certified application counselor.")
+    AssisterType, Parameter(help="Whom it lists; cac: certified application counselors.")
 ]
 Wait = Annotated[
     bool, Parameter(negative="", show_default=False, help="Wait for the verdicts and show them.")

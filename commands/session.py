@@ -41,7 +41,7 @@ Json = Annotated[
     bool,
     Parameter(name="--json", negative="", show_default=False, help="Print JSON and nothing else."),
 ]
-By = Annotated[str, Parameter(name="--by", help="Your e-mail address: it says who acted.")]
+By = Annotated[str, Parameter(name="--by", help="Your e-mail address: who acts.")]
 Why = Annotated[str, Parameter(name="--reason", help="Why, for the audit trail; without names.")]
 At = Annotated[
     datetime | None,
