@@ -1,12 +1,26 @@
 """Each page's whole way in a real browser: with and without scripts, narrow and wide, by axe."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, expect
+from sqlmodel import update
 
+from portal.tables import PortalRegistration
+from records.people import record_agency
+from services.contacts import revoke_contact
 from tests.gateway.test_rosters import roster
-from tests.support.gateway import Gateway, waiting
-from tests.support.system import CONTACT, System, new_training_id
+from tests.support.gateway import STAFF, Gateway, Serving, waiting
+from tests.support.system import (
+    AGENCY,
+    CONTACT,
+    OTHER_AGENCY,
+    System,
+    facts,
+    new_training_id,
+    record_people,
+)
 from tests.support.windows import BOTH, WIDE, link_to, looked_at, window
 
 
@@ -104,3 +118,133 @@ async def test_another_sites_page_can_send_nothing(
         await page.get_by_label("Your registration number").fill(number)
         await page.get_by_role("button").click()
         await expect(page.get_by_role("heading", name="Your account is active")).to_be_visible()
+
+
+@BOTH
+async def test_what_does_not_work_is_said_on_a_page_for_everybody(
+    system: System,
+    gateway: Gateway,
+    chromium: Browser,
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    scripts: bool,
+) -> None:
+    _, number = await waiting(system)
+    async with gateway.database.transaction() as session:
+        await session.exec(update(PortalRegistration).values(expires_at=datetime.now(UTC)))
+    async with window(chromium, gateway, width, scripts) as page:
+
+        async def said(text: str) -> None:
+            await expect(page.get_by_role("alert")).to_contain_text(text)
+            await looked_at(page, scripts)
+
+        await page.goto("/activate")
+        await page.get_by_label("Your registration number").fill(number)
+        await page.keyboard.press("Enter")
+        await said("no longer works")
+        monkeypatch.setattr("gateway.activation_page.MOST_OF_NUMBER", 0)
+        await page.get_by_label("Your registration number").fill(number)
+        await page.keyboard.press("Enter")
+        await said("too many tries")
+        await page.goto("/sign-in/no-such-link")
+        await page.get_by_role("button", name="Sign in").click()
+        await said("does not work here")
+        await page.get_by_role("link", name="Ask for another link").click()
+        # What a browser takes for an address is not always one.
+        await page.get_by_label("Your e-mail address").fill("pat@localhost")
+        await page.get_by_role("button").click()
+        await said("This address")
+        for path in ("/nothing", "/activate/%00", "/sign-out", "/agencies/AG-100"):
+            await page.goto(path)
+            await looked_at(page, scripts)
+        assert page.url.endswith("/sign-in"), "who has not signed in is asked to"
+
+
+@BOTH
+async def test_who_is_a_contact_twice_and_staff_chooses(
+    system: System, serve: Serving, chromium: Browser, width: int, scripts: bool
+) -> None:
+    """The chooser, and pages with nothing on them, with a claim, with somebody revoked."""
+    training_id, _ = await waiting(system)
+    await record_people(system.database, training_id, agency=OTHER_AGENCY)
+    async with system.database.transaction() as session:
+        for agency in (AGENCY, "AG-300"):
+            await record_agency(session, agency, "Both", [("Lou", STAFF), ("Sam", "sam@x.org")])
+    await revoke_contact(system.connections, "AG-300", "sam@x.org", by=STAFF, reason="left")
+    claim = facts()["roster_recorded"].model_copy(
+        update={"event_id": "claim", "agency_id": OTHER_AGENCY}
+    )
+    await system.tell(training_id, "roster_recorded", claim)
+    await system.until(training_id, lambda it: bool(it.changes))
+    async with serve(staff=(STAFF,)) as gateway, window(chromium, gateway, width, scripts) as page:
+        await page.goto("/sign-in")
+        await page.get_by_label("Your e-mail address").fill(STAFF)
+        await page.get_by_role("button").click()
+        link = await link_to(system, STAFF)
+        await page.goto(link)
+        await page.get_by_role("button").click()
+        await expect(page.get_by_role("heading", name="Where to")).to_be_visible()
+        await looked_at(page, scripts)
+        await page.get_by_role("link", name="Agency AG-300").last.click()
+        await expect(page.get_by_text("None yet.")).to_be_visible()
+        await looked_at(page, scripts)
+        await page.goto("/staff")
+        await page.get_by_label("Name, e-mail address or Training ID").fill("nobody at all")
+        await page.get_by_role("button", name="Find").click()
+        await expect(page.get_by_role("status")).to_contain_text("Nobody")
+        await looked_at(page, scripts)
+        await page.goto("/staff/agencies/AG-300")
+        await expect(page.get_by_text("(revoked)")).to_be_visible()
+        await looked_at(page, scripts)
+        await page.goto(f"/staff/assisters/{training_id}")
+        await page.get_by_label("What the assister says").select_option("It is wrong: refuse it")
+        await page.get_by_label("Why").last.fill("the assister was asked")
+        await looked_at(page, scripts)
+        await page.get_by_role("button", name="Decide").click()
+        await expect(page.get_by_role("status")).to_be_visible()
+        await looked_at(page, scripts)
+        await page.goto("/staff/assisters/NOBODY1")
+        await expect(page.get_by_role("alert")).to_contain_text("No roster has named")
+        await looked_at(page, scripts)
+        # The link once more: it works once.
+        await page.goto(link)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_contain_text("does not work here")
+        await looked_at(page, scripts)
+        await page.goto("/staff")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        await looked_at(page, scripts)
+        await page.goto("/staff")
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+@BOTH
+async def test_a_roster_without_a_good_row(
+    system: System,
+    gateway: Gateway,
+    chromium: Browser,
+    tmp_path: Path,
+    width: int,
+    scripts: bool,
+) -> None:
+    file = tmp_path / "a name that is long and has no place to break_________________________.csv"
+    async with window(chromium, gateway, width, scripts) as page:
+        await page.goto("/sign-in")
+        await page.get_by_label("Your e-mail address").fill(CONTACT)
+        await page.get_by_role("button").click()
+        await page.goto(await link_to(system, CONTACT))
+        await page.get_by_role("button").click()
+        for content in (roster("bad"), "no,roster\nat,all\n"):
+            file.write_text(content)
+            await page.goto("/home")
+            await page.get_by_label("The roster: a CSV file").set_input_files(file)
+            await page.get_by_label("Navigators").check()
+            await page.get_by_role("button", name="Check the roster").click()
+            await looked_at(page, scripts)
+            assert not await page.get_by_role("button", name="Submit this roster").count()
+        await expect(page.get_by_role("alert")).to_contain_text("lacks these columns")
+        missing = await page.goto("/agencies/AG-100/assisters/NOBODY1")
+        assert missing is not None
+        assert missing.status == 404
+        await looked_at(page, scripts)
