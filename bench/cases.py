@@ -11,7 +11,8 @@ from bench.figures import FLOOR, OURS, Figures
 from bench.flows import OnTemporal, Pair, at_rest, for_each, pair
 from bench.processes import cpu_seconds, resident_bytes
 from bench.site import Kind, Site, new_persons
-from tests.support.system import facts, record_people, submit_roster
+from tests.support.rosters import roster_row, submit_roster
+from tests.support.system import facts, record_people
 from workflows.client import start_intake
 
 AT_ONCE = 20
@@ -75,7 +76,7 @@ async def _measure(
 async def _by_roster(made: Site, flow: OnTemporal, persons: list[str]) -> None:
     """As `rosters submit --wait` does: recorded, judged, opened, and the contact told."""
     settings, client = made.system.settings, made.system.client
-    submission = await submit_roster(made.system, persons)
+    submission = await submit_roster(made.system, *map(roster_row, persons))
     intake = await start_intake(client, settings.task_queue, submission, settings.terms)
     await intake.result()
 

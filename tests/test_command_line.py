@@ -20,6 +20,7 @@ from intake.files import read_roster
 from policy.requirements import AssisterType
 from records import audit
 from services.rosters import record_roster
+from tests.support.rosters import HEADER, roster_of, roster_row, roster_text, take_in
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -29,7 +30,6 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
-from tests.test_system import HEADER, roster_row, take_in
 from workflows.contract import IntakeProgress, roster_workflow_id
 from workflows.lists import waiting_for_contact
 
@@ -59,7 +59,7 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
     desk = ("--email", "welcome@x.org", *staff)
     assert (await cli("assister", "accept-address", mine, *desk))[0] == 0
     roster = tmp_path / "roster.csv"
-    roster.write_text(HEADER + roster_row(mine) + roster_row(other, "maybe"))
+    roster.write_text(roster_text(roster_row(mine), roster_row(other, "maybe")))
     code, out = await cli("rosters", "check", roster, "--type", "navigator", "--json")
     assert (code, [e["verdict"] for e in json.loads(out)["rows"]]) == (0, ["accepted", "rejected"])
     check = ("rosters", "check", roster, "--type", "navigator", "--agency")
@@ -180,11 +180,9 @@ async def test_a_corrected_address(cli: Any, system: System) -> None:
     assert system.mails(to="right@x.org")
 
 
-async def test_a_corrected_contact_hears_of_the_roster(
-    cli: Any, system: System, tmp_path: Path
-) -> None:
+async def test_a_corrected_contact_hears_of_the_roster(cli: Any, system: System) -> None:
     system.inbox.refusals[CONTACT] = "550 5.1.1 no"
-    submission_id = await take_in(system, tmp_path, roster_row(new_training_id()), wait=False)
+    submission_id = await take_in(system, roster_row(new_training_id()), wait=False)
     handle = system.client.get_workflow_handle(roster_workflow_id(submission_id))
     waits = partial(handle.query, "progress", result_type=IntakeProgress)
     await eventually(waits, lambda it: it.stage == "wants_contact")
@@ -241,10 +239,10 @@ async def test_mistakes_are_told_without_a_traceback(
 async def test_a_file_that_breaks_off_leaves_no_half_of_an_answer(cli: Any, tmp_path: Path) -> None:
     path = tmp_path / "roster.csv"
     for rest in (b"Gr\xfcn", b'"Bob" Robert'):
-        path.write_bytes((HEADER + roster_row("ABC1234") * 600).encode() + rest)
+        path.write_bytes(roster_text(roster_row("ABC1234") * 600).encode() + rest)
         code, said = await cli("rosters", "check", path, "--type", "cac", "--json")
         assert (code, "line 602" in said, "{" in said) == (1, True, False), said
-    path.write_text(HEADER)
+    path.write_text(HEADER + "\n")
     code, said = await cli("rosters", "check", path, "--type", "cac", "--json")
     assert json.loads(said)["rows"] == []
 
@@ -368,7 +366,7 @@ async def test_a_roster_whose_intake_never_began_says_so(
     cli: Any, system: System, tmp_path: Path
 ) -> None:
     path = tmp_path / "roster.csv"
-    path.write_text(HEADER + roster_row(new_training_id()))
+    path.write_text(roster_of(new_training_id()))
     done = await record_roster(
         system.database,
         read_roster(path),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.rosters import roster_of
 from tests.support.system import AGENCY, CONTACT
-from tests.test_system import HEADER, roster_row
 
 VALUES = [
     "",
@@ -81,7 +81,7 @@ async def test_no_value_ends_in_a_traceback(
     tmp_path: Path,
     command: tuple[str, ...],
 ) -> None:
-    (tmp_path / "FILE").write_text(HEADER + roster_row("ABC1234"))
+    (tmp_path / "FILE").write_text(roster_of("ABC1234"))
     wrong = []
     at = COMMANDS.index(command)
     for value in VALUES if ALL else [*VALUES[at % 8 :: 8], "[red]x[/red]"]:

@@ -28,6 +28,7 @@ from embedded.web_ui import free_port
 from telemetry import version
 from tests.conftest import MakeSystem
 from tests.support.programs import worker_process
+from tests.support.rosters import roster_row, roster_text
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -38,7 +39,6 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
-from tests.test_system import HEADER, roster_row
 
 ROOT = Path(__file__).resolve().parent.parent
 MONITORING = ROOT / "deploy/monitoring"
@@ -199,7 +199,7 @@ async def _work(system: System, environment: dict[str, str], folder: Path) -> No
     await record_people(system.database)
     roster = folder / "roster.csv"
     rows = [roster_row(each) for each in (MAILED, "REFUSED", "WAITING", "REJECTED-1")]
-    roster.write_text(HEADER + "".join(rows))
+    roster.write_text(roster_text(*rows))
     submit = await asyncio.create_subprocess_exec(
         sys.executable, str(ROOT / "starter.py"), "rosters", "submit", str(roster),
         "--agency", AGENCY, "--type", "navigator", "--by", CONTACT, "--wait",

@@ -21,6 +21,7 @@ from records.inbox import Incoming, receive
 from records.tables import MailDelivery
 from services.reconcile import Repair, compare, needed_repair, repair, tell_again, told_since
 from tests.support.databases import new_database, run_program, url_of, verified
+from tests.support.rosters import roster_row, submit_roster
 from tests.support.system import (
     SECRET,
     System,
@@ -29,7 +30,6 @@ from tests.support.system import (
     new_training_id,
     record_people,
     running,
-    submit_roster,
 )
 from workflows.client import start_intake
 from workflows.contract import Status, roster_workflow_id
@@ -107,7 +107,7 @@ async def test_temporal_older_than_the_records(postgres_template: str, tmp_path:
         settings = before.settings
         await relay_results(before.database, before.client, settings.task_queue, settings.terms)
         await settled(before, enrolled, Stage.AWAITING_ACTIVATION)
-        submission_id = await submit_roster(before, [new])
+        submission_id = await submit_roster(before, roster_row(new))
         await start_intake(before.client, settings.task_queue, submission_id, settings.terms)
         await before.client.get_workflow_handle(roster_workflow_id(submission_id)).result()
 

@@ -11,11 +11,11 @@ from commands.line import command_line
 from records.database import Database
 from tests.conftest import MakeSystem
 from tests.support.databases import records
+from tests.support.rosters import roster_row, submit_roster
 from tests.support.system import (
     meet_requirements,
     new_training_id,
     record_people,
-    submit_roster,
 )
 from workflows.client import start_intake
 from workflows.contract import roster_workflow_id
@@ -73,7 +73,7 @@ async def test_a_persons_data_is_shown_and_destroyed(
     system = await make_system(records_url)
     database, training_id = system.database, new_training_id()
     await record_people(database)
-    submission_id = await submit_roster(system, [training_id])
+    submission_id = await submit_roster(system, roster_row(training_id))
     settings = system.settings
     await start_intake(system.client, settings.task_queue, submission_id, settings.terms)
     await system.client.get_workflow_handle(roster_workflow_id(submission_id)).result()

@@ -25,9 +25,10 @@ from portal.tables import PortalAccount, PortalRegistration
 from records import audit
 from records.people import NotAuthorized
 from records.tables import AuditEntry, MailDelivery, SubmissionRow
-from services.rosters import record_roster, submit_roster
+from services.rosters import record_roster
 from tests.conftest import MakeSystem
 from tests.support.gates import Gate
+from tests.support.rosters import HEADER, roster_row, take_in
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -41,32 +42,6 @@ from tests.support.system import (
     record_people,
 )
 from workflows.contract import IntakeProgress, roster_workflow_id
-
-HEADER = (
-    "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"
-    "Public-Facing Phone Number,Public-Facing Email\n"
-)
-
-
-def roster_row(training_id: str, access: str = "Yes", email: str = "") -> str:
-    address = email or f"{training_id.lower()}@assisters.example.org"
-    return f"Ann,Lee,{address},{training_id},Active,{access},651-555-0142,help@x.org\n"
-
-
-async def take_in(system: System, folder: Path, content: str, *, wait: bool = True) -> str:
-    path = folder / "roster.csv"
-    path.write_text(HEADER + content)
-    done = await submit_roster(
-        system.connections,
-        read_roster(path),
-        agency_id=AGENCY,
-        roster_type=AssisterType.NAVIGATOR,
-        by=CONTACT,
-        filename=path.name,
-    )
-    if wait:
-        await system.client.get_workflow_handle(roster_workflow_id(done.submission_id)).result()
-    return done.submission_id
 
 
 async def test_all_orders_doubled_end_in_one_account_and_one_mail_of_each_kind(
@@ -98,13 +73,11 @@ async def test_all_orders_doubled_end_in_one_account_and_one_mail_of_each_kind(
 
 
 @pytest.mark.clause("1")
-async def test_a_roster_opens_cases_and_answers_its_contact(
-    each_system: System, tmp_path: Path
-) -> None:
+async def test_a_roster_opens_cases_and_answers_its_contact(each_system: System) -> None:
     system = each_system
     good, no, generic = (new_training_id() for _ in range(3))
     content = roster_row(good) + roster_row(no, "No") + roster_row(generic, email="info@x.org")
-    submission_id = await take_in(system, tmp_path, content)
+    submission_id = await take_in(system, content)
     assert (await system.status(good)).requirements["approval"].met
     assert not (await system.status(no)).requirements["approval"].met
     async with system.database.transaction() as session:
@@ -114,12 +87,12 @@ async def test_a_roster_opens_cases_and_answers_its_contact(
     assert "2 accepted, 1 rejected" in subject
     assert "Line 4" in body
     assert "(policy 1.2b)" in body
-    assert await take_in(system, tmp_path, content) == submission_id
+    assert await take_in(system, content) == submission_id
     assert len(system.mails(to=CONTACT)) == 1, "the same roster again changes nothing"
-    changed = await take_in(system, tmp_path, roster_row(good, "No"))
+    changed = await take_in(system, roster_row(good, "No"))
     assert changed != submission_id
     await system.until(good, lambda status: not status.requirements["approval"].met)
-    assert await take_in(system, tmp_path, content) not in (submission_id, changed)
+    assert await take_in(system, content) not in (submission_id, changed)
     await system.until(good, lambda status: status.requirements["approval"].met)
     async with system.database.transaction() as session:
         assert (await audit.verify(session)).breaks == []
@@ -128,7 +101,7 @@ async def test_a_roster_opens_cases_and_answers_its_contact(
 @pytest.mark.clause("1")
 async def test_only_an_authorized_contact_may_submit(system: System, tmp_path: Path) -> None:
     path = tmp_path / "roster.csv"
-    path.write_text(HEADER)
+    path.write_text(HEADER + "\n")
     with pytest.raises(NotAuthorized, match="policy 1"):
         await record_roster(
             system.database,
@@ -140,11 +113,9 @@ async def test_only_an_authorized_contact_may_submit(system: System, tmp_path: P
         )
 
 
-async def test_a_roster_that_would_end_many_accesses_is_held(
-    system: System, tmp_path: Path
-) -> None:
+async def test_a_roster_that_would_end_many_accesses_is_held(system: System) -> None:
     people = [new_training_id() for _ in range(6)]
-    await take_in(system, tmp_path, "".join(map(roster_row, people)))
+    await take_in(system, *map(roster_row, people))
     async with system.database.transaction() as session:
         for each in people:
             session.add(PortalAccount(training_id=each, fence=0, status="active"))
@@ -155,7 +126,7 @@ async def test_a_roster_that_would_end_many_accesses_is_held(
         ("release", "done"),
     ):
         extra = roster_row(new_training_id()) if decision != "cancel" else ""
-        submission_id = await take_in(system, tmp_path, all_no + extra, wait=False)
+        submission_id = await take_in(system, all_no + extra, wait=False)
         handle = system.client.get_workflow_handle(roster_workflow_id(submission_id))
         await eventually(
             partial(handle.query, "progress", result_type=IntakeProgress),
@@ -180,7 +151,7 @@ async def test_a_roster_that_would_end_many_accesses_is_held(
 
 
 async def test_a_cancelled_roster_is_taken_in_all_the_same(
-    make_system: MakeSystem, temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path
+    make_system: MakeSystem, temporal: WorkflowEnvironment, sqlite_url: str
 ) -> None:
     gate = Gate("judge_roster", "before")
     gate.armed = True
@@ -188,7 +159,7 @@ async def test_a_cancelled_roster_is_taken_in_all_the_same(
     system = await make_system(sqlite_url, client=client)
     await record_people(system.database)
     training_id = new_training_id()
-    submission_id = await take_in(system, tmp_path, roster_row(training_id), wait=False)
+    submission_id = await take_in(system, roster_row(training_id), wait=False)
     await gate.held.wait()
     handle = client.get_workflow_handle(roster_workflow_id(submission_id))
     await handle.cancel()

@@ -2,15 +2,14 @@
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
 
 from portal.tables import PortalAccount
 from tests.browser.temporal_ui import TemporalUi
+from tests.support.rosters import roster_row, take_in
 from tests.support.system import System, listed, new_training_id
-from tests.test_system import roster_row, take_in
 from workflows.contract import roster_workflow_id
 from workflows.lists import ready_made
 
@@ -19,15 +18,15 @@ pytestmark = pytest.mark.timeout(300)
 
 
 async def test_a_held_roster_is_found_by_its_mark_and_released(
-    ui: TemporalUi, system: System, tmp_path: Path
+    ui: TemporalUi, system: System
 ) -> None:
     people = [new_training_id() for _ in range(6)]
-    await take_in(system, tmp_path, "".join(map(roster_row, people)))
+    await take_in(system, *map(roster_row, people))
     async with system.database.transaction() as session:
         for each in people:
             session.add(PortalAccount(training_id=each, fence=0, status="active"))
     all_no = "".join(roster_row(each, "No") for each in people)
-    workflow_id = roster_workflow_id(await take_in(system, tmp_path, all_no, wait=False))
+    workflow_id = roster_workflow_id(await take_in(system, all_no, wait=False))
     [attention, *_] = ready_made(datetime.now(UTC))
     await listed(system, attention.query, workflow_id)
     await ui.open_list(attention.query)

@@ -33,6 +33,7 @@ from records.tables import Actor
 from services.connections import Connections
 from services.rosters import submit_roster
 from settings import Settings
+from tests.support.rosters import roster_of
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -42,7 +43,6 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
-from tests.test_system import HEADER, roster_row
 from workflows.client import start_intake, tell_case
 from workflows.contract import assister_workflow_id, roster_workflow_id
 from workflows.readiness import check_server, register_search_attributes
@@ -87,7 +87,7 @@ class Shell:
     def beginning(self) -> list[tuple[str, ...]]:
         """Commands that begin what a worker carries out."""
         roster, results = self.folder / "roster.csv", self.folder / "results.csv"
-        roster.write_text(HEADER + roster_row(self.person))
+        roster.write_text(roster_of(self.person))
         results.write_text(f"Training ID,Event,Date\n{self.person},training,2026-02-03\n")
         submit = ("rosters", "submit", str(roster), "--agency", AGENCY, "--type", "navigator")
         return [
@@ -204,7 +204,7 @@ async def test_with_the_worker_stopped(
     portal, relay = bootstrap.make_portal(settings, database), bootstrap.make_transport(settings)
     to = Connections(database, temporal.client, portal, settings.task_queue, settings.terms)
     file = shell.folder / "earlier.csv"
-    file.write_text(HEADER + roster_row(shell.person))
+    file.write_text(roster_of(shell.person))
     async with bootstrap.make_worker(temporal.client, settings, database, portal, relay):
         done = await submit_roster(
             to,

@@ -17,15 +17,14 @@ from temporalio.testing import WorkflowEnvironment
 import activities.intake
 from embedded.temporal_server import skip_time
 from policy.requirements import AssisterType
-from policy.roster import Row
 from policy.terms import Terms
 from portal.directory import ActivationRefused
 from portal.embedded import EmbeddedPortal
 from records import audit
 from records.tables import Mailbox, SubmissionRow
-from services.rosters import record_roster
 from tests.conftest import MakeSystem
 from tests.faults.matrix import Matrix
+from tests.support.rosters import roster_row, submit_roster, take_in
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -41,8 +40,6 @@ from tests.support.system import (
 from workflows.client import start_intake, tell_case
 from workflows.contract import IntakeProgress, Status, assister_workflow_id, roster_workflow_id
 from workflows.search_attributes import ATTENTION
-
-OTHER_CONTACT = f"contact@{OTHER_AGENCY.lower()}.example.org"
 
 
 class Down:
@@ -74,41 +71,9 @@ async def active_case(system: System) -> str:
     return training_id
 
 
-async def take_in(
-    system: System,
-    *ids: str,
-    agency: str = AGENCY,
-    access: str = "Yes",
-    host: str = "a.example.org",
-) -> str:
-    """An agency's roster, taken in to the end."""
-    submission_id = await submit(system, *ids, agency=agency, access=access, host=host)
-    settings = system.settings
-    intake = await start_intake(system.client, settings.task_queue, submission_id, settings.terms)
-    await intake.result()
-    return submission_id
-
-
-def _row(line: int, training_id: str, email: str, access: str = "Yes") -> Row:
-    cells = {
-        "first_name": "Ann", "last_name": "Lee", "email": email, "training_id": training_id,
-        "employment": "Active", "access": access, "public_phone": "651-555-0142",
-        "public_email": "help@x.org", "business_address": "", "languages": "", "counties": "",
-    }  # fmt: skip
-    return Row(line, cells)
-
-
-async def submit(system: System, *ids: str, agency: str, access: str, host: str) -> str:
-    rows = [_row(line, each, f"{each.lower()}@{host}", access) for line, each in enumerate(ids, 2)]
-    done = await record_roster(
-        system.database,
-        rows,
-        agency_id=agency,
-        roster_type=AssisterType.NAVIGATOR,
-        by=CONTACT if agency == AGENCY else OTHER_CONTACT,
-        filename="roster.csv",
-    )
-    return done.submission_id
+def at(training_id: str, host: str = "a.example.org", access: str = "Yes") -> str:
+    """A row of somebody's with a mailbox at this host."""
+    return roster_row(training_id, access, f"{training_id.lower()}@{host}")
 
 
 @contextmanager
@@ -140,13 +105,13 @@ def _database(system: System) -> str:
 async def claimed_and_confirmed(system: System) -> None:
     training_id = new_training_id()
     await record_people(system.database, agency=OTHER_AGENCY)
-    await take_in(system, training_id)
+    await take_in(system, at(training_id))
     for signal, fact in list(facts().items())[1:]:
         await system.tell(training_id, signal, fact)
     mine, theirs = (f"{training_id.lower()}@{host}" for host in ("a.example.org", "b.example.org"))
     await system.until(training_id, lambda s: any(e.sent_at for e in s.mails))
     number = await system.portal.registration_number(training_id, 1)
-    await take_in(system, training_id, agency=OTHER_AGENCY, host="b.example.org")
+    await take_in(system, at(training_id, "b.example.org"), agency=OTHER_AGENCY)
     status = await system.until(
         training_id, lambda s: s.changes == [OTHER_AGENCY] and all(e.sent_at for e in s.mails)
     )
@@ -232,9 +197,7 @@ async def test_a_second_cancellation_is_in_the_trail_too(system: System) -> None
 async def test_a_held_roster_whose_mail_is_late_is_still_marked_as_held(system: System) -> None:
     training_id = await active_case(system)
     system.inbox.refusals[CONTACT] = "421 4.3.0 try later"
-    submission_id = await submit(
-        system, training_id, agency=AGENCY, access="No", host="assisters.example.org"
-    )
+    submission_id = await submit_roster(system, roster_row(training_id, "No"))
     terms = Terms(fuse_count=0, fuse_percent=0)
     intake = await start_intake(system.client, system.settings.task_queue, submission_id, terms)
 
@@ -292,24 +255,24 @@ async def test_the_same_roster_is_judged_again_where_that_changes_something(
     each_system: System,
 ) -> None:
     system, training_id = each_system, new_training_id()
-    first = await take_in(system, training_id)
-    assert await take_in(system, training_id) == first
+    first = await take_in(system, at(training_id))
+    assert await take_in(system, at(training_id)) == first
     await system.act(training_id, "close_case")
     await system.case(training_id).result()
-    again = await take_in(system, training_id)
+    again = await take_in(system, at(training_id))
     assert again != first
     await system.until(training_id, lambda s: s.requirements["approval"].met)
-    assert await take_in(system, training_id) == again
+    assert await take_in(system, at(training_id)) == again
     async with system.database.transaction() as session:
         for mailbox in await session.exec(select(Mailbox)):
             mailbox.corrected = True
             session.add(mailbox)
-    assert await take_in(system, training_id) not in (first, again)
+    assert await take_in(system, at(training_id)) not in (first, again)
 
 
 async def test_a_freed_mailbox_goes_to_whom_its_roster_names_next(each_system: System) -> None:
     system, wrong, right = each_system, new_training_id(), new_training_id()
-    await take_in(system, wrong)
+    await take_in(system, at(wrong))
     taken = f"{wrong.lower()}@a.example.org"
 
     async def verdicts_of(submission_id: str) -> list[str | None]:
@@ -317,35 +280,20 @@ async def test_a_freed_mailbox_goes_to_whom_its_roster_names_next(each_system: S
             own = SubmissionRow.submission_id == submission_id
             return [each.verdict for each in await session.exec(select(SubmissionRow).where(own))]
 
-    rows = [(right, taken)]
-
-    async def send(*named: tuple[str, str]) -> str:
-        made = [_row(line, *each) for line, each in enumerate(named, 2)]
-        done = await record_roster(
-            system.database, made, agency_id=AGENCY, roster_type=AssisterType.CAC, by=CONTACT,
-            filename="roster.csv",
-        )  # fmt: skip
-        settings = system.settings
-        handle = await start_intake(
-            system.client, settings.task_queue, done.submission_id, settings.terms
-        )
-        await handle.result()
-        return done.submission_id
-
-    refused = await send(*rows)
+    rows = roster_row(right, email=taken)
+    refused = await take_in(system, rows, roster_type=AssisterType.CAC)
     assert await verdicts_of(refused) == ["rejected"]
-    assert await send(*rows) == refused, "still taken: nothing changes"
-    await take_in(system, wrong, host="new.example.org")
-    accepted = await send(*rows)
+    again = await take_in(system, rows, roster_type=AssisterType.CAC)
+    assert again == refused, "still taken: nothing changes"
+    await take_in(system, at(wrong, "new.example.org"))
+    accepted = await take_in(system, rows, roster_type=AssisterType.CAC)
     assert accepted != refused
     assert await verdicts_of(accepted) == ["accepted"]
 
 
 async def test_a_row_is_judged_once(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     training_id = await active_case(system)
-    submission_id = await submit(
-        system, training_id, agency=AGENCY, access="No", host="assisters.example.org"
-    )
+    submission_id = await submit_roster(system, roster_row(training_id, "No"))
     terms = Terms(fuse_count=0, fuse_percent=0)
     intake = await start_intake(system.client, system.settings.task_queue, submission_id, terms)
     await eventually(
@@ -382,7 +330,7 @@ async def told_beside_a_wedged_one(system: System, monkeypatch: pytest.MonkeyPat
         await tell_case(client, queue, training_id, *fact)
 
     monkeypatch.setattr(activities.intake, "tell_case", tell)
-    submission_id = await submit(system, *ids, agency=AGENCY, access="Yes", host="a.example.org")
+    submission_id = await submit_roster(system, *map(at, ids))
     settings = system.settings
     intake = await start_intake(system.client, settings.task_queue, submission_id, settings.terms)
     await eventually(lambda: _told(told), lambda cases: cases == 4)

@@ -29,6 +29,7 @@ from records.database import Database
 from records.people import record_agency
 from records.tables import Affiliation, AuditEntry, Submission, SubmissionRow
 from services.rosters import record_roster, submit_roster
+from tests.support.rosters import roster_of, roster_row, roster_text
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -38,7 +39,6 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
-from tests.test_system import HEADER, roster_row
 from workflows.client import open_case, start_intake
 from workflows.contract import roster_workflow_id
 
@@ -162,7 +162,7 @@ async def test_one_roster_from_many_clients_at_once_is_one_submission(
     system = each_system
     ids = [new_training_id() for _ in range(20)]
     path = tmp_path / "roster.csv"
-    path.write_text(HEADER + "".join(roster_row(each) for each in ids))
+    path.write_text(roster_of(*ids))
     told = await asyncio.gather(*(submitted(system, path, AGENCY, CONTACT) for _ in range(CLIENTS)))
     assert len(set(told)) == 1
     async with system.database.transaction() as session:
@@ -196,7 +196,7 @@ async def test_contradictory_rosters_racing_end_as_the_latest_says(
         path = tmp_path / f"{number}.csv"
         # Another phone each time: no roster is the repetition of another.
         rows = "".join(roster_row(each, access) for each in ids)
-        path.write_text(HEADER + rows.replace("555-0142", f"555-01{number:02}"))
+        path.write_text(roster_text(rows.replace("555-0142", f"555-01{number:02}")))
         await submitted(system, path, agency, CONTACT if agency == AGENCY else OTHER_CONTACT)
 
     await asyncio.gather(*(send(each) for each in range(8)))
@@ -237,7 +237,7 @@ async def test_a_roster_told_late_is_still_an_agencys_older_word(
     started = []
     for number, access in enumerate(("Yes", "No")):
         path = tmp_path / f"{number}.csv"
-        path.write_text(HEADER + roster_row(mine, access))
+        path.write_text(roster_text(roster_row(mine, access)))
         done = await record_roster(
             system.database, read_roster(path), agency_id=AGENCY, by=CONTACT, filename=path.name,
             roster_type=AssisterType.NAVIGATOR,

@@ -24,6 +24,7 @@ from records import audit
 from records.database import Database
 from records.tables import AuditEntry, MailDelivery, SubmissionRow
 from settings import Settings
+from tests.support.rosters import roster_row, submit_roster
 from tests.support.system import (
     SECRET,
     System,
@@ -32,7 +33,6 @@ from tests.support.system import (
     new_training_id,
     no_access,
     record_people,
-    submit_roster,
 )
 from workflows.client import start_intake
 from workflows.contract import IntakeProgress
@@ -128,7 +128,7 @@ async def insist(ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
 async def roster(system: System, ids: list[str]) -> None:
     """A roster with a row for each assister and one that is rejected."""
     await record_people(system.database)
-    submission_id = await submit_roster(system, [*ids, "wrong"])
+    submission_id = await submit_roster(system, *map(roster_row, [*ids, "wrong"]))
     intake = await start_intake(
         system.client, system.settings.task_queue, submission_id, system.settings.terms
     )

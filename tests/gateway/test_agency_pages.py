@@ -17,8 +17,8 @@ from records.tables import Contact
 from records.visits import SignIn, Visit
 from services.contacts import revoke_contact
 from services.rosters import record_roster
-from tests.gateway.test_rosters import roster
 from tests.support.gateway import LINK, OTHER, Gateway, Serving, other_agency, token_of
+from tests.support.rosters import roster_of, roster_row, submit_roster
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -27,7 +27,6 @@ from tests.support.system import (
     meet_requirements,
     new_training_id,
     record_people,
-    submit_roster,
 )
 
 HOME = f"/agencies/{AGENCY}"
@@ -44,7 +43,7 @@ async def choose(
 async def test_a_roster_is_shown_before_it_is_submitted(system: System, gateway: Gateway) -> None:
     browser = await gateway.signed_in(system)
     one = new_training_id()
-    chosen = await choose(browser, roster(one, "bad"))
+    chosen = await choose(browser, roster_of(one, "bad"))
     assert chosen.status_code == 303
     draft = await browser.get(chosen.headers["location"])
     assert "1 row would be accepted, 1 rejected" in draft.text
@@ -218,9 +217,9 @@ async def test_a_visit_ends(system: System, gateway: Gateway, how: str) -> None:
 async def test_another_agencys_contact_finds_nothing(system: System, gateway: Gateway) -> None:
     mine = new_training_id()
     await record_people(system.database, mine)
-    submission = await submit_roster(system, [mine])
+    submission = await submit_roster(system, roster_row(mine))
     browser = await gateway.signed_in(system)
-    chosen = (await choose(browser, roster(mine))).headers["location"]
+    chosen = (await choose(browser, roster_of(mine))).headers["location"]
     await other_agency(gateway)
     stranger = await gateway.signed_in(system, OTHER[1])
     theirs = f"/agencies/{OTHER[0]}"
@@ -269,7 +268,7 @@ async def test_a_form_without_its_token_does_nothing(system: System, gateway: Ga
     for token in ("", "x", "ü"):
         answer = await browser.post(f"{HOME}/lookup", data={"token": token, "training_id": "X"})
         assert answer.status_code == 403
-    assert (await choose(browser, roster("NAV1001"), token="x")).status_code == 403
+    assert (await choose(browser, roster_of("NAV1001"), token="x")).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -285,14 +284,14 @@ async def test_a_files_name_is_only_shown(
     system: System, gateway: Gateway, name: str, shown: str
 ) -> None:
     browser = await gateway.signed_in(system)
-    chosen = await choose(browser, roster(new_training_id()), name)
+    chosen = await choose(browser, roster_of(new_training_id()), name)
     assert f"<p>{shown}, navigator roster" in (await browser.get(chosen.headers["location"])).text
 
 
 async def test_what_is_no_roster_is_said_on_a_page(system: System, gateway: Gateway) -> None:
     browser = await gateway.signed_in(system)
     assert (await choose(browser, "")).status_code == 422
-    assert (await choose(browser, roster("NAV1001"), type="nurse")).status_code == 422
+    assert (await choose(browser, roster_of("NAV1001"), type="nurse")).status_code == 422
     chosen = await choose(browser, "<script>alert(1)</script>\n")
     answer = await browser.get(chosen.headers["location"])
     assert answer.status_code == 422

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from records.keys import Kind
-from tests.gateway.test_rosters import roster
 from tests.support.events import made
 from tests.support.gateway import Gateway
+from tests.support.rosters import roster_of
 from tests.support.system import System
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -50,7 +50,7 @@ async def test_results_and_events(gateway: Gateway, tmp_path: Path) -> None:
 
 
 async def test_rosters(gateway: Gateway, tmp_path: Path) -> None:
-    (tmp_path / "navigators.csv").write_text(roster("NAV1001"))
+    (tmp_path / "navigators.csv").write_text(roster_of("NAV1001"))
     [check] = requests_in("for-contacts.md")
     key = (await gateway.agency_key())["Authorization"].removeprefix("Bearer ")
     script = check.replace("https://assisters.example.org", gateway.url).replace("YOUR-KEY", key)

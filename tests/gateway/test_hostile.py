@@ -9,10 +9,9 @@ from starlette.requests import Request
 from gateway.callers import client_address
 from gateway.uploads import CSV
 from tests.support.gateway import STAFF, Gateway, other_agency, token_of
+from tests.support.rosters import roster_of
 from tests.support.system import (
     AGENCY,
-    HEADER,
-    ROW,
     System,
     facts,
     meet_requirements,
@@ -22,7 +21,7 @@ from tests.support.system import (
 
 
 async def checked(gateway: Gateway, key: dict[str, str], training_id: str) -> dict[str, Any]:
-    body = HEADER + ROW.format(id=training_id, mail=training_id.lower(), access="Yes")
+    body = roster_of(training_id)
     answer = await gateway.client.post(
         "/rosters/check?type=navigator", content=body, headers={**key, "Content-Type": CSV}
     )

@@ -10,8 +10,8 @@ from sqlmodel import update
 from portal.tables import PortalRegistration
 from records.people import record_agency
 from services.contacts import revoke_contact
-from tests.gateway.test_rosters import roster
 from tests.support.gateway import STAFF, Gateway, Serving, waiting
+from tests.support.rosters import roster_of
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -66,7 +66,7 @@ async def test_a_contact_submits_a_roster(
 ) -> None:
     training_id, _ = await waiting(system)
     file = tmp_path / "navigators.csv"
-    file.write_text(roster(training_id, new_training_id(), "bad"))
+    file.write_text(roster_of(training_id, new_training_id(), "bad"))
     async with window(chromium, gateway, width, scripts) as page:
         await page.goto("/home")
         await looked_at(page, scripts)
@@ -235,7 +235,7 @@ async def test_a_roster_without_a_good_row(
         await page.get_by_role("button").click()
         await page.goto(await link_to(system, CONTACT))
         await page.get_by_role("button").click()
-        for content in (roster("bad"), "no,roster\nat,all\n"):
+        for content in (roster_of("bad"), "no,roster\nat,all\n"):
             file.write_text(content)
             await page.goto("/home")
             await page.get_by_label("The roster: a CSV file").set_input_files(file)

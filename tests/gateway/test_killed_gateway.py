@@ -29,9 +29,9 @@ from records.tables import MailDelivery, ResultEvent, Submission
 from services.rosters import progress
 from tests.faults.trials import without_worker
 from tests.faults.workers import WorkerProcess
-from tests.gateway.test_rosters import roster
 from tests.support.events import signed
 from tests.support.programs import ROOT
+from tests.support.rosters import roster_of
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -135,7 +135,7 @@ class Senders:
 
     async def roster(self, ids: list[str]) -> None:
         headers = {"Content-Type": "text/csv", "Authorization": f"Bearer {self._key}"}
-        answer = await self._sent("/rosters?type=navigator", roster(*ids), lambda: headers)
+        answer = await self._sent("/rosters?type=navigator", roster_of(*ids), lambda: headers)
         assert answer.status_code == 202, answer.text
         self.rosters.append(answer.json()["submission_id"])
 

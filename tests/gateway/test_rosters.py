@@ -7,11 +7,8 @@ from sqlmodel import col, delete
 from gateway.uploads import CSV
 from records.tables import Contact
 from tests.support.gateway import OTHER, Gateway, Serving, other_agency
-from tests.support.system import HEADER, ROW, System, eventually, new_training_id
-
-
-def roster(*ids: str) -> str:
-    return HEADER + "".join(ROW.format(id=e, mail=e.lower(), access="Yes") for e in ids)
+from tests.support.rosters import roster_of
+from tests.support.system import System, eventually, new_training_id
 
 
 async def post(
@@ -23,7 +20,7 @@ async def post(
 
 async def test_a_roster_is_checked_submitted_and_watched(system: System, gateway: Gateway) -> None:
     one = new_training_id()
-    body = roster(one) + ROW.format(id="bad", mail="bad", access="Yes")
+    body = roster_of(one, "bad")
     key = await gateway.agency_key()
     checked = (await post(gateway, "/rosters/check", body, key)).json()
     assert [each["verdict"] for each in checked["rows"]] == ["accepted", "rejected"]
@@ -44,7 +41,9 @@ async def test_a_roster_is_checked_submitted_and_watched(system: System, gateway
 
 
 async def test_another_agencys_roster_is_not_there(gateway: Gateway) -> None:
-    taken = await post(gateway, "/rosters", roster(new_training_id()), await gateway.agency_key())
+    taken = await post(
+        gateway, "/rosters", roster_of(new_training_id()), await gateway.agency_key()
+    )
     stranger = await other_agency(gateway)
     hidden = await gateway.client.get(taken.headers["location"], headers=stranger)
     missing = await gateway.client.get("/rosters/000000000000", headers=stranger)
@@ -53,7 +52,7 @@ async def test_another_agencys_roster_is_not_there(gateway: Gateway) -> None:
 
 
 async def test_a_training_systems_key_submits_no_roster(gateway: Gateway) -> None:
-    answer = await post(gateway, "/rosters", roster("NAV1001"), await gateway.key())
+    answer = await post(gateway, "/rosters", roster_of("NAV1001"), await gateway.key())
     assert answer.status_code == 403
 
 
@@ -61,7 +60,7 @@ async def test_a_key_ends_with_its_contact(gateway: Gateway) -> None:
     key = await other_agency(gateway)
     async with gateway.database.transaction() as session:
         await session.exec(delete(Contact).where(col(Contact.agency_id) == OTHER[0]))
-    answer = await post(gateway, "/rosters", roster("NAV1001"), key)
+    answer = await post(gateway, "/rosters", roster_of("NAV1001"), key)
     assert answer.status_code == 403
     assert "no longer authorized" in answer.json()["detail"]
 
@@ -72,18 +71,20 @@ async def test_a_roster_that_cannot_start_is_not_taken(
     training_id = new_training_id()
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     async with serve() as away:
-        refused = await post(away, "/rosters", roster(training_id), await away.agency_key())
+        refused = await post(away, "/rosters", roster_of(training_id), await away.agency_key())
         assert refused.status_code == 503
-        checked = await post(away, "/rosters/check", roster(training_id), await away.agency_key())
+        checked = await post(
+            away, "/rosters/check", roster_of(training_id), await away.agency_key()
+        )
         assert checked.status_code == 503
     monkeypatch.setenv("TEMPORAL_ADDRESS", system.client.service_client.config.target_host)
     async with serve() as back:
-        taken = await post(back, "/rosters", roster(training_id), await back.agency_key())
+        taken = await post(back, "/rosters", roster_of(training_id), await back.agency_key())
         assert taken.status_code == 202
     await system.until(training_id, lambda s: s.requirements["approval"].met)
 
 
 async def test_the_file_and_its_type_are_needed(gateway: Gateway) -> None:
     key = await gateway.agency_key()
-    assert (await post(gateway, "/rosters", roster("NAV1001"), key, "nurse")).status_code == 422
+    assert (await post(gateway, "/rosters", roster_of("NAV1001"), key, "nurse")).status_code == 422
     assert (await post(gateway, "/rosters", "", key)).status_code == 422

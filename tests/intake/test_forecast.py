@@ -11,6 +11,7 @@ from intake.submission import check
 from policy.forecast import CaseForecast
 from policy.requirements import AssisterType
 from portal.directory import agency_access
+from tests.support.rosters import roster_row, roster_text, take_in
 from tests.support.system import (
     AGENCY,
     System,
@@ -19,14 +20,13 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
-from tests.test_system import HEADER, roster_row, take_in
 from workflows.client import open_case
 from workflows.contract import Status
 
 
 async def forecast_of(system: System, folder: Path, content: str) -> RosterForecast:
     path = folder / "check.csv"
-    path.write_text(HEADER + content)
+    path.write_text(roster_text(content))
     having_access = await agency_access(system.database, system.portal, AGENCY)
     async with system.database.transaction() as session:
         verdicts = [
@@ -77,7 +77,7 @@ async def test_what_is_foreseen_then_happens(system: System, tmp_path: Path) -> 
     assert foreseen[ready].mails == ["activation"]
     assert foreseen[active].mails == ["suspended", "suspended_agency"]
     assert len(system.mails()) == before, "a forecast does nothing"
-    await take_in(system, tmp_path, content)
+    await take_in(system, content)
     for training_id, case in foreseen.items():
         status = await system.until(training_id, partial(_came_true, case))
         kinds = [each.kind for each in status.mails]

@@ -18,6 +18,7 @@ from records.tables import Contact, ResultEvent
 from services import Refused
 from services.assisters import accept_address, correct_email
 from services.contacts import correct_contact, import_agencies, restore_contact, revoke_contact
+from tests.support.rosters import roster_row, take_in
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -28,7 +29,6 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
-from tests.test_system import roster_row, take_in
 from workflows.contract import IntakeProgress, assister_workflow_id, roster_workflow_id
 from workflows.lists import waiting_for_contact
 
@@ -145,10 +145,10 @@ async def test_a_revoked_contact_may_nothing_and_no_list_brings_them_back(system
     assert [each.act for each in trail] == ["contact_revoked", "contact_restored"]
 
 
-async def test_mails_go_to_another_contact_or_wait_for_one(system: System, tmp_path: Path) -> None:
+async def test_mails_go_to_another_contact_or_wait_for_one(system: System) -> None:
     await record_people(system.database)
     system.inbox.refusals[CONTACT] = "550 5.1.1 no"
-    submission = await take_in(system, tmp_path, roster_row(new_training_id()), wait=False)
+    submission = await take_in(system, roster_row(new_training_id()), wait=False)
     intake = roster_workflow_id(submission)
     handle = system.client.get_workflow_handle(intake)
     ask = partial(handle.query, "progress", result_type=IntakeProgress)
@@ -211,7 +211,7 @@ async def test_an_agency_without_a_contact_has_nobody_to_write_to(system: System
 
 
 @pytest.mark.clause("1.2b")
-async def test_staff_accept_a_desks_address_for_one_person(system: System, tmp_path: Path) -> None:
+async def test_staff_accept_a_desks_address_for_one_person(system: System) -> None:
     await record_people(system.database)
     mine, other = new_training_id(), new_training_id()
     roster = "".join(
@@ -221,7 +221,7 @@ async def test_staff_accept_a_desks_address_for_one_person(system: System, tmp_p
     assert "welcome@" in roster
 
     async def accepted() -> Any:
-        submission = await take_in(system, tmp_path, roster)
+        submission = await take_in(system, roster)
         progress = await system.client.get_workflow_handle(roster_workflow_id(submission)).result()
         return submission, progress["accepted"]
 

@@ -25,6 +25,7 @@ from records.database import Database
 from records.schema import migrate
 from settings import Settings
 from tests.support.commands import baseline, commands_of
+from tests.support.rosters import roster_row, submit_roster
 from tests.support.system import (
     OTHER_AGENCY,
     System,
@@ -33,7 +34,6 @@ from tests.support.system import (
     facts,
     meet_requirements,
     record_people,
-    submit_roster,
 )
 from workflows.client import act, start_intake
 from workflows.contract import ATTENTION_DIGEST, IntakeProgress, StaffAct
@@ -114,7 +114,9 @@ Handle = WorkflowHandle[Any, Any]
 
 
 async def roster_done(system: System, training_id: str) -> Handle:
-    intake = await _start(system, await submit_roster(system, [training_id, "wrong"]), Terms())
+    intake = await _start(
+        system, await submit_roster(system, roster_row(training_id), roster_row("wrong")), Terms()
+    )
     await intake.result()
     return intake
 
@@ -129,7 +131,7 @@ async def roster_discarded(system: System, training_id: str) -> Handle:
 
 async def _decided(system: System, training_id: str, decision: str) -> Handle:
     await active(system, training_id)
-    no_access = await submit_roster(system, [training_id], access="No")
+    no_access = await submit_roster(system, roster_row(training_id, "No"))
     intake = await _start(system, no_access, Terms(fuse_count=0, fuse_percent=0))
     await eventually(
         lambda: intake.query("progress", result_type=IntakeProgress), lambda it: it.stage == "held"

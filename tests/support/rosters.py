@@ -1,7 +1,14 @@
-"""Rosters as agencies send them."""
+"""Rosters as agencies send them: a row, a file, and what becomes of it."""
 
 from datetime import UTC, datetime
 from pathlib import Path
+
+from intake.files import read_roster
+from policy.requirements import AssisterType
+from services import rosters
+from services.rosters import record_roster
+from tests.support.system import AGENCY, System, contact_of
+from workflows.contract import roster_workflow_id
 
 HEADER = (
     "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"
@@ -11,7 +18,60 @@ NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
 ROW = "Ann,Lee,ann@x.org,ABC1234,Active,Yes,651-555-0142,help@x.org"
 
 
+def roster_row(training_id: str, access: str = "Yes", email: str = "") -> str:
+    """A line for one assister."""
+    address = email or f"{training_id.lower()}@assisters.example.org"
+    return f"Ann,Lee,{address},{training_id},Active,{access},651-555-0142,help@x.org\n"
+
+
+def roster_text(*rows: str) -> str:
+    """A whole file of these lines."""
+    return "".join((HEADER, "\n", *rows))
+
+
+def roster_of(*training_ids: str) -> str:
+    """A whole file that approves these assisters."""
+    return roster_text(*map(roster_row, training_ids))
+
+
 def write(folder: Path, text: str | bytes, name: str = "roster.csv") -> Path:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
+
+
+async def submit_roster(system: System, *rows: str, agency: str = AGENCY) -> str:
+    """Records a roster, whose intake nobody starts; returns the submission's id."""
+    file = write(system.settings.data_dir, roster_text(*rows))
+    submitted = await record_roster(
+        system.database,
+        read_roster(file),
+        agency_id=agency,
+        roster_type=AssisterType.NAVIGATOR,
+        by=contact_of(agency),
+        filename=file.name,
+    )
+    return submitted.submission_id
+
+
+async def take_in(
+    system: System,
+    *rows: str,
+    agency: str = AGENCY,
+    roster_type: AssisterType = AssisterType.NAVIGATOR,
+    wait: bool = True,
+) -> str:
+    """Submits a roster, and waits for the end of its intake unless told not to."""
+    file = write(system.settings.data_dir, roster_text(*rows))
+    submitted = await rosters.submit_roster(
+        system.connections,
+        read_roster(file),
+        agency_id=agency,
+        roster_type=roster_type,
+        by=contact_of(agency),
+        filename=file.name,
+    )
+    if wait:
+        intake = system.client.get_workflow_handle(roster_workflow_id(submitted.submission_id))
+        await intake.result()
+    return submitted.submission_id

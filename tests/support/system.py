@@ -16,7 +16,6 @@ from temporalio.client import Client, WorkflowHandle
 import bootstrap
 from embedded.inbox import Inbox, body_of
 from embedded.temporal_server import clock_of, skip_time
-from intake.files import read_roster
 from mail.transport import Transport
 from policy.requirements import (
     AccountActivated,
@@ -36,7 +35,6 @@ from records.submissions import next_sequence
 from records.tables import Submission
 from services.activation import activate
 from services.connections import Connections
-from services.rosters import record_roster
 from settings import Settings
 from workflows.client import act, case_status, tell_case
 from workflows.contract import ChangeAct, StaffAct, Status, assister_workflow_id
@@ -126,9 +124,14 @@ async def eventually(
         await asyncio.sleep(0.02)
 
 
+def contact_of(agency: str) -> str:
+    """The address of an agency's contact."""
+    return CONTACT if agency == AGENCY else f"contact@{agency.lower()}.example.org"
+
+
 async def record_people(database: Database, *training_ids: str, agency: str = AGENCY) -> None:
     """An agency and its contact, and assisters on its roster."""
-    contact = CONTACT if agency == AGENCY else f"contact@{agency.lower()}.example.org"
+    contact = contact_of(agency)
     submission_id = "s0" if agency == AGENCY else f"s0-{agency.lower()}"
     async with database.transaction() as session:
         await record_agency(session, agency, "North Star Health", [("Pat Contact", contact)])
@@ -168,29 +171,6 @@ async def record_people(database: Database, *training_ids: str, agency: str = AG
             for line, training_id in enumerate(training_ids, 2)
         }
         await record_affiliations(session, submission, entries)
-
-
-HEADER = (
-    "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"
-    "Public-Facing Phone Number,Public-Facing Email\n"
-)
-ROW = "Ann,Lee,{mail}@assisters.example.org,{id},Active,{access},651-555-0142,help@x.org\n"
-
-
-async def submit_roster(system: System, ids: list[str], access: str = "Yes") -> str:
-    """Submits a roster with a row for each id; returns the submission's id."""
-    file = system.settings.data_dir / "roster.csv"
-    rows = (ROW.format(id=each, mail=each.lower(), access=access) for each in ids)
-    file.write_text(HEADER + "".join(rows))
-    submitted = await record_roster(
-        system.database,
-        read_roster(file),
-        agency_id=AGENCY,
-        roster_type=AssisterType.NAVIGATOR,
-        by=CONTACT,
-        filename=file.name,
-    )
-    return submitted.submission_id
 
 
 _ids = iter(range(1, 10_000_000))

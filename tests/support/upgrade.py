@@ -23,6 +23,7 @@ from records.database import Database
 from records.inbox import Incoming, receive
 from records.keys import Kind, make_key
 from records.schema import migrate
+from tests.support.rosters import roster_row, submit_roster
 from tests.support.system import (
     System,
     facts,
@@ -30,7 +31,6 @@ from tests.support.system import (
     new_training_id,
     record_people,
     running,
-    submit_roster,
 )
 from workflows.client import start_intake
 from workflows.contract import roster_workflow_id
@@ -62,7 +62,9 @@ async def _play(system: System) -> None:
     await system.act(people[Stage.SUSPENDED], "suspend_access")
     await system.act(people[Stage.CLOSED], "close_case")
     await system.case(people[Stage.CLOSED]).result()
-    submission_id = await submit_roster(system, [new_training_id(), "mistyped"])
+    submission_id = await submit_roster(
+        system, roster_row(new_training_id()), roster_row("mistyped")
+    )
     await start_intake(system.client, settings.task_queue, submission_id, settings.terms)
     await system.client.get_workflow_handle(roster_workflow_id(submission_id)).result()
     for training_id in (people[Stage.ACTIVE], people[Stage.SUSPENDED]):

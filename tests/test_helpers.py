@@ -1,0 +1,17 @@
+"""What several tests need stands in tests/support/."""
+
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+OF_TESTS = re.compile(r"^\s*(?:from|import) (tests\.(?:\w+\.)*test_\w+)", re.MULTILINE)
+
+
+def test_no_module_imports_a_module_of_tests() -> None:
+    """Otherwise a change to one test breaks others, and readers look for helpers in test files."""
+    imported = {
+        path.relative_to(TESTS).as_posix(): found
+        for path in TESTS.rglob("*.py")
+        if (found := OF_TESTS.findall(path.read_text()))
+    }
+    assert imported == {}
