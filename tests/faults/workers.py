@@ -5,24 +5,16 @@ What a test wants broken inside a worker is a *mischief*: a function of a module
 """
 
 import asyncio
-import ctypes
 import importlib
-import multiprocessing
-import os
-import signal
-import sys
 from collections.abc import Mapping, Sequence
-from multiprocessing.context import ForkServerContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import worker
+from tests.support.forks import forked, gone
 from tests.support.system import SECRET, System
 
 Mischief = tuple[str, Sequence[Any]]
-PR_SET_PDEATHSIG = 1
-_context: ForkServerContext | None = None
 
 
 class WorkerProcess:
@@ -50,12 +42,7 @@ class WorkerProcess:
             "ASSISTER_SMTP_SECURITY": settings.smtp_security,
         }
         self.log = Path(settings.data_dir) / "worker.log"
-        self._process: BaseProcess = _forkserver().Process(
-            target=_work,
-            args=({**variables, **(environment or {})}, mischief, self.log),
-            daemon=True,
-        )
-        self._process.start()
+        self._process = forked(self.log, {**variables, **(environment or {})}, _work, mischief)
 
     @property
     def pid(self) -> int:
@@ -74,29 +61,10 @@ class WorkerProcess:
 
     async def gone(self) -> None:
         """Waits for its end."""
-        ended = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._process.sentinel, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(self._process.sentinel)
+        await gone(self._process)
 
 
-def _forkserver() -> ForkServerContext:
-    global _context
-    if _context is None:
-        _context = multiprocessing.get_context("forkserver")
-        _context.set_forkserver_preload(["pytest", "tests.faults.preload"])
-    return _context
-
-
-def _work(environment: Mapping[str, str], mischief: Sequence[Mischief], log: Path) -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.environ.update(environment)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(output, sys.stdout.fileno())
-    os.dup2(output, sys.stderr.fileno())
+def _work(mischief: Sequence[Mischief]) -> None:
     for name, arguments in mischief:
         module, _, function = name.partition(":")
         getattr(importlib.import_module(module), function)(*arguments)

@@ -114,14 +114,19 @@ class System:
 async def eventually(
     ask: Callable[[], Awaitable[Any]], reached: Callable[[Any], bool], *, seconds: float = 30
 ) -> Any:
-    """Asks until the answer is the one awaited, for so many seconds at the most."""
+    """Asks until the answer is the one awaited, for so many seconds at the most.
+
+    Ever less often, or two dozen that wait at the same time ask more than the machine can answer.
+    """
     deadline = asyncio.get_running_loop().time() + seconds
+    pause = 0.01
     while True:
         answer = await ask()
         if reached(answer):
             return answer
         assert asyncio.get_running_loop().time() < deadline, f"never reached; last: {answer}"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 0.25)
 
 
 def contact_of(agency: str) -> str:
