@@ -30,9 +30,10 @@ RUN_BY = {
     "cp .env.example .env": "deploy/compose_test/__main__.py",
     "docker compose up": "deploy/compose_test/__main__.py",
     "docker compose build": "deploy/compose_test/__main__.py",
+    "docker compose run --rm --no-deps": "deploy/compose_test/__main__.py",
     "docker compose stop worker": "deploy/compose_test/__main__.py",
     "pg_dump --format=custom": "tests/test_restore.py",
-    "pg_restore --exit-on-error --no-owner": "tests/test_restore.py",
+    "pg_restore --exit-on-error --no-owner --clean --if-exists": "tests/test_restore.py",
     "psql": "tests/test_runbook.py",
 }
 """By how a command begins: what runs it."""

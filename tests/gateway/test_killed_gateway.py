@@ -221,13 +221,22 @@ async def _all_sent(
     async def answers() -> int:
         return senders.answered.total() + len(senders.rosters)
 
+    # After how many answers a blow falls. A roster is sent at such a moment, too, while there are
+    # events that wait for none.
+    moments = sorted(int(total * chance.uniform(0, 0.95)) for _ in blows)
+    early = [each for each in moments if each < DELIVERIES * 3 * len(ids) - CONNECTIONS] or [0]
+
     async def strike() -> None:
-        for blow in chance.sample(blows, len(blows)):
-            enough = int(total * chance.uniform(0, 0.95))
-            await eventually(answers, partial(int.__le__, enough), seconds=PATIENCE)
+        for moment, blow in zip(moments, chance.sample(blows, len(blows)), strict=True):
+            await eventually(answers, partial(int.__le__, moment), seconds=PATIENCE)
             await blow()
 
-    work: list[Coroutine[Any, Any, None]] = [senders.roster(each) for each in groups]
+    async def submitted(group: list[str]) -> None:
+        moment = chance.choice(early)
+        await eventually(answers, partial(int.__le__, moment), seconds=PATIENCE)
+        await senders.roster(group)
+
+    work: list[Coroutine[Any, Any, None]] = [submitted(each) for each in groups]
     work += [act(each) for act in (events, account) for each in ids]
     chance.shuffle(work)
     await asyncio.gather(strike(), *work)
