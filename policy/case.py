@@ -445,6 +445,8 @@ class Case(Correspondence, BaseModel):
         del now
         if closed := self._refuse_closed():
             return closed
+        if not self.opened:
+            return "The case is being opened. Try again in a minute."
         return None if self.evidence.claims else "No change waits to be confirmed."
 
     def refuse_change(self, agency_id: str, now: datetime) -> str | None:
@@ -500,6 +502,7 @@ class Case(Correspondence, BaseModel):
             earlier.evidence, self.terms, secured=self._secured
         )
         if earlier.outcome is None:
+            self._mark_claims(now)
             return
         approval = self.evidence.approval
         approved = approval is not None and self.evidence.approves(approval)
@@ -565,16 +568,17 @@ class Case(Correspondence, BaseModel):
 
     def expired(self, now: datetime) -> None:
         """Ends the activation; if its mail never went out, a new number is issued."""
-        mailed = not any(each.kind is MailKind.ACTIVATION for each in self.mails_due)
-        self._drop_activation_mails()
-        if not mailed:
-            self._enter(Stage.ENROLLING, now)
+        if any(each.kind is MailKind.ACTIVATION for each in self.mails_due):
+            self._issue_anew(now)
             self._note(now, "The activation mail could not go out in time: issued anew")
             return
         self._enter(Stage.ACTIVATION_EXPIRED, now)
         assert self.activation is not None
         until = self.activation.reissuable_until.isoformat()
-        self.send(MailKind.ACTIVATION_EXPIRED, {"reissuable_until": until})
+        # An activation mail that was refused stays: a corrected address brings a new number.
+        if not self._activation_mail_waits():
+            self._drop_activation_mails()
+            self.send(MailKind.ACTIVATION_EXPIRED, {"reissuable_until": until})
         self.send(MailKind.ACTIVATION_EXPIRED_AGENCY, {"reissuable_until": until})
         self._note(now, "Activation expired: the registration number no longer works")
 
@@ -590,12 +594,9 @@ class Case(Correspondence, BaseModel):
     def warn_of_certification(self, now: datetime) -> None:
         """Warns assister and agency that the certification ends soon."""
         self.certification_warnings_at = [e for e in self.certification_warnings_at if e > now]
-        certification = self.evidence.certification
-        assert certification is not None
-        assert certification.valid_through is not None
-        ends = certification.valid_through.isoformat()
-        self.send(MailKind.CERTIFICATION_ENDING, {"ends": ends})
-        self.send(MailKind.CERTIFICATION_ENDING_AGENCY, {"ends": ends})
+        ends = self._certification_end()
+        self.send(MailKind.CERTIFICATION_ENDING, ends)
+        self.send(MailKind.CERTIFICATION_ENDING_AGENCY, ends)
         self._note(now, "Warned that the certification ends")
 
     def suspending(self) -> int:
@@ -608,6 +609,9 @@ class Case(Correspondence, BaseModel):
         reason = self.bar(now) or self.suspended_for or "suspended"
         again = self.reinstatement_under_way
         self.reinstatement_under_way = False
+        waiting = (*self.mails_due, *self.mails_undeliverable)
+        if any(each.kind is MailKind.CONFIRMATION for each in waiting):
+            self.confirmed = False
         self._enter(Stage.SUSPENDED, now)
         self.activation = None
         self.suspended_for = reason
@@ -625,7 +629,6 @@ class Case(Correspondence, BaseModel):
         """Gives access back: an active account at once, any other by enrollment."""
         self.suspended_for = None
         self.reinstatement_under_way = False
-        self.drop_mails(lambda mail: mail.kind in (MailKind.SUSPENDED, MailKind.SUSPENDED_AGENCY))
         if not self.activated:
             self._enter(Stage.ENROLLING, now)
             self._note(now, "Requirements met again: enrolling")
@@ -641,6 +644,7 @@ class Case(Correspondence, BaseModel):
     def closing(self) -> int:
         """Begins the close; returns the fence for its command to the portal."""
         self.ending = self.ending or Outcome.ACTIVATION_EXPIRED
+        self._drop_activation_mails()
         return self._fenced()
 
     def closed(self, now: datetime) -> None:
@@ -648,8 +652,6 @@ class Case(Correspondence, BaseModel):
         self.outcome = self.ending
         self._enter(Stage.CLOSED, now)
         self.activation = None
-        self.mails_undeliverable = []
-        self._drop_activation_mails()
         self.attention = {}
         if self.evidence.approval is not None and not self.only_keeps:
             self.send(MailKind.CASE_CLOSED, {"outcome": str(self.outcome)})
@@ -704,6 +706,9 @@ class Case(Correspondence, BaseModel):
 
     def _mark_claims(self, now: datetime) -> None:
         """Marks what staff must confirm; the present agency and mailbox are told once."""
+        if not self.opened:
+            # An earlier case may know who speaks: its evidence comes with the opening.
+            return
         claims = {f"change:{each.agency_id}": each for each in self.evidence.claims}
         self.unmark(lambda code: code.startswith("change:") and code not in claims)
         speaker = self.speaker
@@ -728,20 +733,39 @@ class Case(Correspondence, BaseModel):
         self._enter(Stage.ENROLLING, now)
         self._drop_activation_mails()
 
-    def _drop_untrue_mails(self, now: datetime) -> None:
-        """Drops waiting mails that a newer event has made untrue."""
-        missing = {str(each) for each in self.missing(now)}
-
-        def untrue(mail: Mail) -> bool:
-            match mail.kind:
-                case MailKind.ASSESSMENT_FAILED:
-                    return Requirement.ASSESSMENT not in missing
-                case MailKind.REQUIREMENT_REMINDER | MailKind.REQUIREMENT_REMINDER_AGENCY:
-                    told = set(mail.facts["missing"].split(","))
-                    return self.evidence.denied or not told <= missing
+    def _is_true(self, mail: Mail, now: datetime) -> bool:
+        """Whether a mail that waits, for its relay or for an address, still says the truth."""
+        kind, facts = mail.kind, mail.facts
+        if kind in (MailKind.CASE_CLOSED, MailKind.CASE_CLOSED_AGENCY):
+            return True
+        if self.stage is Stage.CLOSED:
             return False
+        missing = {str(each) for each in self.missing(now)}
+        match kind:
+            case MailKind.ACTIVATION_EXPIRED | MailKind.ACTIVATION_EXPIRED_AGENCY:
+                return self.stage is Stage.ACTIVATION_EXPIRED
+            case MailKind.CONFIRMATION | MailKind.REINSTATED | MailKind.REINSTATED_AGENCY:
+                return self.stage is Stage.ACTIVE
+            case MailKind.SUSPENDED | MailKind.SUSPENDED_AGENCY:
+                return self.stage is Stage.SUSPENDED
+            case MailKind.CERTIFICATION_ENDING | MailKind.CERTIFICATION_ENDING_AGENCY:
+                return self.stage is Stage.ACTIVE and facts == self._certification_end()
+            case MailKind.CHANGE_CLAIMED | MailKind.CHANGE_CLAIMED_AGENCY:
+                return self._claim(facts["by_agency"]) is not None
+            case MailKind.ASSESSMENT_FAILED:
+                return Requirement.ASSESSMENT in missing
+            case MailKind.REQUIREMENT_REMINDER | MailKind.REQUIREMENT_REMINDER_AGENCY:
+                collecting = self.stage is Stage.COLLECTING_REQUIREMENTS
+                told = set(facts["missing"].split(","))
+                return collecting and not self.evidence.denied and told <= missing
+        # Mails with a registration number are dropped when the portal is told to void it.
+        return True
 
-        self.drop_mails(untrue)
+    def _certification_end(self) -> dict[str, str]:
+        certification = self.evidence.certification
+        if certification is None or certification.valid_through is None:
+            return {}
+        return {"ends": certification.valid_through.isoformat()}
 
     def _enter(self, stage: Stage, now: datetime) -> None:
         if stage is not self.stage:
@@ -754,10 +778,11 @@ class Case(Correspondence, BaseModel):
     def _taken(self, ignored: str | None, what: str, now: datetime) -> str | None:
         if ignored is None:
             self._note(now, what)
-            self._drop_untrue_mails(now)
         return ignored
 
     def _note(self, now: datetime, what: str) -> None:
+        """Notes what happened, and drops the mails that it made untrue."""
+        self.drop_mails(lambda mail: not self._is_true(mail, now))
         self.happenings = [*self.happenings, Happening(at=now, what=what)][-HAPPENINGS_KEPT:]
 
     def _send_activation(self, kind: MailKind) -> None:

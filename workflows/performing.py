@@ -68,6 +68,8 @@ async def perform(
         finally:
             if not handle.done():
                 handle.cancel()
+                # Without this, asyncio logs a fault: nobody asked how the activity ended.
+                handle.add_done_callback(_ended)
         # The server gives up before a retry that would come after the limit.
         if workflow.now() - begun >= LATE - PAUSE:
             late()
@@ -79,6 +81,11 @@ async def perform(
 
 def _over(handle: workflow.ActivityHandle[AnswerT], unless: Callable[[], bool]) -> bool:
     return handle.done() or unless()
+
+
+def _ended(handle: "asyncio.Task[AnswerT]") -> None:
+    if not handle.cancelled():
+        handle.exception()
 
 
 def _raise_if_final(error: FailureError) -> None:

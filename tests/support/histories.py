@@ -62,18 +62,20 @@ async def activation_expired(system: System, training_id: str) -> None:
 async def active(system: System, training_id: str) -> None:
     await meet_requirements(system, training_id)
     await system.activate(training_id)
-    await system.until(training_id, lambda s: any(e.kind == "confirmation" for e in s.mails))
+    await _mailed(system, training_id, "confirmation")
 
 
 async def suspended(system: System, training_id: str) -> None:
     await active(system, training_id)
     await system.act(training_id, "suspend_access")
-    await system.until(training_id, lambda s: any(e.kind == "suspended_agency" for e in s.mails))
+    await _mailed(system, training_id, "suspended")
+    await _mailed(system, training_id, "suspended_agency")
 
 
 async def reinstated(system: System, training_id: str) -> None:
     await suspended(system, training_id)
     await system.act(training_id, "reinstate_access")
+    await _mailed(system, training_id, "reinstated_agency")
 
 
 async def closed(system: System, training_id: str) -> None:
@@ -95,6 +97,12 @@ async def change_confirmed(system: System, training_id: str) -> None:
     await system.tell(training_id, "roster_recorded", approved_by_another())
     await system.until(training_id, lambda s: s.changes == [OTHER_AGENCY])
     await system.decide(training_id, "confirm_change", OTHER_AGENCY)
+
+
+async def _mailed(system: System, training_id: str, kind: str) -> None:
+    await system.until(
+        training_id, lambda s: any(e.kind == kind and e.sent_at is not None for e in s.mails)
+    )
 
 
 Scene = Callable[[System, str], Awaitable[None]]
