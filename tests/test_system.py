@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from datetime import timedelta
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -299,6 +300,29 @@ async def test_mail_waits_for_its_relay_and_goes_out_once(system: System) -> Non
     system.inbox.refusals.clear()
     await system.until(training_id, lambda s: any(e.sent_at for e in s.mails))
     assert len(system.mails(to=address)) == 1
+
+
+async def test_a_mail_that_became_untrue_while_the_relay_is_down_never_goes_out(
+    system: System, caplog: pytest.LogCaptureFixture
+) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    address = f"{training_id.lower()}@assisters.example.org"
+    waiting = await meet_requirements(system, training_id)
+    assert waiting.activation_expires is not None
+    await system.skip_to(training_id, waiting.activation_expires - timedelta(minutes=1))
+    system.inbox.refusals[address] = "421 4.3.0 try later"
+    await system.skip(training_id, minutes=2)
+    expired = await system.until(training_id, lambda s: s.stage == "activation_expired")
+    assert "activation_expired" in [each.kind for each in expired.mails if each.sent_at is None]
+    await system.act(training_id, "reissue_activation")
+    system.inbox.refusals.clear()
+    await system.until(
+        training_id, lambda s: [e.kind for e in s.mails if e.sent_at].count("activation") == 2
+    )
+    subjects = [subject for subject, _ in system.mails(to=address)]
+    assert not [each for each in subjects if "expired" in each]
+    assert "never retrieved" not in caplog.text
 
 
 async def test_a_mail_that_is_never_answered_for_waits_for_a_person(
