@@ -6,7 +6,16 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from commands import console
-from commands.session import By, Encoding, Json, Why, interrupted_says, print_json, session
+from commands.session import (
+    By,
+    Encoding,
+    Json,
+    Why,
+    answered_by_all,
+    interrupted_says,
+    print_json,
+    session,
+)
 from intake.agencies import judge_agencies, read_agencies
 from records.schema import migrate as migrate_records
 from services.contacts import correct_contact, import_agencies, restore_contact, revoke_contact
@@ -14,7 +23,8 @@ from services.contacts import correct_contact, import_agencies, restore_contact,
 app = App(name="agencies", help="Agencies and their authorized contacts.")
 
 Address = Annotated[str, Parameter(help="The address on record.")]
-REPEAT = "Interrupted. Do it again: it goes on where it stopped."
+REPEAT = "Interrupted. It may have been recorded: do it again, and it goes on where it stopped."
+NOT_TOLD = "It is recorded, and what waits for it is not told: do it again once a worker runs. "
 
 
 @app.command(name="import")
@@ -58,7 +68,12 @@ async def agencies_correct_contact(
     async with session() as here:
         connected = await here.connections()
         async with interrupted_says(REPEAT):
-            told = await correct_contact(connected, agency, email, to, by=by, reason=reason)
+            told = await answered_by_all(
+                connected.client,
+                connected.task_queue,
+                correct_contact(connected, agency, email, to, by=by, reason=reason),
+                NOT_TOLD,
+            )
     if json:
         print_json({"agency_id": agency, "told": told})
         return
@@ -80,7 +95,12 @@ async def agencies_revoke_contact(
     async with session() as here:
         connected = await here.connections()
         async with interrupted_says(REPEAT):
-            done = await revoke_contact(connected, agency, email, by=by, reason=reason)
+            done = await answered_by_all(
+                connected.client,
+                connected.task_queue,
+                revoke_contact(connected, agency, email, by=by, reason=reason),
+                NOT_TOLD,
+            )
     if json:
         print_json({"agency_id": agency, **done._asdict()})
         return
@@ -104,7 +124,12 @@ async def agencies_restore_contact(
     async with session() as here:
         connected = await here.connections()
         async with interrupted_says(REPEAT):
-            told = await restore_contact(connected, agency, email, by=by, reason=reason)
+            told = await answered_by_all(
+                connected.client,
+                connected.task_queue,
+                restore_contact(connected, agency, email, by=by, reason=reason),
+                NOT_TOLD,
+            )
     if json:
         print_json({"agency_id": agency, "told": told})
         return

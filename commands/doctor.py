@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from itertools import chain
 from typing import Annotated
 
 import aiosmtplib
@@ -36,8 +37,8 @@ from workflows.contract import DIGEST_SCHEDULE
 from workflows.readiness import NotReady, check_server
 from workflows.steps import SEND_MAIL
 
-PATIENCE = 8.0
-"""Seconds for one check."""
+PATIENCE = 6.0
+"""Seconds for one check; Temporal, the database and the relay are checked at the same time."""
 LONGEST_SKEW = timedelta(seconds=5)
 SHORTEST_RETENTION = timedelta(days=30)
 
@@ -83,15 +84,21 @@ async def doctor(*, mail: TestMail = "", json: Json = False) -> None:
 
 
 async def _examine(here: Session, mail: str) -> list[Finding]:
-    findings = [Finding("configuration", True, f"can be used, release {version()}")]
+    said = Finding("configuration", True, f"can be used, release {version()}")
+    found = await asyncio.gather(
+        _examine_temporal(here), _examine_database(here), _mails(here, mail)
+    )
+    return [said, *chain(*found)]
+
+
+async def _examine_temporal(here: Session) -> list[Finding]:
     client: list[Client] = []
 
     async def connected() -> str:
         client.append(await bootstrap.connect())
         return await _temporal(client[0])
 
-    found = await _checked("Temporal", connected)
-    findings.append(found)
+    findings = [await _checked("Temporal", connected)]
     for name, check in (
         ("namespace", lambda: _namespace(client[0])),
         ("search attributes", lambda: _search_attributes(client[0])),
@@ -103,8 +110,12 @@ async def _examine(here: Session, mail: str) -> list[Finding]:
             if client
             else Finding(name, None, "not checked: Temporal is away")
         )
+    return findings
+
+
+async def _examine_database(here: Session) -> list[Finding]:
     found = await _checked("database", lambda: _database(here))
-    findings.append(found)
+    findings = [found]
     for name, check in (
         ("schema", lambda: _schema(here)),
         ("clock", lambda: _clock(here)),
@@ -115,7 +126,11 @@ async def _examine(here: Session, mail: str) -> list[Finding]:
             if found.ok
             else Finding(name, None, "not checked: the database is away")
         )
-    findings.append(await _checked("relay", lambda: _relay(here)))
+    return findings
+
+
+async def _mails(here: Session, mail: str) -> list[Finding]:
+    findings = [await _checked("relay", lambda: _relay(here))]
     if mail:
         findings.append(await _checked("test mail", lambda: _test_mail(here, mail)))
     return findings

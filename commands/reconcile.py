@@ -1,16 +1,21 @@
 """Cases compared with the portal and the outbox, after a restore."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 
 from cyclopts import Parameter
 from pydantic import AwareDatetime, TypeAdapter
+from temporalio.client import WorkflowQueryFailedError
+from temporalio.service import RPCError
 
 from commands import console
-from commands.session import Json, print_json, session
+from commands.session import Json, answered_unless_busy, print_json, session
 from services import Refused
+from services.connections import Connections
 from services.reconcile import Found, Told, compare, tell_again, told_since
 from services.reconcile import repair as repair_all
+from workflows.lists import CASES
 
 Since = Annotated[
     datetime | None,
@@ -34,6 +39,7 @@ async def reconcile(*, since: Since = None, repair: Repairs = False, json: Json 
         since = TypeAdapter(AwareDatetime).validate_python(since)
     async with session() as here:
         to = await here.connections()
+        await _find_worker(to)
         told = await told_since(to, since) if since else Told(0, [])
         if repair and since:
             await tell_again(to, since)
@@ -60,6 +66,19 @@ async def reconcile(*, since: Since = None, repair: Repairs = False, json: Json 
             if repair
             else "Something differs. --repair does what stands in the last column."
         )
+
+
+async def _find_worker(to: Connections) -> None:
+    """Asks one case, whose answer does not matter: without a worker each would be waited for.
+
+    Raises:
+        Refused: If no worker answers.
+    """
+    own = f"{CASES} AND TaskQueue = '{to.task_queue}'"
+    async for each in to.client.list_workflows(own, limit=1):
+        asking = to.client.get_workflow_handle(each.id).query("snapshot")
+        with suppress(RPCError, WorkflowQueryFailedError):
+            await answered_unless_busy(to, asking, "Nothing was done. ")
 
 
 def _show(found: Found, told: Told) -> None:

@@ -150,12 +150,12 @@ async def rosters_check(
             # Written with the first verdict: a file that breaks off leaves no partial answer.
             before = f'{{"file": {as_json(file.name)}, "notes": {as_json(roster.notes)}, "rows": ['
             async for verdict in check(records, roster, type):
-                if json:
-                    sys.stdout.write(f"{',' if count else before}\n{as_json(verdict.public())}")
-                else:
-                    shown.append(verdict.public() if verdict.reasons else ACCEPTED)
                 if agency:
                     judged.append(verdict)
+                elif json:
+                    sys.stdout.write(f"{',' if count else before}\n{as_json(verdict.public())}")
+                if not json:
+                    shown.append(verdict.public() if verdict.reasons else ACCEPTED)
                 count += 1
                 if count % 1000 == 0:
                     shown_count.update(f"Checking rows … {count:,}")
@@ -174,6 +174,9 @@ async def rosters_check(
                     now=datetime.now(UTC),
                 )
     if json:
+        # With a forecast they are written now: where no worker answers there is none.
+        for at, verdict in enumerate(judged):
+            sys.stdout.write(f"{',' if at else before}\n{as_json(verdict.public())}")
         ending = f', "forecast": {forecast.model_dump_json()}' if forecast else ""
         sys.stdout.write(f"{'' if count else before}\n]{ending}}}\n")
         return

@@ -140,7 +140,30 @@ async def answered(asking: Coroutine[Any, Any, AnswerT], so_far: str = "") -> An
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    raise Refused(
+    raise _nobody_answered(so_far)
+
+
+async def answered_by_all(
+    client: Client, task_queue: str, asking: Coroutine[Any, Any, AnswerT], so_far: str = ""
+) -> AnswerT:
+    """What follows from many answers of workers, as long as they are at it.
+
+    Raises:
+        Refused: If no worker asks for work any more.
+    """
+    task = asyncio.ensure_future(asking)
+    try:
+        while not (await asyncio.wait({task}, timeout=ANSWER_TIMEOUT))[0]:
+            if not await has_worker(client, task_queue, BUSY):
+                raise _nobody_answered(so_far)
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _nobody_answered(so_far: str) -> Refused:
+    return Refused(
         f"{so_far}No worker answered in {ANSWER_TIMEOUT:.0f} seconds. Start one with"
         " `python worker.py`, then look with `starter.py status`."
     )

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from intake.files import UNNAMED, Table, read_table
 from policy.addresses import BadAddress, clean_address, mailbox_key
 from policy.requirements import AgencyId
-from policy.roster import Reason, Row, as_typed, name_fault
+from policy.roster import Reason, Row, as_typed, name_fault, person_fault
 from policy.text import on_one_line, spreadsheet_fault, visible
 
 COLUMNS = {
@@ -59,10 +59,12 @@ def judge_agencies(table: Table) -> Iterator[AgencyVerdict]:
         verdict = _judge(row)
         if not verdict.reasons:
             for column, key, value in (
+                ("Agency ID", "id", verdict.agency_id),
                 ("Agency Name", "", verdict.name),
                 ("Contact Name", mailbox_key(verdict.email), verdict.contact),
             ):
-                line, before = said.setdefault((verdict.agency_id, key), (row.line, value))
+                agency = verdict.agency_id.casefold()
+                line, before = said.setdefault((agency, key), (row.line, value))
                 if value != before:
                     message = f"is another one in line {line}; write the same in both"
                     verdict.reasons.append(Reason(column, message, "1"))
@@ -83,8 +85,8 @@ def _judge(row: Row) -> AgencyVerdict:
         reject("agency_id", fault or "is not 1 to 40 letters, digits, - and _")
         agency_id = as_typed(agency_id)
     texts = {each: on_one_line(row.cells[each]) for each in ("agency_name", "contact_name")}
-    for name, text in texts.items():
-        if fault := name_fault(text, COLUMNS[name]):
+    for (name, text), judged in zip(texts.items(), (name_fault, person_fault), strict=True):
+        if fault := judged(text, COLUMNS[name]):
             reject(name, fault)
     email = ""
     try:

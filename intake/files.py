@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +42,23 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 """The four-byte ones first: UTF-32's begins with UTF-16's."""
+OTHERWISE = "open it in a spreadsheet program and save it as .xlsx or CSV"
+NO_TABLES = {
+    rb"%PDF": "is a PDF; save the table itself as .xlsx or CSV",
+    rb"\x1f\x8b|7z\xbc\xaf|Rar!|\xfd7zXZ": "is packed; unpack it and send the file in it",
+    rb"\t\x08": "is an old .xls file, which cannot be read; save it as .xlsx or CSV",
+    rb"{\\rtf": "is a text document; copy its table into a spreadsheet and save that as CSV",
+    rb"ID;P[A-Z0-9]+(;[A-Z])*\r?\n": f"is a SYLK file; {OTHERWISE}",
+    rb"TABLE\r?\n0,1": f"is a DIF file; {OTHERWISE}",
+    rb"(?i:<html|<!doctype|<table|<\?xml|mime-version:)": (
+        f"is a web page or XML under a spreadsheet's name; {OTHERWISE}"
+    ),
+    rb"[\[{]\s*[\"{]": "is JSON and no table; save the table itself as .xlsx or CSV",
+    rb"(Received|Return-Path|Delivered-To): ": "is a mail; send the file that is attached to it",
+}
+"""How files begin that are no tables, what they are and what to do."""
+CONSTANT = re.compile('="((?:[^"]|"")*)"')
+"""A text that a program wrote as a formula, so that a spreadsheet program keeps its zeros."""
 UNNAMED = "utf-8-sig"
 """The encoding that is read where nobody names one."""
 
@@ -101,7 +119,7 @@ class Table:
             fault = ""
             if len(row) > width and any(cell.strip() for cell in row[width:]):
                 fault = "has more cells than the header; quote cells that hold the delimiter"
-            elif row == self.header.cells:
+            elif self._repeats_header(row):
                 fault = "repeats the header"
             elif any(len(cell) > 10 * MAX_CELL for cell in row):
                 fault = "holds a cell far too long; is a quotation mark missing?"
@@ -109,6 +127,18 @@ class Table:
                 titles = ", ".join(self.titles[known[at]] for at in places)
                 fault = f"{titles}: {odd[places[0]]}"
             yield Row(line, cells, fault)
+
+    def _repeats_header(self, row: Sequence[str]) -> bool:
+        """Whether files were put one behind the other, as they are or with other capitals."""
+        at = min(self.columns.values())
+        # The first title alone tells for nearly all rows that they are none.
+        if len(row) <= at or visible(row[at]).casefold() != self._first_title:
+            return False
+        return [*map(_plain, row)] == [*map(_plain, self.header.cells)]
+
+    @cached_property
+    def _first_title(self) -> str:
+        return visible(self.header.cells[min(self.columns.values())]).casefold()
 
 
 def read_whole(table: Table) -> tuple[list[Row], Sequence[str]]:
@@ -188,15 +218,13 @@ def _what_else(path: Path, start: bytes) -> str | None:
         if ENCRYPTED in path.read_bytes():
             return "is protected with a password; remove it, save the file and send it again"
         return "is an old .xls file, which cannot be read; save it as .xlsx or CSV"
-    if start.startswith(b"%PDF"):
-        return "is a PDF; save the table itself as .xlsx or CSV"
-    text = start.removeprefix(codecs.BOM_UTF8).lstrip().lower()
-    if text.startswith((b"<html", b"<!doctype", b"<table", b"<?xml")):
-        return (
-            "is a web page or XML under a spreadsheet's name; open it in a spreadsheet program and"
-            " save it as .xlsx or CSV"
-        )
-    return None
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip(b" \r\n")
+    return next((said for begins, said in NO_TABLES.items() if re.match(begins, text)), None)
+
+
+def _is_binary(text: str) -> bool:
+    """Whether a text has characters that no text begins with; one NUL costs its own row only."""
+    return any(each < " " and each not in "\t\n\v\f\r\0" for each in text)
 
 
 @dataclass(frozen=True)
@@ -251,7 +279,10 @@ class _Search:
         for at, cell in enumerate(header.cells):
             name = self._wanted.get(_plain(cell))
             if name in where:
-                raise UnreadableFile(f"column “{self._columns[name]}” stands twice in the header")
+                raise UnreadableFile(
+                    f"{file} has the column “{self._columns[name]}” twice in its {place}; send it"
+                    " with one of them"
+                )
             if name is not None:
                 where[name] = at
         for each in found.above:
@@ -393,13 +424,19 @@ class _DelimitedSource:
                     lines(), delimiter=self.delimiter, strict=True, skipinitialspace=True
                 )
                 for record in reader:
-                    yield Record(line + 1, record[:MAX_WIDTH])
+                    yield Record(line + 1, [_kept(cell) for cell in record[:MAX_WIDTH]])
                     line, size = self.skipped + reader.line_num, 0
         except (UnicodeError, LookupError, ValueError) as error:
             raise _undecodable(self.path, self.encoding, error) from None
         except csv.Error as error:
             at = self.skipped + (reader.line_num if reader is not None else 0)
             raise _misquoted(self.path, line + 1, at, error) from None
+
+
+def _kept(cell: str) -> str:
+    if cell[:2] == '="' and (constant := CONSTANT.fullmatch(cell)):
+        return constant[1].replace('""', '"')
+    return cell
 
 
 def _csv_table(path: Path, encoding: str, search: _Search) -> Table:
@@ -434,6 +471,11 @@ def _csv_table(path: Path, encoding: str, search: _Search) -> Table:
 def _undecodable(path: Path, encoding: str, error: Exception) -> UnreadableFile:
     if not isinstance(error, UnicodeError):
         return UnreadableFile(f"there is no encoding {encoding!r} for text")
+    with path.open("rb") as file:
+        if _is_binary(file.read(200).decode("latin-1")):
+            return UnreadableFile(
+                f"{path.name} is neither a workbook (.xlsx) nor text; save the table as one of them"
+            )
     return UnreadableFile(
         f"{path.name} is not {encoding.removesuffix('-sig')}{_undecodable_line(path, encoding)};"
         " save it as UTF-8 or name its encoding, such as --encoding cp1252"

@@ -38,6 +38,8 @@ SIGNALS: dict[str, str] = {
 }
 SCORE = re.compile(r"([+-]?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]{1,2})?) *(%?)")
 MIDNIGHT = re.compile(r"(.+?)[T ]00:00(:00(\.0+)?)?")
+FIRST_YEAR, LAST_YEAR = 2000, 2200
+"""Spreadsheet programs make a date of 1900 of a small number, and others one of 1970 of none."""
 SCORE_DIGITS = 12
 """Digits of a score that a case takes."""
 CERTIFIED = {"certified": True, "not certified": False, "not-certified": False}
@@ -149,7 +151,8 @@ def read_score(text: str) -> Decimal:
     """
     found = SCORE.fullmatch(visible(text))
     try:
-        score = Decimal(found[1] if found else "")
+        # 1E+2 and 100 are one score.
+        score = Decimal(f"{Decimal(found[1] if found else ''):f}")
     except InvalidOperation:
         raise BadValue("is not a number; write a percentage such as 82.5") from None
     if not 0 <= score <= 100:
@@ -163,16 +166,14 @@ def read_score(text: str) -> Decimal:
 def read_moment(text: str) -> datetime:
     """When something happened: a date is the start of that day in Central time."""
     try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            return datetime.combine(date.fromisoformat(text), time(), CENTRAL).astimezone(UTC)
+        # A bare date becomes its midnight here.
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise BadValue("is not a date; write 2026-11-02 or 2026-11-02T15:04:00-06:00") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise BadValue(f"is not a date between {FIRST_YEAR} and {LAST_YEAR}")
     local = moment if moment.tzinfo else moment.replace(tzinfo=CENTRAL)
-    try:
-        return local.astimezone(UTC)
-    except (OverflowError, ValueError):
-        raise BadValue("is not a date that can be used") from None
+    return local.astimezone(UTC)
 
 
 def read_day(text: str) -> date | None:
@@ -184,8 +185,8 @@ def read_day(text: str) -> date | None:
         day = date.fromisoformat(midnight[1] if midnight else text)
     except ValueError:
         raise BadValue("is not a date; write 2027-10-15") from None
-    if not 2000 <= day.year <= 2200:
-        raise BadValue("is not a date between 2000 and 2200")
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise BadValue(f"is not a date between {FIRST_YEAR} and {LAST_YEAR}")
     return day
 
 

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import permutations
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -15,23 +16,34 @@ RFC_2142 = """
     webmaster www
 """
 OFFICE = """
-    account accounting admin administration administrator agency all apply assistance assister
-    ayuda billing board cac career caseworker ceo clinic community compliance contact contacto
-    contactus coordinator customercare customerservice desk director donotreply employee
-    enquiries enquiry enroll enrollment events everybody everyone executive fax feedback finance
-    frontdesk general grants group health hello help helpdesk helpline hotline hr humanresources
-    inbox informacion information inquiries inquiry insurance intake intern internship it jobs
-    legal mail mailbox main manager mnsure navigator newsletter noreply notification office
-    operations outreach payroll personnel portal postbox privacy program programs question
-    reception receptionist recruiting referral registration root scan scheduling secretary
-    service shared staff student sysadmin team temp test trainee training user voicemail
-    volunteer welcome
+    account accounting admin administration administrator agency all apoyo applicant application
+    apply appointment appointments appt ask askus assistance assistant assister ayuda benefits
+    bienvenidos billing board booking branch cac callcenter career caseworker ceo certified claims
+    clinic community compliance connect contact contactenos contacto contactus coordinator copier
+    coverage covered crisis customer customercare customerservice custserv daemon department dept
+    desk development devnull director dispatch distribution division dns donate donation donations
+    donotreply eligibility email employee enquiries enquiry enroll enrollment equipo espanol events
+    everybody everyone exchange exec executive facilities fax feedback finance frontdesk general
+    giving grants group health healthcare hello help helpdesk helpline hotline hr humanresources
+    inbox info informacion information inoc inquiries inquiry insurance intake intern internship
+    interpreter invoice ispfeedback ispsupport it jobs kiosk laptop legal library lobby mail
+    mailbox maildaemon mailer mailerdaemon main maintenance manager marketplace media medicaid
+    medical medicare mnsure navigator navs newsletter none noreply notification null nurse nursing
+    office oficina operations orders outreach payment payments payroll personnel phish phishing
+    phone portal postbox press printer privacy procurement program programs publicity purchasing
+    question recepcion reception receptionist record records recruiting referral registrar
+    registration remarks reminder reservation reservations root scan scanner schedule scheduler
+    scheduling school secretary seniors service shared signup socialservices spam specialist staff
+    student supervisor sysadmin tablet team tech temp test trainee training translation
+    undisclosedrecipients unsubscribe user vacancy voicemail voip volunteer volunteering web
+    webmail welcome worker youth
 """
 GENERIC = frozenset((RFC_2142 + OFFICE).split())
 FILLER = """
-    all back care case central city client county customer downtown east fall front head human
-    line member metro minnesota mn new north not office our post public resource room south
-    spring state summer sys the web west winter
+    all back call care case center central city client county customer do downtown east fall family
+    front get getting head hr human it lead line me member metro minnesota mn my need new north not
+    now office our payable post public receivable resource room social south spring state summer
+    sys the us web west winter
 """
 FILLERS = frozenset(FILLER.split())
 """Words that stand before or after such a word and do not identify a person."""
@@ -119,10 +131,11 @@ def _is_desk(word: str) -> bool:
 
 def _is_person(parts: Sequence[str], names: Iterable[str]) -> bool:
     words = [word for each in names for word in _name_words(each)]
+    own = {*words, *(put for a, b in permutations(words, 2) for put in (a + b, a[0] + b, a + b[0]))}
+    if any(part in own and not _says_nobody(part) for part in parts):
+        return True
     unsaid = list(words)
     for part in parts:
-        if part in words and not _says_nobody(part):
-            return True
         if (match := next((each for each in unsaid if each.startswith(part)), None)) is None:
             return False
         unsaid.remove(match)
@@ -130,7 +143,7 @@ def _is_person(parts: Sequence[str], names: Iterable[str]) -> bool:
 
 
 def _says_nobody(word: str) -> bool:
-    return _is_desk(word) or word in FILLERS
+    return _is_desk(word) or word in FILLERS or COMPOUND.fullmatch(word) is not None
 
 
 def _name_words(name: str) -> list[str]:

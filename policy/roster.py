@@ -5,6 +5,7 @@ the agency must correct a cell that is not clear.
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from policy.requirements import AssisterType
 from policy.text import (
     compared,
     identified,
+    misread,
     mixes_scripts,
     on_one_line,
     quoted,
@@ -52,15 +54,27 @@ EMPLOYMENT = {"active": True, "inactive": False}
 
 MAX_CELL = 300
 SHOWN = 40
-PANDAS_FLOAT = re.compile(r"^(\d{10,11})\.0$")
+PANDAS_FLOAT = re.compile(r"^(\d{10,11})\.0+$")
 """A whole number that a data program wrote with a decimal place."""
+ABROAD_OR_NOT = re.compile(r"\+[\s(.-]*[2-9](?:[\s().-]*\d){9}")
+"""Ten digits behind a plus: of another country, or of this one without its 1."""
+FAX = re.compile(r"fax\b", re.IGNORECASE)
 DIGITS_ALONE = re.compile(r"[\d ().+-]+")
 LABEL = re.compile(r"^[^\W\d_][^\W\d_ .]*[^\d\w]*[:\s]\s*")
 EXTENSION = re.compile(r"[\s,;]*(?:ext(?:ension|n)?|x|#|,,)[\s.:=]*\d{1,7}#?$", re.IGNORECASE)
 VANITY = 3
 """The length of the shortest word that may stand for digits in a phone number."""
-NO_NAMES = frozenset(["n/a", "n.a.", "none", "tbd", "tba", "undefined", "unknown"])
+NO_NAMES = frozenset(
+    [
+        "n/a", "n.a.", "n\\a", "\\n", "none", "no name", "not applicable", "not available",
+        "see above", "tbd", "tba", "tbh", "to be announced", "to be determined", "to be hired",
+        "new hire", "open", "open position", "vacancy", "vacant", "unassigned", "undefined",
+        "unknown", "deleted", "false",
+    ]
+)  # fmt: skip
 """What programs and people write instead of a name. Null, Nan and Na are real names."""
+NAME_SIGNS = re.compile("[^\\W_]|[\\s'’‘ʻʼ´`.,()\"“”„«»/&·‐‑–-]")
+"""What the name of a person is made of, marks that belong to a letter aside."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
@@ -311,6 +325,8 @@ def read_phone(text: str) -> str | None:
         number_alone = LABEL.sub("", EXTENSION.sub("", text))
         if "#" in number_alone or _has_stray_letters(number_alone):
             return None
+    if FAX.match(text) or (ABROAD_OR_NOT.fullmatch(text) and _is_phone(text.replace("+", "+1"))):
+        return None
     try:
         number = phonenumbers.parse(text, "US")
     except phonenumbers.NumberParseException:
@@ -323,6 +339,10 @@ def read_phone(text: str) -> str | None:
     return f"{plain};ext={number.extension}" if number.extension else plain
 
 
+def _is_phone(text: str) -> bool:
+    return phonenumbers.is_valid_number(phonenumbers.parse(text, "US"))
+
+
 def _has_stray_letters(number: str) -> bool:
     """Whether it has letters that do not stand for digits, as those of 1-800-FLOWERS do."""
     letters = re.findall(r"[^\W\d_]+", number)
@@ -330,9 +350,18 @@ def _has_stray_letters(number: str) -> bool:
 
 
 def _name(cell: str, name: str, reject: Any) -> str:
-    if fault := name_fault(cell, COLUMNS[name]):
+    if fault := person_fault(cell, COLUMNS[name]):
         reject(name, fault)
     return cell
+
+
+@lru_cache(maxsize=4096)
+def person_fault(text: str, column: str) -> str | None:
+    """Why a text is no name of a person; None where it may be one."""
+    if fault := name_fault(text, column):
+        return fault
+    odd = next((e for e in NAME_SIGNS.sub("", text) if unicodedata.category(e)[0] != "M"), None)
+    return f"{_shown(text)} holds “{odd}”, which no name has; type the name again" if odd else None
 
 
 @lru_cache(maxsize=4096)
@@ -351,7 +380,7 @@ def name_fault(text: str, column: str) -> str | None:
         return fault
     if unseen := unprintable(text):
         return f"{_shown(text)} holds {unseen}; type the name again"
-    if ("?" in text and "=?" not in text) or "\ufffd" in text:
+    if misread(text):
         return f"{_shown(text)} lost a letter when the file was saved; save it as UTF-8"
     if quoted(text):
         return f"{_shown(text)} stands in quotation marks; type the name without them"
@@ -375,6 +404,8 @@ def _optional(cell: str, name: str, reject: Any) -> str:
         reject(name, f"is longer than {MAX_CELL} characters")
     elif unseen := unprintable(text):
         reject(name, f"holds {unseen}; type it again")
+    elif not text.isascii() and misread(text):
+        reject(name, f"{_shown(text)} lost a letter when the file was saved; save it as UTF-8")
     return text
 
 

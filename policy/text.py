@@ -22,6 +22,11 @@ _ERROR = re.compile(
 _ADDRESS = re.compile(r"@|\w\s*[\[(]\s*at\s*[\])]\s*\w+\.", re.IGNORECASE)
 _BETWEEN = r"[\s./\\()_•·\-\u2010-\u2015\u2212]*"
 _PHONE = re.compile(rf"\d{{3}}{_BETWEEN}\d{{3}}{_BETWEEN}\d{{4}}")
+_FOLLOWING = "".join(bytes([each]).decode("cp1252", "ignore") for each in range(0x80, 0xC0))
+_MISREAD = re.compile(f"[ÂÃÄÅ][{re.escape(_FOLLOWING)}]|â€")
+"""What letters of UTF-8 look like when a program has taken them for Windows-1252."""
+_ESCAPED = re.compile("&(#\\d+|#x[0-9a-f]+|[a-z]+\\d*);|%[0-9A-F]{2}", re.IGNORECASE)
+"""What letters look like as a web page or a web address writes them."""
 _QUOTES = "\"'“”„‟‘’‚‛«»‹›`´"
 
 
@@ -68,6 +73,13 @@ def spreadsheet_fault(text: str) -> str | None:
 def quoted(text: str) -> bool:
     """Whether quotation marks stand around a text."""
     return len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES
+
+
+def misread(text: str) -> bool:
+    """Whether a letter was lost or became others when a program saved the text."""
+    if text.isascii():
+        return ("?" in text and "=?" not in text) or _ESCAPED.search(text) is not None
+    return "?" in text or "\ufffd" in text or _MISREAD.search(text) is not None
 
 
 def mixes_scripts(text: str) -> bool:

@@ -69,3 +69,31 @@ def test_a_row_that_contradicts_an_earlier_one_is_rejected(tmp_path: Path) -> No
     fields = [[each.field for each in row.reasons] for row in rows]
     assert fields == [[], [], ["Agency Name"], ["Contact Name"], []]
     assert "line 2" in rows[2].reasons[0].message
+
+
+def test_an_id_in_other_capitals_is_no_second_agency(tmp_path: Path) -> None:
+    text = "AG-1,North,Pat,pat@x.org\nag-1,North,Kim,kim@x.org\n"
+    first, second = judge_agencies(read_agencies(write(tmp_path, HEADER + text)))
+    assert first.reasons == []
+    assert [(each.field, each.message) for each in second.reasons] == [
+        ("Agency ID", "is another one in line 2; write the same in both")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("agency", "contact", "column"),
+    [
+        ("MontrÃ©al Health", "Pat Lee", "Agency Name"),
+        ("North & Co: 24/7 +", "Pat Lee", None),
+        ("North", "pat@x.org", "Contact Name"),
+        ("North", "O&#39;Brien", "Contact Name"),
+        ("North", "vacant", "Contact Name"),
+        ("TBD", "Pat Lee", "Agency Name"),
+    ],
+)
+def test_what_is_no_name_is_told_by_its_column(
+    tmp_path: Path, agency: str, contact: str, column: str | None
+) -> None:
+    text = f"{HEADER}AG-1,{agency},{contact},pat@x.org\n"
+    [verdict] = judge_agencies(read_agencies(write(tmp_path, text)))
+    assert [each.field for each in verdict.reasons] == ([column] if column else [])

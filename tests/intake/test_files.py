@@ -62,7 +62,7 @@ def test_a_workbook_is_known_by_its_content(tmp_path: Path) -> None:
         ("", "is empty"),
         ("\n\n", "is empty"),
         ("a,b,c\n1,2,3\n", "lacks these columns: First Name"),
-        (f"{HEADER},E-mail\n{ROW},x@x.org\n", "stands twice"),
+        (f"{HEADER},E-mail\n{ROW},x@x.org\n", "“Email” twice in its line 1; send"),
         (f"{HEADER}\nJosé".encode("cp1252"), "--encoding"),
         (f'{HEADER}\n"Ann,Lee\n' + f"{ROW}\n" * 3, "quotation mark"),
         (b"\xd0\xcf\x11\xe0 old", "old .xls"),

@@ -1,5 +1,6 @@
 """CSV files as people export them: the columns found where they stand, or said what is there."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,82 @@ def test_quotation_marks_that_stand_right_are_read(tmp_path: Path, cells: str, f
     text = f"{HEADER}\n{cells},ann@x.org,ABC1234,Active,Yes,651-555-0142,h@x.org\n"
     [row] = read(tmp_path, text)
     assert (row.fault, row.cells["first_name"]) == ("", first)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        HEADER,
+        f"\ufeff{HEADER}",
+        HEADER.upper(),
+        QUOTED,
+        HEADER.replace(",", ", "),
+        HEADER.replace("Last Name", "Last Name:"),
+    ],
+)
+def test_files_one_behind_the_other_are_read_and_the_second_header_told(
+    tmp_path: Path, again: str
+) -> None:
+    first, header, second = read(tmp_path, f"{HEADER}\n{ROW}\n{again}\n{BO}\n")
+    assert (first.fault, header.fault, second.fault) == ("", "repeats the header", "")
+
+
+def test_a_row_that_begins_like_the_header_is_none(tmp_path: Path) -> None:
+    [row] = read(tmp_path, f"{HEADER}\n{ROW.replace('Ann', 'First Name')}\n")
+    assert row.fault == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('="0012345"', "0012345"),
+        ('"=""0012345"""', "0012345"),
+        ('"=""A""""B"""', 'A"B'),
+        ('=""', ""),
+        ("=0012345", "=0012345"),
+        ('"=""0012345""&A1"', '="0012345"&A1'),
+    ],
+)
+def test_a_text_that_a_program_wrote_as_a_formula_is_the_text(
+    tmp_path: Path, written: str, meant: str
+) -> None:
+    [row, _] = read(tmp_path, BODY.replace("ABC1234", written))
+    assert row.cells["training_id"] == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("roster.csv.gz", gzip.compress(BODY.encode()), "is packed; unpack it and send"),
+        ("roster.7z", b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(range(256)), "is packed; unpack"),
+        ("roster.slk", b'ID;PWXL;N;E\r\nC;Y1;X1;K"First Name"\r\nE\r\n', "is a SYLK file; open it"),
+        ("roster.dif", b'TABLE\r\n0,1\r\n"EXCEL"\r\n', "is a DIF file; open it"),
+        ("roster.xls", b"MIME-Version: 1.0\r\nX-Document-Type: Workbook\r\n", "web page or XML"),
+        ("roster.xls", b"\t\x08\x08\x00\x00\x05\x10\x00" + bytes(99), "old .xls"),
+        ("roster.rtf", b"{\\rtf1\\ansi First Name}", "text document; copy its table"),
+        ("roster.json", b'[\r\n  {"First Name": "Ann"}\r\n]', "is JSON and no table; save"),
+        ("roster.gsheet", b'{"url": "https://sheets.example.org/1"}', "is JSON and no table"),
+        ("roster.eml", b"Received: from x.org\r\nSubject: Roster\r\n", "is a mail; send the file"),
+        ("roster.xlsx", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\xff", "neither a workbook"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    with pytest.raises(UnreadableFile, match=says):
+        read_roster(write(tmp_path, content, name))
+
+
+@pytest.mark.parametrize(
+    "above", ["From: HR\n", "ID;Program;x\n", "TABLE\n", "[Lakeside]\n", "{Lakeside}\n"]
+)
+def test_a_title_is_not_taken_for_another_kind_of_file(tmp_path: Path, above: str) -> None:
+    said = ""
+    try:
+        assert len(read(tmp_path, above + BODY)) == 2
+    except UnreadableFile as refused:
+        said = str(refused)
+    assert not said or "below a row: line 1 holds" in said
 
 
 def test_a_total_or_an_end_costs_its_own_row_only(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def certified(valid_through: str, **cells: str) -> ResultVerdict:
         ("0%", "0"),
         ("0.5%", "0.5"),
         ("1.5", "1.5"),
+        ("1E+2", "100"),
+        ("7.25E1", "72.5"),
     ],
 )
 def test_a_score_is_read_as_it_stands(cell: str, score: str) -> None:
@@ -62,6 +64,12 @@ def test_what_is_most_likely_a_fraction_or_no_number_is_never_guessed(cell: str)
     [reason] = attempt(cell).reasons
     assert reason.field == "Score"
     assert "between 0 and 100" not in reason.message, "that would be untrue"
+
+
+def test_a_score_is_one_event_however_its_hundreds_are_written() -> None:
+    first, second = attempt("100").fact, attempt("1E+2").fact
+    assert first is not None
+    assert first == second
 
 
 @pytest.mark.parametrize("cell", ["0.85", "1", "1.0"])
@@ -139,6 +147,16 @@ def test_a_date_in_iso_form_is_read(cell: str, moment: tuple[int, int]) -> None:
 )  # fmt: skip
 def test_a_date_that_cannot_be_read_surely_is_rejected(cell: str) -> None:
     assert [each.field for each in judged(event="training", date=cell).reasons] == ["Date"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["1900-01-01", "1899-12-30", "1904-01-02", "1970-01-01 00:00:00", "0026-11-20", "0001-01-01",
+     "1601-01-01T00:00:00Z"],
+)  # fmt: skip
+def test_a_date_that_programs_make_of_nothing_is_no_date(cell: str) -> None:
+    [reason] = judged(event="training", date=cell).reasons
+    assert (reason.field, reason.message) == ("Date", "is not a date between 2000 and 2200")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,14 @@ DESKS = """
     info.mn info-mn contact_us all-staff office.north reception2 helpdesk-north enrollment.team
     intake-team navigators.mn cac.team ourteam frontdesk1 no_reply ayuda informacion mailroom
     programmanager volunteer.coordinator info.desk
+    booking custserv devnull dns inoc ispfeedback ispsupport mailer-daemon maildaemon media none
+    null orders phishing press registrar remarks reservations spam tech undisclosed-recipients
+    unsubscribe voip web itsupport hr-dept techsupport callcenter dispatch appointments appt
+    nursing medical.records claims eligibility medicaid social.services interpreters espanol
+    oficina recepcion equipo department2 branch.north supervisor leadnavigator enrollmentspecialist
+    certifiedassister email exec.assistant library school accountspayable purchasing facilities
+    frontlobby kiosk tablet3 phone copier printers application getcovered needhelp ask-us connect
+    marketplace donations development
 """
 PEOPLE = {
     "t.eam": "Thida Eam",
@@ -52,6 +60,17 @@ PEOPLE = {
     "dono": "Ima Dono",
     "casey": "Casey Head",
     "newsome": "Al Newsome",
+    "navigator.ann.lee": "Ann Lee",
+    "annlee.navigator": "Ann Lee",
+    "alee.cac": "Ann Lee",
+    "annl.outreach": "Ann Lee",
+    "annmarie.help": "Ann Marie Lee",
+    "lee-ann.mnsure": "Ann Lee",
+    "m.branch": "Mary Branch",
+    "j.school": "Jo School",
+    "nurse.mary": "Mary Nurse",
+    "webster": "Al Webster",
+    "mailey": "Joe Mailey",
     "123": "Ann Lee",
     "a": "Ann Lee",
 }
@@ -79,6 +98,8 @@ def test_initial_and_surname_are_a_person(local: str, name: str) -> None:
     ("local", "name"),
     [
         ("front.desk", "Front Desk"),
+        ("frontdesk.info", "Front Desk"),
+        ("helpdesk", "Help Desk"),
         ("info.north", "Info North"),
         ("info", "Info Desk"),
         ("team", "Thida Eam"),
@@ -167,6 +188,12 @@ NUMBER = "+16515550142"
         ("651 - 555 - 0142", NUMBER),
         ("6515550142.0", NUMBER),
         ("16515550142.0", NUMBER),
+        ("6515550142.00", NUMBER),
+        ("+1-507-284-0142", "+15072840142"),
+        ("507-284-0142", "+15072840142"),
+        ("TTY: 651-555-0142", NUMBER),
+        ("Phone #: 651-555-0142", NUMBER),
+        ("+507 6123-4567", "+50761234567"),
         ("800-555-0142", "+18005550142"),
         ("1-800-FLOWERS", "+18003569377"),
         ("1-855-3MNSURE", "+18553667873"),
@@ -191,6 +218,9 @@ NUMBER = "+16515550142"
                 "6,515,550,142", "(651)555-0142 after 5pm", "651-555-01422", "a651b555c0142",
                 "651a5550142", "651-555-0142b", "x651-555-0142", "65i-555-0142",
                 "call 6515550142 or 6125550143 for help", "2026-11-20 651-555-0142", "211",
+                "+507-284-0142", "+952 555 0142", "+(952) 555-0142", "+5072840142",
+                "fax: 651-555-0142", "Fax 651-555-0142", "651-555-0142 fax",
+                "651-555-0142\n651-555-0143", "651-555-0142 (ext. 204)", "651-555-0142-204",
                 "6515550142.5", "651-555-0142 x204 ext 205", "#N/A", "=G2",
             ]
         ),
@@ -225,6 +255,16 @@ def test_a_phone_number_is_one_number(cell: str, read: str | None) -> None:
         {"last_name": "O'"},
         {"first_name": 'Robert "Bob"'},
         {"last_name": "X"},
+        {"last_name": "PAVLÍŠEK"},
+        {"last_name": "MATÌJÍŠ"},
+        {"first_name": "JOÃO", "last_name": "CONCEIÇÃO"},
+        {"first_name": "Åsa", "last_name": "Ångström-Šimić"},
+        {"first_name": "Na`ilah", "last_name": "Kealohaʻulu"},
+        {"first_name": "Gal·la", "last_name": "d’Arc, Jr."},
+        {"first_name": "Ann (Annie)", "last_name": "Smith/Jones"},
+        {"first_name": "นิดา", "last_name": "أحمد"},
+        {"last_name": "Xiong & Vang"},
+        {"business_address": "100 % Street? Suite #4 & Co; 50+"},
     ],
 )
 def test_a_row_that_a_person_can_read_is_accepted(cells: dict[str, str]) -> None:
@@ -261,6 +301,24 @@ def test_line_breaks_of_an_optional_cell_become_spaces() -> None:
                          "undefined", "nan", "NaN", "None", "unknown"]
         ),
         ("last_name", "Last Name", "stands for no name"),
+        *(
+            ("first_name", each, "stands for no name")
+            for each in ["vacant", "Not Applicable", "To be hired", "Open Position", "n\\a", "\\N",
+                         "FALSE", "DELETED", "See above"]
+        ),
+        *(
+            ("first_name", each, "which no name has")
+            for each in ["ann@x.org", "#NULL", "#Name", "%FIRST_NAME%", "{{first_name}} x", "$name",
+                         "Ann*", "Ann;", "Ann_Lee", "Zo‰", "Zo+AOs-", "Ann = Lee"]
+        ),
+        *(
+            (name, each, "lost a letter")
+            for name in ("first_name", "last_name")
+            for each in ["ZoÃ«", "NuÃ±ez", "Oâ€™Brien", "JosÃ© MarÃ\u00ada", "BjÃ¶rk", "LukÃ¡Å¡",
+                         "Zo&euml;", "O&#39;Brien", "Ann%20Marie", "Zoë?"]
+        ),
+        ("business_address", "12 RenÃ© Street", "lost a letter"),
+        ("languages", "EspaÃ±ol", "lost a letter"),
         ("last_name", "O?Brien", "lost a letter"),
         ("first_name", "Zo\ufffd", "lost a letter"),
         ("last_name", "-", "not a name"),
