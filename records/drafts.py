@@ -3,12 +3,14 @@
 import secrets
 from datetime import datetime, timedelta
 
-from sqlmodel import Field, SQLModel, col, delete
+from sqlmodel import Field, SQLModel, col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from records.database import UtcDateTime
 
 KEPT = timedelta(hours=1)
+MOST = 10
+"""Of one agency: a file has megabytes, and whoever has signed in could fill the disk."""
 
 
 class RosterDraft(SQLModel, table=True):
@@ -33,7 +35,14 @@ async def keep_draft(
     now: datetime,
 ) -> str:
     """Keeps a file and returns the draft's id; deletes drafts that are too old."""
-    await session.exec(delete(RosterDraft).where(col(RosterDraft.ends_at) < now))
+    newest = (
+        select(RosterDraft.id)
+        .where(RosterDraft.agency_id == agency_id)
+        .order_by(col(RosterDraft.ends_at).desc())
+        .limit(MOST - 1)
+    )
+    too_many = (col(RosterDraft.agency_id) == agency_id) & col(RosterDraft.id).not_in(newest)
+    await session.exec(delete(RosterDraft).where((col(RosterDraft.ends_at) < now) | too_many))
     draft = RosterDraft(
         id=secrets.token_hex(8),
         agency_id=agency_id,

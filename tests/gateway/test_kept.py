@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from records.database import Database
-from records.drafts import draft_of, drop_draft, keep_draft
+from records.drafts import MOST, draft_of, drop_draft, keep_draft
 from records.keys import Kind, key_sent, make_key, working_keys
 from records.statements import Kept, XapiStatement, keep, kept, of_others, take_turn, voids_of
 from records.visits import end_visit, make_link, may_try, use_link, visiting
@@ -68,6 +68,18 @@ async def test_keys_and_drafts(database: Database) -> None:
         await drop_draft(session, draft)
     async with database.snapshot() as session:
         assert await draft_of(session, AGENCY, draft, NOW) is None
+
+
+async def test_an_agency_cannot_fill_the_disk_with_drafts(database: Database) -> None:
+    async def choose(second: int) -> str:
+        at = NOW + timedelta(seconds=second)
+        async with database.transaction() as session:
+            return await keep_draft(session, AGENCY, "cac", "cp1252", "r.csv", b"", at)
+
+    chosen = [await choose(each) for each in range(MOST + 2)]
+    async with database.snapshot() as session:
+        found = [await draft_of(session, AGENCY, each, NOW) is not None for each in chosen]
+    assert found == [False] * 2 + [True] * MOST
 
 
 async def test_a_statement_is_kept_once_and_never_changed(database: Database) -> None:
