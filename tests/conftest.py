@@ -27,6 +27,35 @@ from tests.support.system import SECRET, System, record_people
 
 MakeSystem = Callable[..., Awaitable[System]]
 
+TESTS = Path(__file__).resolve().parent
+LONG = (
+    "browser",
+    "commands/test_waiting.py",
+    "faults",
+    "gateway/test_in_chromium.py",
+    "gateway/test_killed_gateway.py",
+    "gateway/test_staff_pages.py",
+    "test_mail_queue.py",
+    "test_reconcile.py",
+    "test_worker.py",
+    "test_years.py",
+)
+"""What looks through a browser, breaks things or waits for time limits: the second step."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of the second step."""
+    for each in items:
+        if any(each.path.is_relative_to(TESTS / name) for name in LONG):
+            each.add_marker("long")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests wait for half of their time; more than eight need more servers than they save time."""
+    return min(2 * (os.cpu_count() or 1), 8)
+
 
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[WorkflowEnvironment]:
