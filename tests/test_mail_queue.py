@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,11 +16,15 @@ SLOTS = 4
 
 
 @pytest.fixture
-async def silent_relay() -> int:
+async def silent_relay() -> AsyncIterator[int]:
     """The port of a relay that takes connections and never says a word."""
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    return port
+    taken: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    # Or the worker waits for its deliveries before it ends.
+    for each in taken:
+        each.close()
 
 
 async def test_a_relay_that_never_answers_holds_up_no_decision(

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 import pytest
+from temporalio.testing import WorkflowEnvironment
 
 from bootstrap import arc_holidays
 from embedded.temporal_server import TIME_SKIPPING, clock_of, temporal_server
@@ -40,11 +41,19 @@ def _certified_until(end: datetime, status: Status) -> bool:
 
 
 @pytest.fixture
-async def years(make_system: MakeSystem, sqlite_url: str) -> AsyncIterator[System]:
-    """A system on a server that suggests continue-as-new several times in the five years."""
+async def several_runs() -> AsyncIterator[WorkflowEnvironment]:
+    """A server that suggests continue-as-new several times in the five years."""
     config = {**TIME_SKIPPING, "limit.historyCount.suggestContinueAsNew": str(LONG)}
     async with temporal_server(dynamic_config=config) as server:
-        yield await make_system(sqlite_url, client=server.client)
+        yield server
+
+
+@pytest.fixture
+async def years(
+    several_runs: WorkflowEnvironment, make_system: MakeSystem, sqlite_url: str
+) -> System:
+    """A system on that server, which outlives it: a worker without a server takes long to end."""
+    return await make_system(sqlite_url, client=several_runs.client)
 
 
 async def leap_to(
