@@ -160,6 +160,10 @@ async def make_system(
             return System(client, settings, database, portal, transport, inbox)
 
         yield make
+        # The clock of pytest-timeout stops when a test fails: a worker that does not end would
+        # hold up the whole run.
+        async with asyncio.timeout(60):
+            await stack.aclose()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 
 from records.audit import verify
+from tests.support.conditions import in_stage, mailed, marked
 from tests.support.system import (
     System,
     facts,
@@ -23,10 +24,7 @@ async def test_an_assister_who_meets_everything_ends_with_a_confirmed_account(
     waiting = await meet_requirements(system, training_id)
     assert waiting.waiting_on == ["activation"]
     await system.activate(training_id)
-    done = await system.until(
-        training_id,
-        lambda status: any(each.kind == "confirmation" and each.sent_at for each in status.mails),
-    )
+    done = await system.until(training_id, mailed("confirmation"))
     assert done.stage == "active"
     subjects = [subject for subject, _ in system.mails(to=training_id.lower())]
     assert subjects == [
@@ -50,16 +48,14 @@ async def test_a_refused_address_parks_the_case_until_it_is_corrected(system: Sy
     system.inbox.refusals[address] = "550 5.1.1 no such user"
     for signal, fact in facts().items():
         await system.tell(training_id, signal, fact)
-    parked = await system.until(training_id, lambda status: bool(status.attention))
+    parked = await system.until(training_id, marked)
     assert parked.stage == "awaiting_activation"
     assert "550 5.1.1" in parked.attention[0].problem
     assert "correct" in parked.attention[0].remedy
     system.inbox.refusals.clear()
     answer = await system.act(training_id, "email_corrected")
     assert "1" in answer
-    mended = await system.until(
-        training_id, lambda status: any(each.sent_at for each in status.mails)
-    )
+    mended = await system.until(training_id, mailed())
     assert mended.attention == []
     await system.activate(training_id, 2)
-    await system.until(training_id, lambda status: status.stage == "active")
+    await system.until(training_id, in_stage("active"))

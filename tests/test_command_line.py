@@ -20,6 +20,7 @@ from intake.files import read_roster
 from policy.requirements import AssisterType
 from records import audit
 from services.rosters import record_roster
+from tests.support.conditions import in_stage, mailed, marked
 from tests.support.rosters import HEADER, roster_of, roster_row, roster_text, take_in
 from tests.support.system import (
     AGENCY,
@@ -99,7 +100,7 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
     results.write_text(f"Training ID,Event,Date,Score\n{mine},assessment,2026-02-03,70\n,x,,\n")
     code, out = await cli("results", "import", results, "--json")
     assert (code, [e["verdict"] for e in json.loads(out)["rows"]]) == (0, ["accepted", "rejected"])
-    await system.until(mine, lambda s: any(e.kind == "activation" and e.sent_at for e in s.mails))
+    await system.until(mine, mailed("activation"))
 
     staff = ("--by", "staff@arc.example.org", "--reason", "a caller")
     assert (await cli("resend", mine, *staff))[0] == 0
@@ -108,7 +109,7 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
     number = await system.portal.registration_number(mine, 1)
     assert (await cli("activate", "--registration-number", number))[0] == 0
     assert (await cli("activate", "--registration-number", number))[0] == 1
-    await system.until(mine, lambda s: s.stage == "active")
+    await system.until(mine, in_stage("active"))
     look = ("lookup", mine, "--agency")
     code, out = await cli(*look, "AG-100", "--by", CONTACT, "--json")
     assert len(json.loads(out)["reference_number"]) == 7
@@ -175,7 +176,7 @@ async def test_a_corrected_address(cli: Any, system: System) -> None:
     system.inbox.refusals[f"{mine.lower()}@assisters.example.org"] = "550 5.1.1 no"
     for name, fact in facts().items():
         await system.tell(mine, name, fact)
-    await system.until(mine, lambda s: bool(s.attention))
+    await system.until(mine, marked)
     staff = ("--by", "staff@arc.example.org", "--reason", "a caller")
     correct = ("assister", "correct-email", mine, "--email")
     for bad in ("nonsense", "info@x.org", f"{other.lower()}@assisters.example.org"):
@@ -183,7 +184,7 @@ async def test_a_corrected_address(cli: Any, system: System) -> None:
     code, out = await cli("assister", "correct-email", other, "--email", "new@x.org", *staff)
     assert (code, "No case is open" in out) == (0, True)
     assert (await cli(*correct, "right@x.org", *staff))[0] == 0
-    await system.until(mine, lambda s: any(e.sent_at for e in s.mails))
+    await system.until(mine, mailed())
     assert system.mails(to="right@x.org")
 
 

@@ -11,6 +11,7 @@ from activities import relay
 from portal.directory import ActivationRefused, StaleCommand
 from portal.tables import PortalAccount
 from tests.conftest import MakeSystem
+from tests.support.conditions import in_stage
 from tests.support.gates import Gate
 from tests.support.histories import SCENES, Scene
 from tests.support.system import (
@@ -111,10 +112,10 @@ async def test_a_suspension_in_the_middle_of_each_step(
         number = await system.portal.registration_number(training_id, 1)
         if step != "expire_activation":
             await system.activate(training_id)
-            await system.until(training_id, lambda s: s.stage == "active")
+            await system.until(training_id, in_stage("active"))
         if step == "reinstate_access":
             await system.act(training_id, "suspend_access")
-            await system.until(training_id, lambda s: s.stage == "suspended")
+            await system.until(training_id, in_stage("suspended"))
         gate.armed = True
         match step:
             case "expire_activation":
@@ -158,7 +159,7 @@ async def test_one_case_that_cannot_be_told_of_its_activation_holds_up_no_other(
             await relay.relay_activations(
                 system.portal, system.client, settings.task_queue, settings.terms
             )
-    await system.until(other, lambda status: status.stage == "active")
+    await system.until(other, in_stage("active"))
     assert full in {each.training_id for each in await system.portal.unreported()}
     await relay.relay_activations(system.portal, system.client, settings.task_queue, settings.terms)
-    await system.until(full, lambda status: status.stage == "active")
+    await system.until(full, in_stage("active"))

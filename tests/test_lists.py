@@ -10,6 +10,7 @@ from temporalio.worker import Worker
 from bootstrap import sandbox
 from policy.calendar import CENTRAL
 from policy.requirements import CertificationRecorded
+from tests.support.conditions import marked
 from tests.support.system import (
     AGENCY,
     LONG_AGO,
@@ -45,7 +46,7 @@ async def test_every_list_holds_the_cases_it_names(system: System) -> None:
     system.inbox.refusals[f"{refused.lower()}@assisters.example.org"] = "550 5.1.1 no such user"
     for signal, fact in facts().items():
         await system.tell(refused, signal, fact)
-    await system.until(refused, lambda s: bool(s.attention))
+    await system.until(refused, marked)
     lists = {each.name: each.query for each in ready_made(datetime.now(UTC), AGENCY)}
     expected = {
         "All open cases": {collecting, waiting, active, ending, refused},
@@ -89,7 +90,7 @@ async def test_the_digest_lists_what_needs_a_person_and_says_nothing_else(system
     system.inbox.refusals[address] = "550 5.1.1 no such user"
     for signal, fact in facts().items():
         await system.tell(refused, signal, fact)
-    await system.until(refused, lambda s: bool(s.attention))
+    await system.until(refused, marked)
     await eventually(partial(digest, "first"), lambda count: count > 0 and bool(about_us()))
     [text] = about_us()
     assert "mail:activation" in text

@@ -9,6 +9,7 @@ import pytest
 from temporalio.worker import Worker
 
 from tests.conftest import MakeSystem
+from tests.support.conditions import in_stage, mailed
 from tests.support.system import facts, new_training_id, record_people
 
 SLOTS = 4
@@ -45,9 +46,9 @@ async def test_a_relay_that_never_answers_holds_up_no_decision(
         for signal, fact in facts().items():
             await system.tell(training_id, signal, fact)
     for training_id in people:
-        await system.until(training_id, lambda status: status.stage == "awaiting_activation")
+        await system.until(training_id, in_stage("awaiting_activation"))
     await system.act(people[-1], "suspend_access")
-    await system.until(people[-1], lambda status: status.stage == "suspended")
+    await system.until(people[-1], in_stage("suspended"))
     # Not one delivery has been given up by now.
     assert time.monotonic() - begun < system.settings.smtp_timeout
 
@@ -64,9 +65,7 @@ async def test_mails_go_out_at_the_rate_that_the_relay_is_given(
         for signal, fact in facts().items():
             await system.tell(training_id, signal, fact)
     for training_id in people:
-        await system.until(
-            training_id, lambda status: any(bool(each.sent_at) for each in status.mails)
-        )
+        await system.until(training_id, mailed())
     assert len(system.mails()) == mails
     # The first second's worth may go at once.
     assert time.monotonic() - begun > (mails - rate) / rate - 0.5

@@ -20,6 +20,7 @@ from portal.tables import PortalAccount
 from records.inbox import Incoming, receive
 from records.tables import MailDelivery
 from services.reconcile import Repair, compare, needed_repair, repair, tell_again, told_since
+from tests.support.conditions import met
 from tests.support.databases import new_database, run_program, url_of, verified
 from tests.support.rosters import roster_row, submit_roster
 from tests.support.system import (
@@ -85,7 +86,7 @@ async def test_temporal_older_than_the_records(postgres_template: str, tmp_path:
         for each in (reissued, used, other):
             await meet_requirements(before, each)
         await before.tell(enrolled, "roster_recorded", facts()["roster_recorded"])
-        await before.until(enrolled, lambda status: status.requirements["approval"].met)
+        await before.until(enrolled, met("approval"))
         since = datetime.now(UTC)
         older = copied(tmp_path / "temporal.db", tmp_path / "older.db")
 

@@ -7,6 +7,7 @@ from sqlmodel import SQLModel, func, select
 import bootstrap
 from records.database import Database
 from tests.conftest import MakeSystem
+from tests.support.conditions import in_stage, mailed
 from tests.support.databases import new_database, run_program, url_of, verified
 from tests.support.system import facts, new_training_id, record_people
 
@@ -21,10 +22,10 @@ async def test_a_restored_backup(
     for training_id in (active, waiting):
         for name, fact in facts().items():
             await system.tell(training_id, name, fact)
-        await system.until(training_id, lambda status: status.stage == "awaiting_activation")
+        await system.until(training_id, in_stage("awaiting_activation"))
     await system.activate(active)
-    await system.until(active, lambda status: status.stage == "active")
-    await system.until(active, lambda status: sum(bool(e.sent_at) for e in status.mails) == 2)
+    await system.until(active, in_stage("active"))
+    await system.until(active, mailed(times=2))
 
     backup = tmp_path / "records.dump"
     run_program(
@@ -49,7 +50,7 @@ async def test_a_restored_backup(
 
     # What happened after the backup is missing, and heads that were kept elsewhere say so.
     await system.act(active, "suspend_access")
-    await system.until(active, lambda status: status.stage == "suspended")
+    await system.until(active, in_stage("suspended"))
     heads = (await verified(system.database)).heads
     [gone] = (await verified(copy, heads)).breaks
     assert gone.case_id == f"assister-{active}"

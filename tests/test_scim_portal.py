@@ -22,6 +22,7 @@ from portal.directory import PortalRefused, StaleCommand
 from portal.scim import DirectoryUnavailable, ScimDirectory, ScimPortal
 from records.database import Database
 from tests.conftest import MakeSystem
+from tests.support.conditions import in_stage
 from tests.support.system import (
     SECRET,
     System,
@@ -108,9 +109,9 @@ async def test_the_whole_way(make_system: MakeSystem, sqlite_url: str, name: str
         assert await active() == [False]
         await _activate(system, training_id)
         assert await active() == [True]
-        await system.until(training_id, lambda status: status.stage == "active")
+        await system.until(training_id, in_stage("active"))
         await system.tell(training_id, "roster_recorded", no_access())
-        await system.until(training_id, lambda status: status.stage == "suspended")
+        await system.until(training_id, in_stage("suspended"))
         assert await active() == [False]
 
 

@@ -32,6 +32,7 @@ from mail.transport import Transport
 from records.database import Database
 from records.tables import Actor
 from settings import Settings
+from tests.support.conditions import in_stage, marked
 from tests.support.databases import records
 from tests.support.system import System, eventually, new_training_id
 from workflows.contract import DIGEST_SCHEDULE, Status
@@ -220,7 +221,7 @@ async def play(scenario: Scenario) -> None:
     await run("results", "import", exported, "--json")
     await eventually(partial(_described, system, two), lambda told: b"out_of_order" in told)
     await _run(system.database, mend_it)
-    await system.until(one, lambda s: bool(s.attention))
+    await system.until(one, marked)
     await system.until(two, _mailed("activation"))
     for each in (two, three):
         number = await system.portal.registration_number(each, 1)
@@ -246,7 +247,7 @@ async def play(scenario: Scenario) -> None:
     progress = system.client.get_workflow_handle(f"roster-{roster}")
     await eventually(lambda: progress.query("progress"), lambda p: p["stage"] == "held")
     await run("rosters", "release", roster, *staff, "they called")
-    await system.until(three, lambda s: s.stage == "suspended")
+    await system.until(three, in_stage("suspended"))
     # Signals and an update as a careless system would send them.
     case = system.case(one)
     await case.signal("training_completed", {"event_id": SENT_BY_MISTAKE})

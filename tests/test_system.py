@@ -28,6 +28,7 @@ from records.people import NotAuthorized
 from records.tables import AuditEntry, MailDelivery, SubmissionRow
 from services.rosters import record_roster
 from tests.conftest import MakeSystem
+from tests.support.conditions import in_stage, mailed, marked, met, unmet
 from tests.support.gates import Gate
 from tests.support.rosters import HEADER, roster_row, take_in
 from tests.support.system import (
@@ -55,11 +56,9 @@ async def test_all_orders_doubled_end_in_one_account_and_one_mail_of_each_kind(
         for signal in order:
             for _ in range(2):
                 await system.tell(training_id, signal, facts()[signal])
-        await system.until(training_id, lambda s: any(e.sent_at for e in s.mails))
+        await system.until(training_id, mailed())
         await system.activate(training_id)
-        await system.until(
-            training_id, lambda s: any(e.kind == "confirmation" and e.sent_at for e in s.mails)
-        )
+        await system.until(training_id, mailed("confirmation"))
 
     await asyncio.gather(*(one(*each) for each in orders.items()))
     assert len(system.mails()) == 2 * 24
@@ -92,9 +91,9 @@ async def test_a_roster_opens_cases_and_answers_its_contact(each_system: System)
     assert len(system.mails(to=CONTACT)) == 1, "the same roster again changes nothing"
     changed = await take_in(system, roster_row(good, "No"))
     assert changed != submission_id
-    await system.until(good, lambda status: not status.requirements["approval"].met)
+    await system.until(good, unmet("approval"))
     assert await take_in(system, content) not in (submission_id, changed)
-    await system.until(good, lambda status: status.requirements["approval"].met)
+    await system.until(good, met("approval"))
     async with system.database.transaction() as session:
         assert (await audit.verify(session)).breaks == []
 
@@ -175,7 +174,7 @@ async def test_a_case_expires_is_reissued_and_lapses(system: System) -> None:
     await meet_requirements(system, training_id)
     first = await system.portal.registration_number(training_id, 1)
     await system.skip(training_id, days=12)
-    expired = await system.until(training_id, lambda s: s.stage == "activation_expired")
+    expired = await system.until(training_id, in_stage("activation_expired"))
     assert expired.mails[0].sent_at is not None
     issued = activation_times(expired.mails[0].sent_at, Terms(), StateHolidays())
     reminded = [each for each in expired.mails if each.kind == "activation_reminder"]
@@ -184,8 +183,8 @@ async def test_a_case_expires_is_reissued_and_lapses(system: System) -> None:
     with pytest.raises(ActivationRefused, match="no longer works"):
         await system.portal.activate(first)
     await system.act(training_id, "reissue_activation")
-    await system.until(training_id, lambda s: s.stage == "awaiting_activation")
-    await system.until(training_id, lambda s: [e.kind for e in s.mails].count("activation") == 2)
+    await system.until(training_id, in_stage("awaiting_activation"))
+    await system.until(training_id, mailed("activation", 2))
     await system.skip(training_id, days=60)
     result = await system.case(training_id).result()
     assert result["outcome"] == "activation_expired"
@@ -198,7 +197,7 @@ async def test_a_case_expires_is_reissued_and_lapses(system: System) -> None:
     await system.case(training_id).result()
     assert len(system.mails(to=training_id.lower())) == told, "a result alone opens nothing"
     await system.tell(training_id, "roster_recorded", approved_again())
-    again = await system.until(training_id, lambda s: s.stage == "awaiting_activation")
+    again = await system.until(training_id, in_stage("awaiting_activation"))
     assert again.missing == [], "the new case knows what was met"
 
 
@@ -208,17 +207,17 @@ async def test_suspension_and_reinstatement_by_staff(each_system: System) -> Non
     await meet_requirements(system, training_id)
     number = await system.portal.registration_number(training_id, 1)
     await system.act(training_id, "suspend_access")
-    await system.until(training_id, lambda s: s.stage == "suspended")
+    await system.until(training_id, in_stage("suspended"))
     with pytest.raises(ActivationRefused):
         await system.portal.activate(number)
     await system.act(training_id, "reinstate_access")
-    await system.until(training_id, lambda s: s.stage == "awaiting_activation")
+    await system.until(training_id, in_stage("awaiting_activation"))
     await system.activate(training_id, 2)
-    await system.until(training_id, lambda s: s.stage == "active")
+    await system.until(training_id, in_stage("active"))
     await system.act(training_id, "suspend_access")
-    await system.until(training_id, lambda s: s.stage == "suspended")
+    await system.until(training_id, in_stage("suspended"))
     await system.act(training_id, "reinstate_access")
-    await system.until(training_id, lambda s: s.stage == "active")
+    await system.until(training_id, in_stage("active"))
     await system.act(training_id, "close_case")
     result = await system.case(training_id).result()
     assert result["outcome"] == "closed_by_staff"
@@ -233,7 +232,7 @@ async def test_a_case_that_opens_again_finds_the_account_set_up(system: System) 
     await record_people(system.database, training_id)
     await meet_requirements(system, training_id)
     await system.activate(training_id)
-    await system.until(training_id, lambda s: s.stage == "active")
+    await system.until(training_id, in_stage("active"))
     await system.act(training_id, "close_case")
     await system.case(training_id).result()
     assert not await system.portal.having_access([training_id])
@@ -298,7 +297,7 @@ async def test_mail_waits_for_its_relay_and_goes_out_once(system: System) -> Non
 
     await eventually(attempts, lambda count: count >= 2)
     system.inbox.refusals.clear()
-    await system.until(training_id, lambda s: any(e.sent_at for e in s.mails))
+    await system.until(training_id, mailed())
     assert len(system.mails(to=address)) == 1
 
 
@@ -313,7 +312,7 @@ async def test_a_mail_that_became_untrue_while_the_relay_is_down_never_goes_out(
     await system.skip_to(training_id, waiting.activation_expires - timedelta(minutes=1))
     system.inbox.refusals[address] = "421 4.3.0 try later"
     await system.skip(training_id, minutes=2)
-    expired = await system.until(training_id, lambda s: s.stage == "activation_expired")
+    expired = await system.until(training_id, in_stage("activation_expired"))
     assert "activation_expired" in [each.kind for each in expired.mails if each.sent_at is None]
     await system.act(training_id, "reissue_activation")
     system.inbox.refusals.clear()
@@ -341,7 +340,7 @@ async def test_a_mail_that_is_never_answered_for_waits_for_a_person(
     monkeypatch.setattr(system.inbox, "handle_DATA", keep_and_hang_up)
     for signal, fact in facts().items():
         await system.tell(training_id, signal, fact)
-    status = await system.until(training_id, lambda s: bool(s.attention))
+    status = await system.until(training_id, marked)
     assert "may have arrived" in status.attention[0].problem
     sent = list(system.inbox.messages())
     assert len(sent) == MOST_DOUBTS
@@ -350,7 +349,7 @@ async def test_a_mail_that_is_never_answered_for_waits_for_a_person(
     with pytest.raises(WorkflowUpdateFailedError):
         await system.act(training_id, "resend_activation")
     await system.activate(training_id)
-    status = await system.until(training_id, lambda s: s.stage == "active")
+    status = await system.until(training_id, in_stage("active"))
     assert status.attention == [], "it had arrived"
 
 
@@ -361,10 +360,7 @@ async def test_a_full_mailbox_holds_up_nobody_elses_mail(system: System) -> None
     address = f"{training_id.lower()}@assisters.example.org"
     system.inbox.refusals[address] = "452 4.2.2 mailbox full"
     await system.act(training_id, "suspend_access")
-    status = await system.until(
-        training_id,
-        lambda s: any(e.kind == "suspended_agency" and e.sent_at for e in s.mails),
-    )
+    status = await system.until(training_id, mailed("suspended_agency"))
     assert [e.kind for e in status.mails if e.sent_at is None] == ["suspended"]
 
 

@@ -16,6 +16,7 @@ from policy.terms import Terms
 from portal.tables import PortalAccount
 from records import audit
 from tests.conftest import MakeSystem
+from tests.support.conditions import in_stage
 from tests.support.system import (
     System,
     eventually,
@@ -81,7 +82,7 @@ async def test_five_years_under_a_stream_lose_and_double_nothing(years: System) 
     await record_people(system.database, training_id)
     await meet_requirements(system, training_id)
     await system.activate(training_id)
-    await system.until(training_id, lambda s: s.stage == "active")
+    await system.until(training_id, in_stage("active"))
     sent = {"signals": 0, "updates": 0}
     done, updating = asyncio.Event(), asyncio.Event()
     updating.set()
@@ -120,7 +121,7 @@ async def test_five_years_under_a_stream_lose_and_double_nothing(years: System) 
                 lambda s: s.stage == "suspended" and all(e.sent_at for e in s.mails),
             )
             await system.act(training_id, "reinstate_access")
-            await system.until(training_id, lambda s: s.stage == "active")
+            await system.until(training_id, in_stage("active"))
         if year == MOVE:
             await record_people(system.database, training_id, agency="AG-200")
             move = RosterRecorded(
@@ -140,7 +141,7 @@ async def test_five_years_under_a_stream_lose_and_double_nothing(years: System) 
         status = await system.status(training_id)
         assert status.stage == "active", "not a minute too early"
     await leap_to(system, training_id, end_of(through) + MINUTE, runs, updating)
-    lapsed = await system.until(training_id, lambda s: s.stage == "suspended")
+    lapsed = await system.until(training_id, in_stage("suspended"))
     done.set()
     await asyncio.gather(*streaming)
 

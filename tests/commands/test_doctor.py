@@ -17,6 +17,7 @@ import starter
 from embedded.web_ui import free_port
 from records.schema import config
 from tests.conftest import MakeSystem
+from tests.support.conditions import in_stage
 from tests.support.system import CONTACT, SECRET, System, facts, new_training_id, record_people
 from workflows.client import schedule_digest
 from workflows.contract import DIGEST_SCHEDULE
@@ -112,7 +113,7 @@ async def test_another_secret(sound: System, doctor: Doctor) -> None:
     await record_people(sound.database, training_id)
     for name, fact in facts().items():
         await sound.tell(training_id, name, fact)
-    await sound.until(training_id, lambda status: status.stage == "awaiting_activation")
+    await sound.until(training_id, in_stage("awaiting_activation"))
     told = wrong(await doctor(ASSISTER_PORTAL_SECRET="another secret of at least 32 characters"))
     assert list(told) == ["portal secret"]
     await sound.act(training_id, "close_case")

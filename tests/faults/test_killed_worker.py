@@ -24,6 +24,7 @@ from records import audit
 from records.database import Database
 from records.tables import MailDelivery
 from settings import Settings
+from tests.support.conditions import in_stage
 from tests.support.system import SECRET, System, eventually, facts, new_training_id, record_people
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -116,7 +117,7 @@ async def test_each_assister_once_though_the_worker_is_killed(
         async with dying_workers(system, tmp_path / "worker.log") as killed:
             await asyncio.gather(*(one(each) for each in ids))
             for each in ids:
-                await system.until(each, lambda s: s.stage == "active")
+                await system.until(each, in_stage("active"))
         assert len(killed) > 0
         received = Counter((str(m["To"]), str(m["Subject"])) for m in inbox.messages())
         async with database.transaction() as session:

@@ -21,6 +21,7 @@ from tests.faults.matrix import Matrix
 from tests.faults.mischief import put
 from tests.faults.trials import SMTP_TIMEOUT, without_worker
 from tests.faults.workers import Mischief, WorkerProcess
+from tests.support.conditions import in_stage, mailed, marked
 from tests.support.system import System, eventually, facts, new_training_id, record_people
 
 OUTAGE = 5.0
@@ -203,9 +204,9 @@ async def test_people_are_told_when_a_mail_takes_too_long(
         worker = WorkerProcess(system)
         for signal, fact in facts().items():
             await system.tell(training_id, signal, fact)
-        await system.until(training_id, lambda s: s.stage == "awaiting_activation")
+        await system.until(training_id, in_stage("awaiting_activation"))
         await system.skip(training_id, minutes=61)
-        late = await system.until(training_id, lambda s: bool(s.attention))
+        late = await system.until(training_id, marked)
         assert "activation is being retried" in late.attention[0].problem
         begun = asyncio.get_running_loop().time()
         async with mail_inbox(system.inbox.folder, port):
@@ -234,13 +235,13 @@ async def test_the_relay_refuses_one_recipient(
         for each in (refused, other):
             for signal, fact in facts().items():
                 await system.tell(each, signal, fact)
-        await system.until(other, lambda s: any(each.sent_at for each in s.mails))
-        parked = await system.until(refused, lambda s: bool(s.attention))
+        await system.until(other, mailed())
+        parked = await system.until(refused, marked)
         assert "correct the address" in parked.attention[0].remedy
         begun = asyncio.get_running_loop().time()
         system.inbox.refusals.clear()
         await system.act(refused, "email_corrected")
-        await system.until(refused, lambda s: any(each.sent_at for each in s.mails))
+        await system.until(refused, mailed())
         worker.kill()
         assert len(system.mails()) == 2, "one each"
         matrix.add(

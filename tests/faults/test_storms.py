@@ -29,6 +29,7 @@ from records.database import Database
 from records.people import record_agency
 from records.tables import Affiliation, AuditEntry, Submission, SubmissionRow
 from services.rosters import record_roster, submit_roster
+from tests.support.conditions import mailed
 from tests.support.rosters import roster_of, roster_row, roster_text
 from tests.support.system import (
     AGENCY,
@@ -105,9 +106,7 @@ async def test_a_thousand_events_in_any_order_end_as_each_once_in_order(system: 
     assert ends[0] == ends[1]
     async with system.database.transaction() as session:
         assert (await audit.verify(session)).breaks == []
-    await system.until(
-        stormy, lambda s: any(e.kind == "confirmation" and e.sent_at for e in s.mails)
-    )
+    await system.until(stormy, mailed("confirmation"))
     subjects = Counter(subject for subject, _ in system.mails(to=stormy.lower()))
     assert subjects["Your MNsure assister portal account has been created"] == 1
     assert subjects["Your assister portal assessment: please take it again"] <= 9, "each once"

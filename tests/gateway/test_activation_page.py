@@ -10,6 +10,7 @@ from sqlmodel import update
 
 from activities.relay import relay_activations
 from portal.tables import PortalRegistration
+from tests.support.conditions import in_stage
 from tests.support.gateway import Gateway, Serving, waiting
 from tests.support.system import (
     System,
@@ -37,7 +38,7 @@ async def test_a_number_is_used_once(system: System, gateway: Gateway) -> None:
     settings = system.settings
     # What the worker's program does every two seconds.
     await relay_activations(system.portal, system.client, settings.task_queue, settings.terms)
-    await system.until(training_id, lambda status: status.stage == "active")
+    await system.until(training_id, in_stage("active"))
 
 
 async def test_the_mail_links_to_the_page(system: System) -> None:

@@ -17,6 +17,7 @@ from records.tables import Contact
 from records.visits import SignIn, Visit
 from services.contacts import revoke_contact
 from services.rosters import record_roster
+from tests.support.conditions import met
 from tests.support.gateway import LINK, OTHER, Gateway, Serving, other_agency, token_of
 from tests.support.rosters import roster_of, roster_row, submit_roster
 from tests.support.system import (
@@ -58,7 +59,7 @@ async def test_a_roster_is_shown_before_it_is_submitted(system: System, gateway:
         return (await browser.get(done.headers["location"])).text
 
     await eventually(look, lambda text: "Done." in text)
-    await system.until(one, lambda status: status.requirements["approval"].met)
+    await system.until(one, met("approval"))
     # It was submitted: there is nothing to submit twice.
     assert (await browser.get(draft.url)).status_code == 404
     await eventually(lambda: _text(browser, HOME), lambda text: one in text)

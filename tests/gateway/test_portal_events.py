@@ -11,6 +11,7 @@ from activities.relay import relay_activations
 from activities.results import relay_results
 from records.keys import Kind
 from records.tables import ResultEvent
+from tests.support.conditions import in_stage, mailed
 from tests.support.events import made, scored, signed
 from tests.support.gateway import Gateway
 from tests.support.system import System, meet_requirements, new_training_id, record_people
@@ -55,19 +56,19 @@ async def test_an_activation_and_a_closing_reach_the_case(system: System, gatewa
     assert await send(gateway, body, secret) == (202, "recorded")
     assert await send(gateway, body, secret) == (202, "repeated")
     await relay(system)
-    await system.until(training_id, lambda status: status.stage == "active")
+    await system.until(training_id, in_stage("active"))
     assert await system.portal.having_access([training_id]) == {training_id}
 
     closed = event(training_id, "closed")
     assert await send(gateway, closed, secret, "m2") == (202, "recorded")
     assert await send(gateway, closed, secret, "m2") == (202, "repeated")
     await relay(system)
-    await system.until(training_id, lambda status: status.stage == "suspended")
+    await system.until(training_id, in_stage("suspended"))
     assert not await system.portal.having_access([training_id])
     kinds = [each.kind for each in (await system.status(training_id)).mails]
     assert kinds.count("suspended") == 1
     await system.act(training_id, "reinstate_access")
-    await system.until(training_id, lambda status: status.stage == "active")
+    await system.until(training_id, in_stage("active"))
 
 
 async def test_a_closing_without_a_case_is_told_and_done(system: System, gateway: Gateway) -> None:
@@ -85,13 +86,13 @@ async def test_an_activation_during_a_suspension_gives_no_access(
     secret, training_id = await portals(gateway), await waiting(system)
     used_at = datetime.now(UTC)
     await system.act(training_id, "suspend_access")
-    await system.until(training_id, lambda status: status.stage == "suspended")
+    await system.until(training_id, in_stage("suspended"))
     body = event(training_id, "activated", used_at, registration=1)
     assert await send(gateway, body, secret) == (202, "recorded")
     await relay(system)
     assert not await system.portal.having_access([training_id])
     await system.act(training_id, "reinstate_access")
-    await system.until(training_id, lambda status: status.stage == "active")
+    await system.until(training_id, in_stage("active"))
     assert await system.portal.fence(training_id) == 3
 
 
@@ -101,7 +102,7 @@ async def test_only_the_number_that_counted_activates(
 ) -> None:
     secret, training_id = await portals(gateway), await waiting(system)
     await system.act(training_id, "reissue_activation")
-    await system.until(training_id, lambda s: [e.kind for e in s.mails].count("activation") == 2)
+    await system.until(training_id, mailed("activation", 2))
     body = event(training_id, "activated", registration=registration)
     status, says = await send(gateway, body, secret)
     assert (status, "number" in says) == ((202, False) if registration == 2 else (409, True))

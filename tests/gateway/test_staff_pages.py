@@ -8,6 +8,7 @@ from sqlmodel import select
 
 from records import audit
 from records.tables import Contact, Mailbox
+from tests.support.conditions import in_stage
 from tests.support.gateway import Gateway, Serving, token_of
 from tests.support.system import (
     AGENCY,
@@ -68,7 +69,7 @@ async def test_staff_give_a_case_what_it_allows(system: System, serve: Serving) 
         browser = await gateway.signed_in(system, STAFF)
         done = await post(browser, f"{page}/orders", order="suspend_access", reason="a complaint")
         assert 'role="status"' in done.text
-        await system.until(training_id, lambda status: status.stage == "suspended")
+        await system.until(training_id, in_stage("suspended"))
         for order in ("resend_activation", "email_corrected", "no_such_order", ""):
             refused = await post(browser, f"{page}/orders", order=order, reason="a complaint")
             assert refused.status_code == 422

@@ -20,6 +20,7 @@ from bootstrap import system_secret
 from records.keys import revoke_key, rotate_key, signing_secret
 from records.tables import ResultEvent
 from settings import Settings
+from tests.support.conditions import met, unmet
 from tests.support.events import made, scored, signed
 from tests.support.gateway import Gateway, Serving
 from tests.support.system import System, new_training_id
@@ -50,7 +51,7 @@ async def test_an_event_reaches_its_case_once(system: System, gateway: Gateway) 
     assert said == ["recorded"] + ["repeated"] * 4
     settings = system.settings
     await relay_results(system.database, system.client, settings.task_queue, settings.terms)
-    await system.until(training_id, lambda status: status.requirements["assessment"].met)
+    await system.until(training_id, met("assessment"))
     changed = await send(gateway, scored(training_id, "90"), secret, "msg_1")
     assert changed.status_code == 409
     assert len(await kept(gateway)) == 1
@@ -75,10 +76,10 @@ async def test_only_its_source_voids_an_event(system: System, gateway: Gateway) 
 
     assert (await send(gateway, void, stranger, "msg_2")).status_code == 202
     await relayed()
-    status = await system.until(training_id, lambda s: s.requirements["assessment"].met)
+    status = await system.until(training_id, met("assessment"))
     assert (await send(gateway, void, secret, "msg_2")).status_code == 202
     await relayed()
-    status = await system.until(training_id, lambda s: not s.requirements["assessment"].met)
+    status = await system.until(training_id, unmet("assessment"))
     assert "assessment" in status.missing
 
 

@@ -12,6 +12,7 @@ import pytest
 from activities.results import relay_results
 from gateway.uploads import CSV, XLSX
 from intake.sources import ExportFormat
+from tests.support.conditions import met
 from tests.support.gateway import Gateway, Serving
 from tests.support.system import System, facts, new_training_id
 
@@ -48,7 +49,7 @@ async def test_an_export_reaches_its_cases_with_a_verdict_per_row(
     again = (await send(gateway, body, key)).json()
     assert (again["accepted"], again["repeated"], again["rejected"]) == (0, 3, 1)
     await relay(system)
-    status = await system.until(passed, lambda s: s.requirements["assessment"].met)
+    status = await system.until(passed, met("assessment"))
     assert status.requirements["training"].met
     assert not (await system.status(failed)).requirements["assessment"].met
 
@@ -95,7 +96,7 @@ async def test_a_source_is_read_as_it_is_configured(system: System, serve: Servi
         answer = (await send(gateway, body, await gateway.key("lms"))).json()
     assert [each["verdict"] for each in answer["rows"]] == ["accepted"] * 2 + ["rejected"] * 3
     await relay(system)
-    passed = await system.until(one, lambda s: s.requirements["assessment"].met)
+    passed = await system.until(one, met("assessment"))
     assert passed.requirements["assessment"].at == datetime(2026, 1, 5, 15, 30, tzinfo=UTC)
     assert not (await system.status(other)).requirements["assessment"].met
 
@@ -111,7 +112,7 @@ async def test_what_is_answered_is_kept_while_temporal_is_away(
         assert (await gateway.client.get("/readyz")).status_code == 503
     await system.tell(training_id, "training_completed", facts()["training_completed"])
     await relay(system)
-    await system.until(training_id, lambda s: s.requirements["assessment"].met)
+    await system.until(training_id, met("assessment"))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from activities.results import relay_results
 from gateway.strict_json import loads
 from intake.xapi import BadStatement, read_statement
 from records.tables import ResultEvent
+from tests.support.conditions import met, unmet
 from tests.support.gateway import Gateway, Serving
 from tests.support.statements import COURSE, FORMAT, HOME, QUIZ, VERBS, statement
 from tests.support.system import System, new_training_id
@@ -92,11 +93,11 @@ async def test_only_its_source_voids_a_statement_whenever_the_void_comes(
     await lms.post(statement(training_id, id=first))
     assert (await stranger.post(void(first))).status_code == 403
     await relay(system)
-    await system.until(training_id, lambda s: s.requirements["assessment"].met)
+    await system.until(training_id, met("assessment"))
     assert (await stranger.get(statementId=first)).status_code == 404
     [voiding] = (await lms.post(void(first))).json()
     await relay(system)
-    await system.until(training_id, lambda s: not s.requirements["assessment"].met)
+    await system.until(training_id, unmet("assessment"))
     assert (await lms.get(statementId=first)).status_code == 404
     assert (await lms.get(voidedStatementId=first)).status_code == 200
     assert (await lms.post(void(voiding))).status_code == 400
@@ -350,4 +351,4 @@ async def test_the_clients_of_others(system: System, xapi: Gateway) -> None:
     assert both.success, both.data
     assert back.content.actor.account.name == training_id
     await relay(system)
-    await system.until(training_id, lambda s: s.requirements["assessment"].met)
+    await system.until(training_id, met("assessment"))

@@ -25,6 +25,7 @@ from records.database import Database
 from records.schema import migrate
 from settings import Settings
 from tests.support.commands import baseline, commands_of
+from tests.support.conditions import mailed, marked
 from tests.support.rosters import roster_row, submit_roster
 from tests.support.system import (
     OTHER_AGENCY,
@@ -45,7 +46,7 @@ async def collecting_requirements(system: System, training_id: str) -> None:
     for signal in ("roster_recorded", "certification_recorded"):
         await system.tell(training_id, signal, facts()[signal])
     await system.tell(training_id, "assessment_scored", facts(score="60")["assessment_scored"])
-    await system.until(training_id, lambda s: any(e.sent_at for e in s.mails))
+    await system.until(training_id, mailed())
     await system.skip(training_id, days=16)
 
 
@@ -89,7 +90,7 @@ async def parked(system: System, training_id: str) -> None:
     system.inbox.refusals[address] = "550 5.1.1 no such user"
     for signal, fact in facts().items():
         await system.tell(training_id, signal, fact)
-    await system.until(training_id, lambda s: bool(s.attention))
+    await system.until(training_id, marked)
 
 
 async def change_confirmed(system: System, training_id: str) -> None:

@@ -23,6 +23,7 @@ from records.database import Database
 from records.inbox import Incoming, receive
 from records.keys import Kind, make_key
 from records.schema import migrate
+from tests.support.conditions import in_stage
 from tests.support.rosters import roster_row, submit_roster
 from tests.support.system import (
     System,
@@ -58,7 +59,7 @@ async def _play(system: System) -> None:
         await meet_requirements(system, people[stage])
     for stage in (Stage.ACTIVE, Stage.SUSPENDED):
         await system.activate(people[stage])
-        await system.until(people[stage], lambda status: status.stage == "active")
+        await system.until(people[stage], in_stage("active"))
     await system.act(people[Stage.SUSPENDED], "suspend_access")
     await system.act(people[Stage.CLOSED], "close_case")
     await system.case(people[Stage.CLOSED]).result()
