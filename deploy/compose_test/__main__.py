@@ -15,11 +15,12 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from deploy.compose_test.alerts import Alerts
 from deploy.compose_test.stand_ins import ROOT, provide, run
 
 COMPOSE = ("docker", "compose", "--progress", "quiet", "--project-name", "assister-compose-test")
@@ -101,6 +102,13 @@ def _test(folder: Path, image: str) -> None:
     for service in LONG_RUNNING:
         _kill(service)
         _timed(f"a journey after {service} was killed", lambda: _journey(folder))
+    _timed("both backups, and the records restored", lambda: _backed_up(folder))
+    _timed("a journey after the restore", lambda: _journey(folder))
+    if shutil.which("prometheus"):
+        alerts = Alerts(folder, COMPOSE, _until, lambda: _journey(folder), _results_of(folder))
+        _timed("six alerts, each with its fault", alerts.all_fire)
+    else:
+        print("skipped: no Prometheus on PATH, so no alert was seen to fire")
     seconds = _timed("the workers stop when told", lambda: run(*COMPOSE, "stop", "worker"))
     assert seconds < 28, "a worker was killed after its grace"
     for each in run(*COMPOSE, "ps", "--all", "--quiet", "worker").split():
@@ -113,7 +121,7 @@ def _test(folder: Path, image: str) -> None:
 
 def _journey(folder: Path) -> None:
     """One more assister, from a roster row to the confirmation mail."""
-    training_id = "".join(secrets.choice("ABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(7))
+    training_id = _new_id()
     address = f"{training_id.lower()}@northstar.example.org"
     roster, results = folder / "roster.csv", folder / "results.csv"
     roster.write_text(
@@ -138,11 +146,47 @@ def _journey(folder: Path) -> None:
     _until(f"the confirmation to {address}", lambda: _mail(address, "This confirms"))
 
 
+def _backed_up(folder: Path) -> None:
+    """As the runbook does it."""
+    run(*COMPOSE, "exec", "-T", "postgres", "pg_basebackup", "--username=postgres",
+        "--pgdata=/tmp/base", "--format=tar", "--gzip", "--wal-method=fetch")  # fmt: skip
+    run(*COMPOSE, "cp", "postgres:/tmp/base", folder / "base")
+    assert (folder / "base" / "base.tar.gz").stat().st_size
+
+    def postgres(program: str, *words: str) -> None:
+        password = Path("secrets/assister_database_password").read_text().strip()
+        run(*COMPOSE, "run", "--rm", "--no-deps", "-T", "--volume", f"{folder}:/files",
+            "--workdir", "/files", "--user", "root", "--env", f"PGPASSWORD={password}",
+            "--entrypoint", program, "databases", *words)  # fmt: skip
+
+    records = "postgresql://assister@postgres/assister"
+    run(*COMPOSE, "stop", "worker", "gateway")
+    postgres("pg_dump", "--format=custom", "--file=records.dump", records)
+    postgres("pg_restore", "--exit-on-error", "--no-owner", "--clean", "--if-exists",
+             f"--dbname={records}", "records.dump")  # fmt: skip
+    run(*COMPOSE, "up", "--detach", "--wait", "--scale", "worker=3", "--no-recreate")
+
+
+def _results_of(folder: Path) -> Callable[[Sequence[str], int], None]:
+    """Tells each of these people's cases of a result, so many days old."""
+
+    def told(ids: Sequence[str], days: int) -> None:
+        results = folder / "results.csv"
+        lines = [f"{each},training,{date.today() - timedelta(days)}\n" for each in ids]
+        results.write_text("Training ID,Event,Date\n" + "".join(lines))
+        # Without a worker it ends with 1, and the results are recorded all the same.
+        subprocess.run(_words(results, "results", "import", "/in"), check=False)
+
+    return told
+
+
+def _new_id() -> str:
+    return "".join(secrets.choice("ABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(7))
+
+
 def _command(file: Path, *words: str) -> None:
     """A command with a file, again and again while something it needs is away."""
-    file.chmod(0o644)
-    command = [*COMPOSE, "run", "--rm", "--no-deps", "-T", "--volume", f"{file}:/in:ro", "worker",
-               "python", "starter.py", *words]  # fmt: skip
+    command = _words(file, *words)
     said: list[str] = []
 
     def done() -> bool:
@@ -152,6 +196,12 @@ def _command(file: Path, *words: str) -> None:
         return tried.returncode == 0 or "same roster" in said[-1]
 
     _until(f"{words[0]} {words[1]}", done, said)
+
+
+def _words(file: Path, *words: str) -> list[str]:
+    file.chmod(0o644)
+    return [*COMPOSE, "run", "--rm", "--no-deps", "-T", "--volume", f"{file}:/in:ro", "worker",
+            "python", "starter.py", *words]  # fmt: skip
 
 
 def _mail(address: str, holding: str) -> str:

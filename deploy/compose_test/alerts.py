@@ -1,0 +1,211 @@
+"""The alerts that need a whole installation to fire: each with its fault made, then mended.
+
+Prometheus and its rules are the ones of `deploy/monitoring`, with shorter times.
+"""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deploy.compose_test.stand_ins import run
+
+PROMETHEUS = "http://127.0.0.1:19090"
+WORKFLOW = Path("workflows/assister_access.py")
+RELEASE = Path("pyproject.toml")
+CONFIG = Path("deploy/dynamicconfig.yaml")
+UNREADABLE = (
+    "INSERT INTO resultevent (source, event_id, training_id, signal, payload, received_at,"
+    " attempts, last_error, next_attempt_at) VALUES ('test', 'test', 'NOBODY1',"
+    " 'assessment_scored', '{}', now(), 0, '', now())"
+)
+"""A result that no case can be told."""
+
+Until = Callable[[str, Callable[[], Any]], Any]
+
+
+class Alerts:
+    """Makes each fault in a running stack.
+
+    Args:
+        compose: The words of `docker compose` for the stack.
+        until: Waits for what a function answers.
+        journey: Takes one more assister through it.
+        results: Tells these people's cases of a result, so many days old.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        compose: Sequence[str],
+        until: Until,
+        journey: Callable[[], None],
+        results: Callable[[Sequence[str], int], None],
+    ) -> None:
+        self._folder, self._compose = folder, compose
+        self._until, self._journey, self._results = until, journey, results
+
+    def all_fire(self) -> list[str]:
+        """Makes every fault; returns the alerts that fired."""
+        with self._prometheus():
+            faults = {
+                "FiguresAreOld": self._records_stand_still,
+                "WorkIsLate": self._worker_stands_still,
+                "CasesAreNotTold": self._unreadable_result,
+                "TwoReleases": self._half_an_upgrade,
+                "CaseCannotGoOn": self._bad_release,
+                "TemporalIsExhausted": self._low_limit,
+            }
+            for alert, fault in faults.items():
+                assert alert not in self._firing(), f"{alert} fires before its fault"
+                fault(alert)
+                self._journey()
+        return list(faults)
+
+    def _records_stand_still(self, alert: str) -> None:
+        with self._paused("postgres"):
+            self._fires(alert)
+
+    def _worker_stands_still(self, alert: str) -> None:
+        with self._paused("worker"):
+            self._results([f"LATE{each:03}" for each in range(20)], 2)
+            time.sleep(8)  # longer than the alert allows work to wait
+        self._fires(alert)
+
+    def _unreadable_result(self, alert: str) -> None:
+        self._sql(UNREADABLE)
+        self._fires(alert)
+        self._sql("DELETE FROM resultevent WHERE source = 'test'")
+
+    def _half_an_upgrade(self, alert: str) -> None:
+        other = re.sub(r'(?m)^version = ".*"', 'version = "9.9.9"', RELEASE.read_text())
+        with self._another_worker(RELEASE, other):
+            self._fires(alert)
+
+    def _bad_release(self, alert: str) -> None:
+        first = '"""Does what is due, until'
+        assert first in WORKFLOW.read_text()
+        bad = WORKFLOW.read_text().replace(first, f"await workflow.sleep(1)\n        {first}", 1)
+        # Cases that have a history, and something new to do under the other code.
+        self._results(["RELEAS1"], 3)
+        self._docker("stop", "worker")
+        self._results(["RELEAS1"], 2)
+        with self._another_worker(WORKFLOW, bad):
+            self._fires(alert)
+        self._docker("start", "worker")
+        self._look()
+
+    def _low_limit(self, alert: str) -> None:
+        before = CONFIG.read_text()
+        # The same file: the container has it mounted, not its folder.
+        CONFIG.write_text(before + "frontend.namespaceRPS:\n  - value: 2\n    constraints: {}\n")
+        self._docker("restart", "temporal")
+        self._look()
+        try:
+            self._results([f"LOAD{each:03}" for each in range(100)], 2)
+            self._fires(alert)
+        finally:
+            CONFIG.write_text(before)
+            self._docker("restart", "temporal")
+            self._docker("up", "--detach", "--wait")
+            self._look()
+
+    # Private parts
+
+    @contextmanager
+    def _prometheus(self) -> Iterator[None]:
+        monitoring = Path("deploy/monitoring/alerts.yml").read_text()
+        hasty = re.sub(r"> (?:300|900)\b", "> 10", monitoring)
+        (self._folder / "alerts.yml").write_text(re.sub(r"for: \w+", "for: 0s", hasty))
+        (self._folder / "prometheus.yml").write_text(
+            "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [alerts.yml]\n"
+            "scrape_configs: [{job_name: worker, file_sd_configs: [{files: [targets.json],"
+            " refresh_interval: 1s}]}]\n"
+        )
+        self._look()
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={self._folder}/prometheus.yml",
+                f"--storage.tsdb.path={self._folder}/prometheus",
+                f"--web.listen-address={PROMETHEUS.removeprefix('http://')}",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=(self._folder / "prometheus.log").open("wb"),
+        )
+        try:
+            self._until("Prometheus", lambda: self._ask("query", query="max(up) == 1")["result"])
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            shutil.rmtree(self._folder / "prometheus", ignore_errors=True)
+
+    def _look(self) -> None:
+        """Has Prometheus look at every worker that runs, and at Temporal: addresses change."""
+        project = self._compose[-1]
+        targets = []
+        for service, port in {"worker": 9464, "temporal": 8000}.items():
+            running = run(
+                "docker", "ps", "--quiet",
+                "--filter", f"label=com.docker.compose.project={project}",
+                "--filter", f"label=com.docker.compose.service={service}",
+            ).split()  # fmt: skip
+            address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+            hosts = [run("docker", "inspect", "--format", address, e).strip() for e in running]
+            targets += [f"{each}:{port}" for each in hosts]
+        (self._folder / "targets.json").write_text(json.dumps([{"targets": targets}]))
+
+    @contextmanager
+    def _another_worker(self, file: Path, content: str) -> Iterator[None]:
+        """A worker in whose image one file is another."""
+        changed = self._folder / file.name
+        changed.write_text(content)
+        changed.chmod(0o644)
+        name = run(
+            *self._compose, "run", "--detach", "--no-deps",
+            "--volume", f"{changed}:/app/{file}:ro", "worker",
+        ).strip()  # fmt: skip
+        try:
+            self._look()
+            yield
+        finally:
+            run("docker", "rm", "--force", name)
+            self._look()
+
+    @contextmanager
+    def _paused(self, service: str) -> Iterator[None]:
+        self._docker("pause", service)
+        try:
+            yield
+        finally:
+            self._docker("unpause", service)
+
+    def _sql(self, statement: str) -> None:
+        self._docker(
+            "exec", "-T", "postgres", "psql", "--username=postgres", "--dbname=assister",
+            "--command", statement,
+        )  # fmt: skip
+
+    def _docker(self, *words: str) -> None:
+        run(*self._compose, *words)
+
+    def _fires(self, alert: str) -> None:
+        self._until(f"the alert {alert}", lambda: alert in self._firing())
+
+    def _firing(self) -> set[str]:
+        alerts = self._ask("alerts")["alerts"]
+        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
+
+    def _ask(self, path: str, **query: str) -> Any:
+        url = f"{PROMETHEUS}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)["data"]
