@@ -22,7 +22,6 @@ from workflows.refusals import DATA_CONVERTER
 if TYPE_CHECKING:
     from temporalio.runtime import Runtime
     from temporalio.worker import Interceptor
-    from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
     from mail.transport import Transport
     from portal.embedded import EmbeddedPortal
@@ -111,21 +110,6 @@ def make_transport(settings: Settings) -> "Transport":
     )
 
 
-def sandbox() -> "SandboxedWorkflowRunner":
-    """Temporal's sandbox, with one copy of our code for all workflows.
-
-    A copy for each workflow takes ten milliseconds to import and 0.4 MB to keep. What the sandbox
-    would forbid in such a copy, tests/test_determinism.py looks for in the source.
-    """
-    from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
-
-    return SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(
-            "workflows", "policy", "pydantic", "pydantic_core", "annotated_types", "telemetry"
-        )
-    )
-
-
 def build_id() -> str:
     """The build id: a hash of the code that workflows replay.
 
@@ -169,7 +153,7 @@ async def make_worker(
     interceptors: "Sequence[Interceptor]" = (),
 ) -> AsyncIterator[None]:
     """A worker for both workflows and every step, and one for mails, until the context ends."""
-    from temporalio.worker import Worker
+    from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
     from activities.access import AccessActivities
     from activities.digest import DigestActivities
@@ -228,14 +212,14 @@ async def make_worker(
             access.reinstate_access,
             access.close_case,
             access.record_orders,
-            # For mails of the release before, which wait at this queue.
-            mail.send_mail,
             intake.judge_roster,
             intake.open_cases,
             DigestActivities(client, database).list_attention,
         ],
         interceptors=interceptors,
-        workflow_runner=sandbox(),
+        # The sandbox took a third of a workflow task. What it refuses, tests refuse: they replay
+        # the histories in it, and look through the source (tests/test_determinism.py).
+        workflow_runner=UnsandboxedWorkflowRunner(),
         **versioned,
         graceful_shutdown_timeout=grace,
     )

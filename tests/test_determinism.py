@@ -1,7 +1,7 @@
 """What runs in a workflow asks nothing but its events: no clock, no chance, no world.
 
-Temporal's sandbox would refuse such a call where each workflow has a copy of the code; the worker
-shares one copy (`bootstrap.sandbox`), so the source is looked through instead.
+Temporal's sandbox would refuse such a call when it is made. The worker runs without the sandbox, so
+the source is looked through here, and `tests/test_replay.py` replays the histories in the sandbox.
 """
 
 import ast

@@ -5,9 +5,8 @@ from functools import partial
 
 from temporalio import activity
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from bootstrap import sandbox
 from policy.calendar import CENTRAL
 from policy.requirements import CertificationRecorded
 from tests.support.conditions import marked
@@ -120,7 +119,7 @@ async def test_no_digest_is_sent_where_nothing_waits(temporal: WorkflowEnvironme
         task_queue=queue,
         workflows=[AttentionDigest],
         activities=[nothing_waits],
-        workflow_runner=sandbox(),
+        workflow_runner=UnsandboxedWorkflowRunner(),
     ):
         # Without a mail step at hand, a digest that wanted one would never end.
         listed = await temporal.client.execute_workflow(

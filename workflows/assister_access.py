@@ -60,7 +60,8 @@ class AssisterAccess:
         """Does what is due, until the case is closed and everybody has been told."""
         del start
         beside = [
-            *(asyncio.create_task(self._send_mails(each)) for each in Recipient),
+            asyncio.create_task(self._send_mails(Recipient.ASSISTER)),
+            asyncio.create_task(self._send_mails(Recipient.AGENCY)),
             asyncio.create_task(self._record_orders()),
         ]
         while not self._finished():

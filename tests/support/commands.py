@@ -4,7 +4,7 @@ Committed beside each history as ``*.commands.txt``. Replay fails at the first c
 in the SDK's words; this shows the whole difference, in ours.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-import bootstrap
 from workflows.assister_access import AssisterAccess
 from workflows.attention_digest import AttentionDigest
 from workflows.refusals import DATA_CONVERTER
@@ -42,15 +41,20 @@ class Listening(SandboxedWorkflowRunner):
 
 
 def isolating() -> SandboxRestrictions:
-    """The worker's sandbox, but with a copy of the workflows for each: what they may not call is
-    refused when they call it.
+    """Temporal's sandbox, with its own copy of the workflows for each run: it refuses what they may
+    not call when they call it.
 
     Their messages are not copied: a model takes no instance of its copy.
     """
-    shared = bootstrap.sandbox().restrictions
-    messages = {"workflows.contract", "workflows.steps"}
-    passed = (shared.passthrough_modules - {"workflows"}) | messages
-    return replace(shared, passthrough_modules=passed)
+    return SandboxRestrictions.default.with_passthrough_modules(
+        "workflows.contract",
+        "workflows.steps",
+        "policy",
+        "pydantic",
+        "pydantic_core",
+        "annotated_types",
+        "telemetry",
+    )
 
 
 def replayer(runner: SandboxedWorkflowRunner | None = None) -> Replayer:
