@@ -11,7 +11,6 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -108,6 +107,8 @@ class Table:
     def __iter__(self) -> Iterator[Row]:
         known = {column: name for name, column in self.columns.items()}
         first, width, count = self.header.line, len(self.header.cells), 0
+        at = min(known)
+        title = visible(self.header.cells[at]).casefold()
         for line, row, odd in self.source.records():
             if line <= first or not any(cell.strip() for cell in row):
                 continue
@@ -115,11 +116,12 @@ class Table:
             if count > MAX_ROWS:
                 raise UnreadableFile(f"more than {MAX_ROWS:,} rows; send it in parts")
             cells = dict.fromkeys(self.titles, "")
-            cells |= {known[at]: cell for at, cell in enumerate(row) if at in known}
+            cells |= {known[place]: cell for place, cell in enumerate(row) if place in known}
             fault = ""
             if len(row) > width and any(cell.strip() for cell in row[width:]):
                 fault = "has more cells than the header; quote cells that hold the delimiter"
-            elif self._repeats_header(row):
+            # One title tells for nearly all rows that they do not.
+            elif at < len(row) and title in row[at].casefold() and self._repeats_header(row):
                 fault = "repeats the header"
             elif any(len(cell) > 10 * MAX_CELL for cell in row):
                 fault = "holds a cell far too long; is a quotation mark missing?"
@@ -130,15 +132,7 @@ class Table:
 
     def _repeats_header(self, row: Sequence[str]) -> bool:
         """Whether files were put one behind the other, as they are or with other capitals."""
-        at = min(self.columns.values())
-        # The first title alone tells for nearly all rows that they are none.
-        if len(row) <= at or visible(row[at]).casefold() != self._first_title:
-            return False
         return [*map(_plain, row)] == [*map(_plain, self.header.cells)]
-
-    @cached_property
-    def _first_title(self) -> str:
-        return visible(self.header.cells[min(self.columns.values())]).casefold()
 
 
 def read_whole(table: Table) -> tuple[list[Row], Sequence[str]]:
@@ -424,7 +418,10 @@ class _DelimitedSource:
                     lines(), delimiter=self.delimiter, strict=True, skipinitialspace=True
                 )
                 for record in reader:
-                    yield Record(line + 1, [_kept(cell) for cell in record[:MAX_WIDTH]])
+                    cells = record[:MAX_WIDTH]
+                    if '="' in "".join(cells):
+                        cells = [_kept(cell) for cell in cells]
+                    yield Record(line + 1, cells)
                     line, size = self.skipped + reader.line_num, 0
         except (UnicodeError, LookupError, ValueError) as error:
             raise _undecodable(self.path, self.encoding, error) from None
@@ -434,9 +431,8 @@ class _DelimitedSource:
 
 
 def _kept(cell: str) -> str:
-    if cell[:2] == '="' and (constant := CONSTANT.fullmatch(cell)):
-        return constant[1].replace('""', '"')
-    return cell
+    constant = CONSTANT.fullmatch(cell)
+    return constant[1].replace('""', '"') if constant else cell
 
 
 def _csv_table(path: Path, encoding: str, search: _Search) -> Table:

@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from itertools import permutations
+from itertools import groupby, permutations
+from operator import itemgetter
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -50,7 +51,12 @@ FILLERS = frozenset(FILLER.split())
 SHORT = 4
 """The shortest desk word that is searched for inside a longer word: shorter ones occur in many
 names."""
-_LONG = "|".join(sorted(each for each in GENERIC if len(each) >= SHORT))
+_WORDS = sorted(each for each in GENERIC if len(each) >= SHORT)
+# By their first letter: most letters begin few words or none.
+_LONG = "|".join(
+    f"{first}(?:{'|'.join(each[1:] for each in words)})"
+    for first, words in groupby(_WORDS, key=itemgetter(0))
+)
 _ANY = f"(?:(?:{_LONG})s?|{'|'.join(sorted(FILLERS))})*"
 COMPOUND = re.compile(f"{_ANY}(?:{_LONG})s?{_ANY}")
 """A compound of desk words and fillers that has at least one desk word."""

@@ -358,7 +358,7 @@ def _name(cell: str, name: str, reject: Any) -> str:
 @lru_cache(maxsize=4096)
 def person_fault(text: str, column: str) -> str | None:
     """Why a text is no name of a person; None where it may be one."""
-    if fault := name_fault(text, column):
+    if (fault := name_fault(text, column)) or _is_word(text):
         return fault
     odd = next((e for e in NAME_SIGNS.sub("", text) if unicodedata.category(e)[0] != "M"), None)
     return f"{_shown(text)} holds “{odd}”, which no name has; type the name again" if odd else None
@@ -376,6 +376,22 @@ def name_fault(text: str, column: str) -> str | None:
         return "is empty"
     if len(text) > 100:
         return "is longer than 100 characters"
+    if fault := None if _is_word(text) else _spelling_fault(text):
+        return fault
+    if not any(each.isalpha() for each in text):
+        return f"{_shown(text)} is not a name"
+    bracketed = text[0] + text[-1] in ("[]", "()", "<>", "{}")
+    if bracketed or text in ("nan", "NaN") or text.casefold() in (*NO_NAMES, column.casefold()):
+        return f"{_shown(text)} stands for no name; type the name"
+    return None
+
+
+def _is_word(text: str) -> bool:
+    """Whether there are only plain letters and digits, as in nearly all names."""
+    return text.isascii() and text.replace(" ", "").isalnum()
+
+
+def _spelling_fault(text: str) -> str | None:
     if fault := spreadsheet_fault(text):
         return fault
     if unseen := unprintable(text):
@@ -388,11 +404,6 @@ def name_fault(text: str, column: str) -> str | None:
         return f"{_shown(text)} is not a name; type it as plain text"
     if mixes_scripts(text):
         return f"{_shown(text)} mixes look-alike letters of different alphabets"
-    if not any(each.isalpha() for each in text):
-        return f"{_shown(text)} is not a name"
-    bracketed = text[0] + text[-1] in ("[]", "()", "<>", "{}")
-    if bracketed or text in ("nan", "NaN") or text.casefold() in (*NO_NAMES, column.casefold()):
-        return f"{_shown(text)} stands for no name; type the name"
     return None
 
 
