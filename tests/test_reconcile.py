@@ -21,7 +21,7 @@ from records.inbox import Incoming, receive
 from records.tables import MailDelivery
 from services.reconcile import Repair, compare, needed_repair, repair, tell_again, told_since
 from tests.support.conditions import met
-from tests.support.databases import new_database, run_program, url_of, verified
+from tests.support.databases import new_database, run_program, verified
 from tests.support.rosters import roster_row, submit_roster
 from tests.support.system import (
     SECRET,
@@ -73,12 +73,12 @@ async def mend(system: System, since: datetime | None = None) -> dict[str, Repai
 
 
 async def test_temporal_older_than_the_records(postgres_template: str, tmp_path: Path) -> None:
-    url = url_of(postgres_template, new_database(postgres_template, "from"))
+    url = new_database(postgres_template)
     same, suspended, reissued, used, enrolled, other, new = (new_training_id() for _ in range(7))
     async with (
         mail_inbox(tmp_path / "inbox") as inbox,
         temporal_server(database=tmp_path / "temporal.db") as server,
-        running(url, server.client, inbox, tmp_path) as before,
+        running(server.client, url, inbox, tmp_path) as before,
     ):
         await record_people(before.database, same, suspended, reissued, used, enrolled, other)
         await active(before, same)
@@ -115,7 +115,7 @@ async def test_temporal_older_than_the_records(postgres_template: str, tmp_path:
     async with (
         mail_inbox(tmp_path / "inbox") as inbox,
         temporal_server(database=older) as server,
-        running(url, server.client, inbox, tmp_path) as restored,
+        running(server.client, url, inbox, tmp_path) as restored,
     ):
         # Another mail than the one that went out under its number before.
         await restored.act(other, "suspend_access")
@@ -150,16 +150,14 @@ async def test_temporal_older_than_the_records(postgres_template: str, tmp_path:
 
 
 async def test_the_records_older_than_temporal(postgres_template: str, tmp_path: Path) -> None:
-    older, empty = (
-        url_of(postgres_template, new_database(postgres_template, kind)) for kind in ("from", "to")
-    )
+    older, empty = (new_database(postgres_template, empty=each) for each in (False, True))
     same, suspended, reinstated, activated, reissued = (new_training_id() for _ in range(5))
     backup = tmp_path / "records.dump"
     async with (
         mail_inbox(tmp_path / "inbox") as inbox,
         temporal_server(database=tmp_path / "temporal.db") as server,
     ):
-        async with running(older, server.client, inbox, tmp_path) as before:
+        async with running(server.client, older, inbox, tmp_path) as before:
             await record_people(before.database, same, suspended, reinstated, activated, reissued)
             for each in (same, suspended, reinstated):
                 await active(before, each)
@@ -185,7 +183,7 @@ async def test_the_records_older_than_temporal(postgres_template: str, tmp_path:
             await before.until(reissued, mailed_twice)
 
         run_program("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={empty}", str(backup))
-        async with running(empty, server.client, inbox, tmp_path) as restored:
+        async with running(server.client, empty, inbox, tmp_path) as restored:
             found = await compare(restored.connections)
             assert [each.kind for each in found.mails] == ["confirmation"]
             assert await mend(restored) == {
@@ -220,7 +218,7 @@ async def test_the_command_shows_and_repairs(
     async with (
         mail_inbox(tmp_path / "inbox") as inbox,
         temporal_server() as server,
-        running(sqlite_url, server.client, inbox, tmp_path) as system,
+        running(server.client, sqlite_url, inbox, tmp_path) as system,
     ):
         monkeypatch.setenv("TEMPORAL_ADDRESS", server.client.service_client.config.target_host)
         monkeypatch.setenv("ASSISTER_DATABASE_URL", sqlite_url)

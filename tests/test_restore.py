@@ -8,15 +8,15 @@ import bootstrap
 from records.database import Database
 from tests.conftest import MakeSystem
 from tests.support.conditions import in_stage, mailed
-from tests.support.databases import new_database, run_program, url_of, verified
+from tests.support.databases import new_database, run_program, verified
 from tests.support.system import facts, new_training_id, record_people
 
 
 async def test_a_restored_backup(
     make_system: MakeSystem, postgres_template: str, tmp_path: Path
 ) -> None:
-    backed_up, restored = (new_database(postgres_template, kind) for kind in ("from", "to"))
-    system = await make_system(url_of(postgres_template, backed_up))
+    backed_up, restored = (new_database(postgres_template, empty=each) for each in (False, True))
+    system = await make_system(backed_up)
     active, waiting = new_training_id(), new_training_id()
     await record_people(system.database, active, waiting)
     for training_id in (active, waiting):
@@ -28,18 +28,15 @@ async def test_a_restored_backup(
     await system.until(active, mailed(times=2))
 
     backup = tmp_path / "records.dump"
-    run_program(
-        "pg_dump", "--format=custom", f"--file={backup}", url_of(postgres_template, backed_up)
-    )
-    url = url_of(postgres_template, restored)
+    run_program("pg_dump", "--format=custom", f"--file={backup}", backed_up)
     # Twice: the database of a running installation is not empty.
     for _ in range(2):
         run_program(
             "pg_restore", "--exit-on-error", "--no-owner", "--clean", "--if-exists",
-            f"--dbname={url}", str(backup),
+            f"--dbname={restored}", str(backup),
         )  # fmt: skip
 
-    copy = Database(url)
+    copy = Database(restored)
     assert await _counts(copy) == await _counts(system.database)
     heads = (await verified(system.database)).heads
     assert not (await verified(copy, heads)).breaks

@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
-import psycopg
 import pytest
+
+from tests.support.databases import new_database
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = 4
@@ -27,12 +27,7 @@ def empty_urls(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     if request.param == "sqlite":
         return [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(TIMES)]
     template: str = request.getfixturevalue("postgres_template")
-    names = [f"test_{uuid.uuid4().hex[:12]}" for _ in range(TIMES)]
-    server = template.replace("/template_records?", "/postgres?")
-    with psycopg.connect(server, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f'CREATE DATABASE "{name}"')
-    return [template.replace("/template_records?", f"/{name}?") for name in names]
+    return [new_database(template, empty=True) for _ in range(TIMES)]
 
 
 def test_workers_that_start_at_once_all_run(empty_urls: list[str], tmp_path: Path) -> None:

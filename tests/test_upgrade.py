@@ -14,7 +14,7 @@ from portal.tables import PortalAccount
 from records import audit
 from records.database import Database
 from records.schema import config, migrate
-from tests.support.databases import new_database, url_of
+from tests.support.databases import new_database
 from tests.support.system import SECRET
 from tests.support.upgrade import dump, fill, kept
 
@@ -25,7 +25,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'older.db'}"
     template = request.getfixturevalue("postgres_template")
-    return url_of(template, new_database(template, "to"))
+    return new_database(template, empty=True)
 
 
 @pytest.fixture

@@ -38,12 +38,12 @@ async def test_a_case_goes_on_under_the_next_version(
     monkeypatch.setenv("TEMPORAL_DEPLOYMENT_NAME", NAME)
     async with mail_inbox(tmp_path / "inbox") as inbox, temporal_server() as server:
         monkeypatch.setenv("TEMPORAL_WORKER_BUILD_ID", "one")
-        async with running(sqlite_url, server.client, inbox, tmp_path) as system:
+        async with running(server.client, sqlite_url, inbox, tmp_path) as system:
             await make_current(server.client, "one")
             await record_people(system.database, training_id)
             await meet_requirements(system, training_id)
         monkeypatch.setenv("TEMPORAL_WORKER_BUILD_ID", "two")
-        async with running(sqlite_url, server.client, inbox, tmp_path) as system:
+        async with running(server.client, sqlite_url, inbox, tmp_path) as system:
             await make_current(server.client, "two")
             await system.activate(training_id)
             # Its mail, too, which waits at another task queue.

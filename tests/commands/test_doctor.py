@@ -18,6 +18,7 @@ from embedded.web_ui import free_port
 from records.schema import config
 from tests.conftest import MakeSystem
 from tests.support.conditions import in_stage
+from tests.support.databases import beside
 from tests.support.system import CONTACT, SECRET, System, facts, new_training_id, record_people
 from workflows.client import schedule_digest
 from workflows.contract import DIGEST_SCHEDULE
@@ -131,12 +132,12 @@ async def test_the_database_is_away(doctor: Doctor) -> None:
 
 
 async def test_an_encoding_that_holds_no_names(postgres_template: str, doctor: Doctor) -> None:
-    server = postgres_template.replace("/template_records?", "/postgres?")
+    server = beside(postgres_template, "postgres")
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(
             "CREATE DATABASE in_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
         )
-    told = wrong(await doctor(ASSISTER_DATABASE_URL=server.replace("/postgres?", "/in_ascii?")))
+    told = wrong(await doctor(ASSISTER_DATABASE_URL=beside(server, "in_ascii")))
     assert "UTF8" in told["database"]
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("DROP DATABASE in_ascii")

@@ -6,15 +6,16 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-import psycopg
 import pytest
 from rich.console import Console
 from temporalio.testing import WorkflowEnvironment
 
 from tests.faults.disturbed import disturbed, nothing
 from tests.faults.matrix import Matrix
+from tests.support.databases import new_database
 
 FULL = "FAULTS" in os.environ
 """``./run faults`` breaks everything; ``./run test`` a part of it."""
@@ -59,17 +60,8 @@ def new_records(
 
         yield copied
         return
-    url = request.getfixturevalue("postgres_template")
-    with psycopg.connect(
-        url.replace("/template_records?", "/postgres?"), autocommit=True
-    ) as connection:
-
-        def created() -> str:
-            name = f"test_{uuid.uuid4().hex[:12]}"
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template_records')
-            return str(url.replace("/template_records?", f"/{name}?"))
-
-        yield created
+    postgres: str = request.getfixturevalue("postgres_template")
+    yield partial(new_database, postgres)
 
 
 @pytest.fixture(scope="session")

@@ -8,26 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-import bootstrap
 from embedded.inbox import mail_inbox
 from policy.requirements import Fact
 from portal.directory import ActivationRefused, StaleCommand
 from portal.tables import PortalAccount, PortalRegistration
 from records import audit
-from records.database import Database
 from records.tables import AuditEntry, MailDelivery, SubmissionRow
-from settings import Settings
 from tests.support.rosters import roster_row, submit_roster
 from tests.support.system import (
-    SECRET,
     System,
+    assembled,
     eventually,
     facts,
     new_training_id,
@@ -52,23 +48,10 @@ async def without_worker(
 ) -> AsyncIterator[System]:
     """A whole system, but for its worker."""
     async with mail_inbox(folder / "inbox") as inbox:
-        settings = Settings(
-            _env_file=None,
-            database_url=records_url,
-            data_dir=folder,
-            task_queue=f"faults-{new_training_id()}",
-            smtp_timeout=SMTP_TIMEOUT,
-            portal_secret=SecretStr(SECRET),
-            **{"smtp_port": inbox.port, **changes},
-        )
-        database = Database(records_url)
-        portal = bootstrap.make_portal(settings, database)
-        transport = bootstrap.make_transport(settings)
-        try:
-            yield System(client, settings, database, portal, transport, inbox)
-        finally:
-            await transport.close()
-            await database.close()
+        queue = f"faults-{new_training_id()}"
+        changes = {"smtp_timeout": SMTP_TIMEOUT, "task_queue": queue} | changes
+        async with assembled(client, records_url, inbox, folder, **changes) as system:
+            yield system
 
 
 # Journeys: no worker is asked anything, so they go on as soon as any worker has done its part.

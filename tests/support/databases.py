@@ -3,9 +3,11 @@
 import subprocess
 import uuid
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import select
 from sqlmodel import SQLModel
 
@@ -22,16 +24,21 @@ async def records(database: Database) -> dict[str, bytes]:
         }
 
 
-def new_database(template: str, kind: str) -> str:
-    name = f"restore_{kind}_{uuid.uuid4().hex[:8]}"
-    source = "TEMPLATE template_records" if kind == "from" else "TEMPLATE template0"
-    with psycopg.connect(url_of(template, "postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" {source}')
-    return name
+def new_database(template: str, *, empty: bool = False) -> str:
+    """The URL of a new database on the same server: a copy, or one with nothing in it."""
+    source = "template0" if empty else urlsplit(template).path[1:]
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(beside(template, "postgres"), autocommit=True) as connection:
+        connection.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(Identifier, (name, source)))
+        )
+    return beside(template, name)
 
 
-def url_of(template: str, name: str) -> str:
-    return template.replace("/template_records?", f"/{name}?")
+def beside(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    head, mark, options = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}{mark}{options}"
 
 
 def run_program(program: str, *words: str) -> None:

@@ -13,17 +13,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
 from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 
-import bootstrap
 from embedded.inbox import mail_inbox
 from embedded.temporal_server import temporal_server
 from policy.terms import Terms
-from records.database import Database
 from records.schema import migrate
-from settings import Settings
 from tests.support.commands import baseline, commands_of
 from tests.support.conditions import mailed, marked
 from tests.support.rosters import roster_row, submit_roster
@@ -35,6 +31,7 @@ from tests.support.system import (
     facts,
     meet_requirements,
     record_people,
+    running,
 )
 from workflows.client import act, start_intake
 from workflows.contract import ATTENTION_DIGEST, IntakeProgress, StaffAct
@@ -208,30 +205,19 @@ async def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         async with temporal_server() as server, mail_inbox(Path(folder) / "inbox") as inbox:
-            settings = Settings(
-                _env_file=None,
-                data_dir=Path(folder),
-                database_url="",
-                smtp_port=inbox.port,
-                portal_secret=SecretStr("the secret of recorded histories, long enough"),
-            )
-            await migrate(settings.records_url)
-            database = Database(settings.records_url)
-            portal = bootstrap.make_portal(settings, database)
-            transport = bootstrap.make_transport(settings)
-            async with bootstrap.make_worker(server.client, settings, database, portal, transport):
-                system = System(server.client, settings, database, portal, transport, inbox)
+            url = f"sqlite:///{folder}/records.db"
+            await migrate(url)
+            async with running(server.client, url, inbox, Path(folder)) as system:
                 for number, name in enumerate([*SCENES, *OTHER_SCENES]):
                     path = FOLDER / f"{name}.json"
                     if not path.exists():
                         training_id = f"HIST{number:03}"
-                        await record_people(database, training_id)
+                        await record_people(system.database, training_id)
                         handle = await _played(system, name, training_id)
                         history = await handle.fetch_history()
                         path.write_text(_anonymous(history.to_json()))
                     if not baseline(path).exists():
                         baseline(path).write_text("\n".join(await commands_of(path)) + "\n")
-            await database.close()
 
 
 if __name__ == "__main__":

@@ -255,23 +255,39 @@ async def meet_requirements(system: System, training_id: str) -> Status:
 
 
 @asynccontextmanager
-async def running(url: str, client: Client, inbox: Inbox, folder: Path) -> AsyncIterator[System]:
-    """A system whose worker is gone before another one begins, at the same task queue."""
+async def assembled(
+    client: Client, url: str, inbox: Inbox, folder: Path, **changes: Any
+) -> AsyncIterator[System]:
+    """A whole system over a database, but for its worker."""
     settings = Settings(
         _env_file=None,
         database_url=url,
         data_dir=folder,
-        task_queue="reconciled",
-        smtp_port=inbox.port,
         portal_secret=SecretStr(SECRET),
+        **{"smtp_port": inbox.port, **changes},
     )
     database = Database(url)
     portal = bootstrap.make_portal(settings, database)
     transport = bootstrap.make_transport(settings)
-    async with bootstrap.make_worker(client, settings, database, portal, transport):
+    try:
         yield System(client, settings, database, portal, transport, inbox)
-    await transport.close()
-    await database.close()
+    finally:
+        await transport.close()
+        await database.close()
+
+
+@asynccontextmanager
+async def running(
+    client: Client, url: str, inbox: Inbox, folder: Path, **changes: Any
+) -> AsyncIterator[System]:
+    """A whole system, whose worker is gone when the context has ended."""
+    async with (
+        assembled(client, url, inbox, folder, **changes) as system,
+        bootstrap.make_worker(
+            client, system.settings, system.database, system.portal, system.transport
+        ),
+    ):
+        yield system
 
 
 async def listed(system: System, query: str, workflow_id: str) -> None:

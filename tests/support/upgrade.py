@@ -142,7 +142,7 @@ async def record() -> None:
         async with (
             mail_inbox(Path(folder) / "inbox") as inbox,
             temporal_server() as server,
-            running(url, server.client, inbox, Path(folder)) as system,
+            running(server.client, url, inbox, Path(folder)) as system,
         ):
             await _play(system)
             recorded = await dump(system.database)
