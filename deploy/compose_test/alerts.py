@@ -13,6 +13,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +57,19 @@ class Alerts:
     def all_fire(self) -> list[str]:
         """Makes every fault; returns the alerts that fired."""
         with self._prometheus():
+            # The two whose window is five minutes come first: other faults set them off as well.
             faults = {
-                "FiguresAreOld": self._records_stand_still,
                 "WorkIsLate": self._worker_stands_still,
+                "TemporalIsExhausted": self._low_limit,
+                "FiguresAreOld": self._records_stand_still,
                 "CasesAreNotTold": self._unreadable_result,
                 "TwoReleases": self._half_an_upgrade,
                 "CaseCannotGoOn": self._bad_release,
-                "TemporalIsExhausted": self._low_limit,
             }
             for alert, fault in faults.items():
-                assert alert not in self._firing(), f"{alert} fires before its fault"
+                self._until(f"{alert} before its fault", partial(self._is_quiet, alert))
                 fault(alert)
+                print(f"{alert} has fired", flush=True)
                 self._journey()
         return list(faults)
 
@@ -123,7 +126,8 @@ class Alerts:
     @contextmanager
     def _prometheus(self) -> Iterator[None]:
         monitoring = Path("deploy/monitoring/alerts.yml").read_text()
-        hasty = re.sub(r"> (?:300|900)\b", "> 10", monitoring)
+        # Figures are taken every 15 seconds.
+        hasty = re.sub(r"> (?:300|900)\b", "> 40", monitoring)
         (self._folder / "alerts.yml").write_text(re.sub(r"for: \w+", "for: 0s", hasty))
         (self._folder / "prometheus.yml").write_text(
             "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [alerts.yml]\n"
@@ -200,6 +204,9 @@ class Alerts:
 
     def _fires(self, alert: str) -> None:
         self._until(f"the alert {alert}", lambda: alert in self._firing())
+
+    def _is_quiet(self, alert: str) -> bool:
+        return alert not in self._firing()
 
     def _firing(self) -> set[str]:
         alerts = self._ask("alerts")["alerts"]
