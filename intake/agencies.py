@@ -1,4 +1,4 @@
-"""A list of agencies and their authorized contacts: a verdict for each row."""
+"""Reading and judging a list of agencies and their authorized contacts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ AGENCY_ID = TypeAdapter[str](AgencyId)
 
 @dataclass(frozen=True)
 class AgencyVerdict:
-    """A row's agency and contact, or why they are not taken."""
+    """A row's agency and contact, or why the row is rejected."""
 
     line: int
     agency_id: str
@@ -34,7 +34,7 @@ class AgencyVerdict:
     reasons: list[Reason] = field(default_factory=list)
 
     def public(self) -> dict[str, Any]:
-        """The verdict for machines."""
+        """The verdict as machines read it."""
         return {
             "line": self.line,
             "agency_id": self.agency_id,
@@ -44,7 +44,7 @@ class AgencyVerdict:
 
 
 def read_agencies(path: Path, encoding: str = UNNAMED) -> Table:
-    """A list of contacts.
+    """Opens a list of contacts.
 
     Raises:
         UnreadableFile: If it cannot be read.
@@ -53,7 +53,7 @@ def read_agencies(path: Path, encoding: str = UNNAMED) -> Table:
 
 
 def judge_agencies(table: Table) -> Iterator[AgencyVerdict]:
-    """A verdict for every row; a row that contradicts an earlier one is rejected."""
+    """Judges every row; rejects a row that contradicts an earlier one."""
     said: dict[tuple[str, str], tuple[int, str]] = {}
     for row in table:
         verdict = _judge(row)

@@ -1,9 +1,9 @@
 """Reading a table from a file somebody sends: CSV or XLSX, with a limit on everything.
 
-The column names are looked for: below a title, behind a line that names the delimiter, on whichever
-sheet has them. What that passes over is told in the table's notes; where two readings are possible
-the file is refused. What a person can mend is said as :class:`UnreadableFile`, with the line; a
-fault of one row stays with that row.
+The reader searches for the column names: below a title, after a line that names the delimiter, on
+any sheet. The table's notes say what it skipped. If two readings are possible, it refuses the file.
+A fault that a person can mend is an :class:`UnreadableFile` that names the line; a fault of one row
+concerns that row only.
 """
 
 import codecs
@@ -22,15 +22,16 @@ from policy.text import visible
 MAX_BYTES = 50 * 2**20
 MAX_ROWS = 100_000
 MAX_RECORD = 2**20
-"""Characters of one record of a CSV; a quotation mark never closed would make it the whole file."""
+"""The most characters of one CSV record: an unclosed quotation mark could make it the whole
+file."""
 MAX_WIDTH = 200
 DELIMITERS = ",;\t|"
 SEARCHED = 20
-"""Lines with text in which the column names are looked for."""
+"""The number of lines with text in which the column names are searched for."""
 TITLE_CELLS = 2
-"""Cells of a line that may stand above the column names: a row would have more."""
+"""The most cells of a line above the column names: a data row would have more."""
 SHOWN_CELLS, SHOWN = 6, 20
-"""Cells of a line that are quoted, and characters of each."""
+"""The most cells of a line that a message quotes, and the most characters of each."""
 ZIP_MAGIC = b"PK\x03\x04"
 OLD_EXCEL_MAGIC = b"\xd0\xcf\x11\xe0"
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
@@ -40,7 +41,7 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-"""The four-byte ones first: UTF-32's begins with UTF-16's."""
+"""The four-byte marks come first: UTF-32's begins with UTF-16's."""
 OTHERWISE = "open it in a spreadsheet program and save it as .xlsx or CSV"
 NO_TABLES = {
     rb"%PDF": "is a PDF; save the table itself as .xlsx or CSV",
@@ -55,11 +56,11 @@ NO_TABLES = {
     rb"[\[{]\s*[\"{]": "is JSON and no table; save the table itself as .xlsx or CSV",
     rb"(Received|Return-Path|Delivered-To): ": "is a mail; send the file that is attached to it",
 }
-"""How files begin that are no tables, what they are and what to do."""
+"""The first bytes of files that are not tables, with what they are and what to do."""
 CONSTANT = re.compile('="((?:[^"]|"")*)"')
 """A text that a program wrote as a formula, so that a spreadsheet program keeps its zeros."""
 UNNAMED = "utf-8-sig"
-"""The encoding that is read where nobody names one."""
+"""The encoding that is assumed if none is named."""
 
 
 class UnreadableFile(Exception):
@@ -71,11 +72,11 @@ class MissingColumns(UnreadableFile):
 
 
 class _Source(Protocol):
-    """What may hold the table: the file with one delimiter, or one sheet."""
+    """A possible place of the table: the file read with one delimiter, or one sheet."""
 
     @property
     def name(self) -> str:
-        """How it is called in a sentence, with a space before it; empty for a file of its own."""
+        """Its name in a sentence, after a space; empty for a file that is the only place."""
 
     def records(self) -> Iterator[Record]:
         """Its rows, empty ones included."""
@@ -83,13 +84,13 @@ class _Source(Protocol):
 
 @dataclass(frozen=True)
 class Table:
-    """A file's columns, matched to the fields that are wanted; rows are read on each iteration.
+    """A file's columns, matched to the wanted fields. Each iteration reads the rows again.
 
     Attributes:
         header: The line with the column names.
-        titles: What they are called here, by field.
-        ignored: Headers that mean nothing here.
-        notes: What was passed over or deserves a look, in sentences.
+        titles: The file's own column names, by field.
+        ignored: Headers that no field has.
+        notes: What was skipped or deserves a look, in sentences.
     """
 
     source: _Source
@@ -136,15 +137,15 @@ class Table:
 
 
 def read_whole(table: Table) -> tuple[list[Row], Sequence[str]]:
-    """All rows of a table, and its notes."""
+    """Reads all rows of a table, and its notes."""
     return list(table), table.notes
 
 
 def read_roster(path: Path, encoding: str = UNNAMED) -> Table:
-    """A roster.
+    """Opens a roster.
 
     Raises:
-        UnreadableFile: If it is not one that can be read.
+        UnreadableFile: If it cannot be read as one.
     """
     return read_table(path, COLUMNS, REQUIRED, encoding)
 
@@ -155,7 +156,7 @@ def read_table(
     required: Mapping[str, str],
     encoding: str = UNNAMED,
 ) -> Table:
-    """A table whose headers are matched without regard to case, spaces and punctuation.
+    """Opens a table; its headers match without regard to case, spaces and punctuation.
 
     Raises:
         UnreadableFile: If the file or its header cannot be used.
@@ -194,7 +195,7 @@ def read_table(
 
 
 def _is_utf8(path: Path) -> bool:
-    """Whether a file holds letters beyond ASCII, all of them in UTF-8: no other text does."""
+    """Whether a file has letters beyond ASCII, all of them valid UTF-8: no other encoding does."""
     decoder, beyond = codecs.getincrementaldecoder("utf-8")(), False
     with path.open("rb") as file:
         while chunk := file.read(MAX_RECORD):
@@ -207,7 +208,7 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _what_else(path: Path, start: bytes) -> str | None:
-    """What a file is that is no table; None for what may be one."""
+    """What a file is if it is not a table; None if it may be one."""
     if start.startswith(OLD_EXCEL_MAGIC):
         if ENCRYPTED in path.read_bytes():
             return "is protected with a password; remove it, save the file and send it again"
@@ -217,13 +218,13 @@ def _what_else(path: Path, start: bytes) -> str | None:
 
 
 def _is_binary(text: str) -> bool:
-    """Whether a text has characters that no text begins with; one NUL costs its own row only."""
+    """Whether a file begins with characters that no text has. A single NUL costs only its row."""
     return any(each < " " and each not in "\t\n\v\f\r\0" for each in text)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """Where the column names stand in a source, or the line that is most like them."""
+    """The line of a source with the column names, or the line that is most like them."""
 
     source: _Source
     header: Record
@@ -232,14 +233,14 @@ class _Found:
 
 
 class _Search:
-    """The column names that are wanted."""
+    """The search for the wanted column names."""
 
     def __init__(self, columns: Mapping[str, str], required: Mapping[str, str]) -> None:
         self._columns, self._required = columns, required
         self._wanted = {_plain(title): name for name, title in columns.items()}
 
     def look(self, source: _Source) -> _Found | None:
-        """The line of a source that holds them, or holds the most; None if it holds nothing."""
+        """The line of a source that has all or most of them; None if the source is empty."""
         above: list[Record] = []
         best: _Found | None = None
         filled = (each for each in source.records() if any(map(visible, each.cells)))
@@ -255,7 +256,7 @@ class _Search:
         return best
 
     def table(self, file: str, found: _Found, notes: Sequence[str]) -> Table:
-        """The table whose column names were found, all or not all."""
+        """The table whose column names were found, completely or in part."""
         header, place = found.header, f"line {found.header.line}{found.source.name}"
         if found.missing:
             cells = [visible(each) for each in header.cells if visible(each)]
@@ -387,7 +388,7 @@ class _DelimitedSource:
     encoding: str
     delimiter: str
     skipped: int
-    """Lines before the first record."""
+    """The number of lines before the first record."""
 
     @property
     def name(self) -> str:
@@ -405,7 +406,7 @@ class _DelimitedSource:
                         f"{self.path.name} has a record of more than {MAX_RECORD:,} characters at"
                         f" line {line + 1}; is a quotation mark missing?"
                     )
-                # The csv module stops at a NUL, and no database takes half a character: as another
+                # The csv module stops at a NUL, and no database stores a lone surrogate: as another
                 # control character each costs its own row only.
                 yield re.sub("[\0\ud800-\udfff]", "\x01", text)
 
@@ -450,7 +451,7 @@ def _csv_table(path: Path, encoding: str, search: _Search) -> Table:
         try:
             found = search.look(_DelimitedSource(path, encoding, each, skipped))
         except UnreadableFile as error:
-            # With another delimiter the quotation marks may be right.
+            # With another delimiter the quotation marks may be correct.
             fault = error if each == delimiters[0] else fault
             continue
         if found is None:
@@ -479,7 +480,7 @@ def _undecodable(path: Path, encoding: str, error: Exception) -> UnreadableFile:
 
 
 def _undecodable_line(path: Path, encoding: str) -> str:
-    """The line that cannot be decoded: the decoder itself reads ahead and knows no lines."""
+    """The line that cannot be decoded; the decoder itself reads ahead and does not count lines."""
     try:
         with path.open(encoding=encoding, errors="replace", newline="") as file:
             line = 1

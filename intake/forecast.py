@@ -1,4 +1,4 @@
-"""What would happen if a roster were submitted now; nothing is done."""
+"""The forecast of a roster: what would happen if it were submitted now."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Container, Iterable, Set
@@ -25,13 +25,13 @@ NEW_MAILBOX = 2**31 - 1
 
 
 class RosterForecast(BaseModel):
-    """What a roster would lead to.
+    """What would happen.
 
     Attributes:
         cases: The cases that would open or change.
         unchanged: How many accepted rows would change nothing.
-        missing: Training IDs on record for this agency and type that the roster does not name;
-            they stay as they are.
+        missing: Training IDs on record for this agency and type that the roster does not name.
+            Nothing changes for them.
         held: The mass-change fuse would hold the roster for a person.
     """
 
@@ -59,11 +59,12 @@ async def forecast_roster(
     """Plays every accepted row on a copy of its case.
 
     Args:
-        verdicts: Of all rows: a rejected one still names its assister.
-        open_case: Answers an assister's case as it stands, None where none is open.
+        verdicts: Of all rows, because a rejected row names its assister, too.
+        open_case: Returns an assister's case as it stands; None if none is open.
         having_access: The agency's assisters who have access now.
-        for_agency: The agency reads it. Of somebody whose case does not know the agency it then
-            says what it would say of nobody: or a row with any Training ID would show that case.
+        for_agency: The agency reads it. For an assister whose case does not know the agency, the
+            forecast is then that of an unknown person: otherwise a row with any Training ID would
+            show that case.
     """
     forecast = RosterForecast()
     places = asyncio.Semaphore(QUERIES_AT_ONCE)
@@ -119,7 +120,7 @@ async def forecast_roster(
 
 
 async def _mailboxes(session: AsyncSession, entries: Iterable[Entry]) -> dict[str, int]:
-    """The mailboxes' ids by Training ID; a new one has the id that no other has."""
+    """The mailboxes' ids by Training ID; a new mailbox gets an id that no other has."""
     keys = {mailbox_key(each.email): each.training_id for each in entries}
     found = select(Mailbox).where(col(Mailbox.mailbox_key).in_(sorted(keys)))
     known = {each.mailbox_key: each for each in await session.exec(found)}

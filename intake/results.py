@@ -1,4 +1,4 @@
-"""A learning centre's export: one event a row, a verdict for each."""
+"""Reading and judging a learning center's export: each row is one event."""
 
 import hashlib
 import re
@@ -39,19 +39,20 @@ SIGNALS: dict[str, str] = {
 SCORE = re.compile(r"([+-]?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]{1,2})?) *(%?)")
 MIDNIGHT = re.compile(r"(.+?)[T ]00:00(:00(\.0+)?)?")
 FIRST_YEAR, LAST_YEAR = 2000, 2200
-"""Spreadsheet programs make a date of 1900 of a small number, and others one of 1970 of none."""
+"""Earlier years are no real dates: spreadsheets turn a small number into 1900, others zero into
+1970."""
 SCORE_DIGITS = 12
-"""Digits of a score that a case takes."""
+"""The most digits of a score that a case accepts."""
 CERTIFIED = {"certified": True, "not certified": False, "not-certified": False}
 
 
 class BadValue(ValueError):
-    """A value that does not say what it must; the text says what to write."""
+    """The value is not what the column needs; the text says what to write."""
 
 
 @dataclass(frozen=True)
 class ResultVerdict:
-    """A row's event, or why there is none."""
+    """A row's event, or why the row is rejected."""
 
     line: int
     training_id: str
@@ -60,7 +61,7 @@ class ResultVerdict:
     fact: Fact | None = None
 
     def public(self) -> dict[str, Any]:
-        """The verdict for machines."""
+        """The verdict as machines read it."""
         return {
             "line": self.line,
             "training_id": self.training_id,
@@ -70,7 +71,7 @@ class ResultVerdict:
 
 
 def read_results(path: Path, encoding: str = "utf-8-sig") -> Table:
-    """An export.
+    """Opens an export.
 
     Raises:
         UnreadableFile: If it cannot be read.
@@ -79,13 +80,13 @@ def read_results(path: Path, encoding: str = "utf-8-sig") -> Table:
 
 
 def judge_results(table: Table, now: datetime) -> Iterator[ResultVerdict]:
-    """A verdict for every row."""
+    """Judges every row."""
     for row in table:
         yield judge_result(row, now)
 
 
 def judge_result(row: Row, now: datetime) -> ResultVerdict:
-    """The verdict on one row: its event's id follows from its content, so a repeat is known."""
+    """Judges one row. The event's id is a hash of its content, so a repetition is recognized."""
     cells = {name: visible(cell) for name, cell in row.cells.items()}
     training_id = identified(cells["training_id"])
     reasons: list[Reason] = [Reason("row", row.fault, "")] if row.fault else []
@@ -125,13 +126,13 @@ def judge_result(row: Row, now: datetime) -> ResultVerdict:
 
 
 def event_id(training_id: str, signal: str, occurred_at: datetime, facts: dict[str, Any]) -> str:
-    """An id that the same event always has."""
+    """The event's id; the same content always has the same one."""
     content = f"{training_id}|{signal}|{occurred_at.isoformat()}|{sorted(facts.items())}"
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
 def read_event(text: str) -> str:
-    """Which kind of result a row holds."""
+    """The kind of result in a row."""
     event = compared(text)
     if event not in SIGNALS:
         raise BadValue(f"write one of {', '.join(SIGNALS)}")
@@ -139,19 +140,19 @@ def read_event(text: str) -> str:
 
 
 def read_course(text: str) -> str:
-    """The course's id; the portal's own where none is named."""
+    """The course's id; the portal's own course if the cell is empty."""
     return text or PORTAL_COURSE
 
 
 def read_score(text: str) -> Decimal:
-    """A percentage, compared later as it stands.
+    """A percentage, kept exactly.
 
     A number above 0 and up to 1 without a percent sign is most likely a fraction: 0.85 may mean
     85 % or less than one, and a guess would fail or pass the wrong person.
     """
     found = SCORE.fullmatch(visible(text))
     try:
-        # 1E+2 and 100 are one score.
+        # 1E+2 and 100 are the same score.
         score = Decimal(f"{Decimal(found[1] if found else ''):f}")
     except InvalidOperation:
         raise BadValue("is not a number; write a percentage such as 82.5") from None
@@ -177,7 +178,7 @@ def read_moment(text: str) -> datetime:
 
 
 def read_day(text: str) -> date | None:
-    """A last valid day; empty for none. Databases write a day as its midnight."""
+    """A last valid day; None for an empty cell. Databases write a day as its midnight."""
     if not text:
         return None
     midnight = MIDNIGHT.fullmatch(text)
@@ -222,7 +223,7 @@ def _event(
     identity = event_id(training_id, signal, occurred_at, facts)
     day = occurred_at.astimezone(CENTRAL)
     if facts.get("certified") is False and day.time() == time():
-        # A bare date: nobody knows the hour, and a certification of that day must not outlive it.
+        # The hour of a bare date is unknown: a withdrawal of the same day must not lose to it.
         end = datetime.combine(day.date() + timedelta(days=1), time(), CENTRAL)
         occurred_at = min(end.astimezone(UTC) - timedelta(seconds=1), now)
     try:

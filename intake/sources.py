@@ -1,7 +1,7 @@
-"""How a training system writes its exports, so that each is read as it was meant.
+"""The configured format of a training system's exports.
 
-Nothing is guessed: what a source calls its columns and courses, on which scale it scores and in
-which zone its clock runs is configured. What is not configured is as `intake.results` reads it.
+Nothing is guessed: the names of its columns and courses, the scale of its scores and the zone of
+its clock are configured. Everything else is read as `intake.results` does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ Event = Literal["certification", "training", "assessment"]
 
 
 class Scale(StrEnum):
-    """What a score's number means."""
+    """The scale of a score."""
 
     PERCENT = "percent"
     """82.5 is 82.5 %."""
@@ -51,12 +51,12 @@ class ExportFormat(BaseModel):
     """How one training system writes its exports.
 
     Attributes:
-        columns: What it calls the columns that it calls otherwise than we do.
-        event: What every row of its exports is, where no column says it.
-        courses: Which of our courses its names of courses stand for; where any are given, a row of
-            another course is rejected.
+        columns: Its names of columns that differ from ours.
+        event: The kind of every row, if no column says it.
+        courses: Our course for each of its names of courses. If any are given, a row of another
+            course is rejected.
         date_format: As in `strptime`; empty for ISO 8601.
-        zone: Of times without an offset.
+        zone: The zone of times without an offset.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,7 +75,7 @@ class ExportFormat(BaseModel):
         return self
 
     def read(self, path: Path, encoding: str = UNNAMED) -> Table:
-        """An export.
+        """Opens an export.
 
         Raises:
             UnreadableFile: If it cannot be read.
@@ -85,7 +85,7 @@ class ExportFormat(BaseModel):
         return read_table(path, columns, required, encoding)
 
     def judge(self, export: Table, now: datetime) -> Iterator[ResultVerdict]:
-        """A verdict for every row."""
+        """Judges every row."""
         for row in export:
             yield judge_result(self._in_our_words(row), now)
 

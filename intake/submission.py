@@ -1,4 +1,4 @@
-"""A roster's rows: in chunks, as they are recorded, and with the verdicts they would get."""
+"""A roster's rows: in chunks, as recorded, and with the verdicts that they would get now."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
@@ -27,11 +27,11 @@ def chunks(items: Iterable[ItemT], size: int = CHUNK) -> Iterator[list[ItemT]]:
 async def check(
     session: AsyncSession | None, roster: Iterable[Row], roster_type: AssisterType
 ) -> AsyncIterator[Verdict]:
-    """The verdicts that the roster would get now, in file order; changes nothing.
+    """Judges the roster as it would be judged now, in file order; changes nothing.
 
     Args:
-        session: The records; None where there are none yet.
-        roster: Its rows, read twice.
+        session: The records; None if there are none yet.
+        roster: Its rows; they are read twice.
     """
     collisions = Collisions()
     for row in roster:
@@ -44,12 +44,12 @@ async def check(
 
 
 async def taken_mailboxes(session: AsyncSession, rows: Iterable[Row]) -> dict[str, str]:
-    """Who holds the mailboxes that the rows name, where somebody does."""
+    """The Training IDs that hold the mailboxes which the rows name."""
     return await holders(session, _mailboxes(rows))
 
 
 async def accepted_of(session: AsyncSession, rows: Iterable[Row]) -> frozenset[tuple[str, str]]:
-    """Which of the rows' addresses staff took for a person's, though they read like a desk's."""
+    """Those of the rows' desk-like addresses that staff accepted as personal."""
     return await accepted_addresses(session, _mailboxes(rows))
 
 
@@ -58,7 +58,7 @@ def _mailboxes(rows: Iterable[Row]) -> list[str]:
 
 
 def as_entry(recorded: SubmissionRow) -> Entry:
-    """What an accepted row says, as it was judged."""
+    """What an accepted row says, as the verdict recorded it."""
     assert recorded.entry is not None, "an accepted row keeps what it says"
     return Entry(**recorded.entry)
 

@@ -1,6 +1,7 @@
-"""Standard Webhooks 1.0.0, as a receiver: who signed a message, and whether it is fresh.
+"""Receiving Standard Webhooks 1.0.0: who signed a message, and whether it is fresh.
 
-Stricter than the reference library, whose parsers take `1e9` for a time and junk inside base64.
+This is stricter than the reference library, whose parsers accept `1e9` as a time and junk in
+base64.
 """
 
 import base64
@@ -23,24 +24,24 @@ SIGNATURE = re.compile(r"v1,([A-Za-z0-9+/]{43}=)")
 
 
 class Unsigned(Exception):
-    """No signature that counts; the text is for the log and for whoever sets up the sender."""
+    """No valid signature; the text is for the log and for the person who sets up the sender."""
 
 
 class Envelope(NamedTuple):
-    """A message's headers, well formed and fresh; its body is not read yet."""
+    """A message's headers, checked to be well formed and fresh; its body is not read yet."""
 
     id: str
     timestamp: str
     signatures: Sequence[bytes]
 
     def signer(self, body: bytes, secrets: Iterable[tuple[str, bytes]]) -> str:
-        """Whose secret it was signed with.
+        """The owner of the secret with which it was signed.
 
         Args:
-            secrets: Every secret that counts, with whose it is; one may have several.
+            secrets: Every valid secret with its owner; an owner may have several.
 
         Raises:
-            Unsigned: If it was none of them.
+            Unsigned: If it was signed with none of them.
         """
         content = f"{self.id}.{self.timestamp}.".encode() + body
         for whose, secret in secrets:
@@ -62,7 +63,7 @@ def open_envelope(headers: Mapping[str, str], now: datetime) -> Envelope:
     if abs(int(timestamp) - now.timestamp()) > FRESH.total_seconds():
         raise Unsigned("webhook-timestamp is not within five minutes of now")
     sent = headers.get("webhook-signature", "").split(" ")
-    # Signatures of versions to come may stand beside ours.
+    # Future versions may add signatures of their own.
     found = [SIGNATURE.fullmatch(each) for each in sent[:MOST_SIGNATURES]]
     signatures = [base64.b64decode(each[1]) for each in found if each]
     if not signatures:
@@ -71,7 +72,7 @@ def open_envelope(headers: Mapping[str, str], now: datetime) -> Envelope:
 
 
 def secret_bytes(text: str) -> bytes:
-    """A secret as senders and receivers write it.
+    """Decodes a secret as senders and receivers write it.
 
     Raises:
         ValueError: If it is not ``whsec_`` and 24 to 64 bytes in base64.

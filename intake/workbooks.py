@@ -1,14 +1,12 @@
 """Reading an XLSX, once it is known that reading it will end.
 
 A workbook is an archive of XML. A few kilobytes can unpack to gigabytes, claim endless empty rows,
-or hold millions of elements in one another. So every part that is read is first gone through once,
-without keeping anything of it. The others (caches, drawings, what some other program adds) are
-never opened.
+or nest millions of elements. So every part is first scanned once, without keeping anything of it,
+before it is read. Other parts (caches, drawings, additions of other programs) are never opened.
 
 A cell is read as a person sees it in a spreadsheet program: a percentage with its sign, a date as a
-date, 1234567.0 as 1234567. A formula whose value was never stored is read as the formula, and a
-cell in error as the error: whoever judges the cell refuses both. Looks are not read at all, and no
-library is asked to understand what does not matter here.
+date, 1234567.0 as 1234567. A formula without a stored value is read as the formula, and a cell in
+error as the error; the judge of the cell refuses both. Fonts and colors are not read at all.
 """
 
 import re
@@ -27,15 +25,15 @@ from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
 MAX_UNPACKED = 200 * 2**20
-"""Bytes; a roster of the most rows has about half of it."""
+"""Bytes. A roster with the most rows has about half as many."""
 MAX_SHEET_ROWS = 2**20
 """Excel's own limit, empty rows included."""
 MAX_COLUMN = 2**14
 MAX_STRINGS = 2**20
 MAX_ELEMENTS = 100_000
-"""In one row, in one shared string, and in what is kept of the rest of a part."""
+"""The most elements in one row, in one shared string, and in the rest of a part that is kept."""
 MAX_STYLES = 2_000_000
-"""Elements and attributes of all looks: what was pasted in for years has tens of thousands."""
+"""The most elements and attributes of all styles: years of pasting add tens of thousands."""
 MAX_DEPTH = 50
 MAX_TEXT = 2**20
 """Bytes without a tag. A cell holds 32,767 characters at the most."""
@@ -43,7 +41,7 @@ MAX_TEXT = 2**20
 PERCENT_FORMATS = {9, 10}
 DATE_FORMATS = {*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)}
 LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
-"""What a number format shows as it stands, and its colors, currencies and conditions."""
+"""The parts of a number format that are literal text, colors, currencies or conditions."""
 ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]+)")
 PACKAGE, BOOK = "_rels/.rels", "xl/workbook.xml"
@@ -59,11 +57,11 @@ NOT_TABLES = {
 
 
 class BadWorkbook(Exception):
-    """A workbook that is damaged or not meant to be read; the text completes a sentence."""
+    """The workbook is damaged or unsafe to read; the text completes a sentence."""
 
 
 class Record(NamedTuple):
-    """A row: its line, its cells' texts, and what is odd about an empty cell, by its place."""
+    """A row: its line, the texts of its cells, and why a cell is empty, by its column."""
 
     line: int
     cells: list[str]
@@ -75,9 +73,9 @@ class Sheet:
     """A sheet of the workbook.
 
     Attributes:
-        part: Its place in the archive.
-        hidden_rows: Rows with values that are hidden, by a filter or by hand.
-        hidden_columns: First and last of each range, counted from 0.
+        part: Its path in the archive.
+        hidden_rows: The number of rows with values that a filter or a person has hidden.
+        hidden_columns: The first and last column of each hidden range, counted from 0.
     """
 
     name: str
@@ -88,7 +86,7 @@ class Sheet:
 
 
 class Workbook:
-    """A workbook that was gone through; its sheets in their order.
+    """A scanned workbook with its sheets in order.
 
     Raises:
         BadWorkbook: If it cannot be read, or reading it would take more than any roster needs.
@@ -116,7 +114,7 @@ class Workbook:
             raise BadWorkbook(known)
         place = BOOK
         if PACKAGE in self._names:
-            # Some programs put the workbook elsewhere, and say so here.
+            # Some programs put the workbook elsewhere; the relations name the place.
             named = self._related(archive, PACKAGE, "").values()
             place = next((part for kind, part in named if kind == "officeDocument"), place)
         if place not in self._names:
@@ -146,7 +144,7 @@ class Workbook:
                         )
 
     def _part(self, archive: zipfile.ZipFile, place: str, most: int = MAX_ELEMENTS) -> "_Part":
-        """A part of the archive, gone through once: only such are ever read."""
+        """A part of the archive after its scan; no other part is read."""
         if place not in self._parts:
             part = _Part(most)
             with archive.open(self._names[place]) as content:
@@ -162,7 +160,7 @@ class Workbook:
     def _related(
         self, archive: zipfile.ZipFile, relations: str, folder: str
     ) -> dict[str | None, tuple[str, str]]:
-        """What a part refers to, by id: its kind and its place."""
+        """The relations of a part: kind and path by id."""
         return {
             each.get("Id"): (
                 each.get("Type", "").rpartition("/")[2],
@@ -172,7 +170,7 @@ class Workbook:
         }
 
     def _styles(self, archive: zipfile.ZipFile, place: str) -> Iterator[str]:
-        """What each style makes of a number: "percent", "date" or nothing."""
+        """How each style shows a number: "percent", "date" or plain."""
         self._part(archive, place, MAX_STYLES)
         formats: dict[int, str] = {}
         for kind, each in self._found(archive, place, ("numFmts", "numFmt"), ("cellXfs", "xf")):
@@ -188,7 +186,7 @@ class Workbook:
             yield _string(each)
 
     def rows(self, sheet: Sheet) -> Iterator[Record]:
-        """A sheet's rows, those that the file leaves out left out.
+        """A sheet's rows, without those that the file omits.
 
         Raises:
             BadWorkbook: If the sheet is damaged.
@@ -196,7 +194,7 @@ class Workbook:
         try:
             with zipfile.ZipFile(self._path) as archive:
                 yield from self._rows(archive, sheet)
-        except Exception:  # a broken part is stumbled over in many ways
+        except Exception:  # a broken part raises many kinds of errors
             raise _unreadable() from None
 
     def _rows(self, archive: zipfile.ZipFile, sheet: Sheet) -> Iterator[Record]:
@@ -289,10 +287,10 @@ class Workbook:
 
 
 class _Part:
-    """What one part of the archive holds, counted.
+    """The scan of one part of the archive, which counts its contents.
 
     Args:
-        most: Elements and attributes that are kept of it at once.
+        most: The most elements and attributes that may be in memory at once.
     """
 
     def __init__(self, most: int) -> None:
@@ -380,7 +378,7 @@ def _unreadable() -> BadWorkbook:
 
 
 def _place(name: str, folder: str = "") -> str:
-    """Where a part is: case makes no difference, and some write the path as Windows does."""
+    """The path of a part, without regard to case; some programs write it with backslashes."""
     return normpath(join("/", folder, name.replace("\\", "/"))).lstrip("/").lower()
 
 
@@ -398,7 +396,7 @@ def _kind(element: Element) -> str:
 
 
 def _string(element: Element) -> str:
-    """The text of a string, in whatever pieces it comes; its pronunciation left out."""
+    """The text of a string from all its runs, without its phonetic text."""
     texts = []
     for each in element:
         match _kind(each):
@@ -410,7 +408,7 @@ def _string(element: Element) -> str:
 
 
 def _unescaped(text: str) -> str:
-    # No database takes half a character: as a control character it costs its own row only.
+    # No database stores a lone surrogate: as a control character it costs only its own row.
     plain = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
     return re.sub("[\0\ud800-\udfff]", "\x01", plain)
 

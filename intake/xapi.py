@@ -1,7 +1,8 @@
-"""xAPI statements (1.0.3 and 2.0): what is a valid one, and what one says of an assister.
+"""xAPI statements (1.0.3 and 2.0): which are valid, and what they say of an assister.
 
-A learning system sends statements about everybody and everything. Each valid one is kept; one that
-speaks of a configured course, by a person who is named by their Training ID, is a result as well.
+A learning system sends statements about everybody and everything. Each valid one is kept. A
+statement about a configured course by a person who is identified by their Training ID is also a
+result.
 """
 
 import re
@@ -116,7 +117,7 @@ class _Identified(_Part):
 
     @property
     def identifiers(self) -> int:
-        """How many there are: one names somebody."""
+        """How many identifiers it has; exactly one identifies an agent."""
         each = (self.mbox, self.mbox_sha1sum, self.openid, self.account)
         return sum(value is not None for value in each)
 
@@ -161,7 +162,7 @@ class Component(_Part):
 
 
 class Definition(_Part):
-    """What an activity is."""
+    """The description of an activity."""
 
     name: LanguageMap = {}
     description: LanguageMap = {}
@@ -199,7 +200,7 @@ class Definition(_Part):
 
 
 class Activity(_Part):
-    """What something was done with."""
+    """The activity that a statement is about."""
 
     objectType: Literal["Activity"] = "Activity"  # noqa: N815
     id: Iri
@@ -214,7 +215,7 @@ class StatementRef(_Part):
 
 
 class Score(_Part):
-    """How well it went."""
+    """The score of a result."""
 
     scaled: Annotated[Number, Field(ge=-1, le=1)] | None = None
     raw: Number | None = None
@@ -230,7 +231,7 @@ class Score(_Part):
 
 
 class Result(_Part):
-    """How it ended."""
+    """The outcome of a statement."""
 
     score: Score | None = None
     success: StrictBool | None = None
@@ -267,7 +268,7 @@ class ContextActivities(_Part):
 
 
 class ContextAgent(_Part):
-    """Somebody who took part (2.0)."""
+    """An agent who took part (2.0)."""
 
     objectType: Literal["contextAgent"]  # noqa: N815
     agent: Agent
@@ -283,7 +284,7 @@ class ContextGroup(_Part):
 
 
 class Context(_Part):
-    """Where and with whom."""
+    """The context of a statement."""
 
     registration: Uuid | None = None
     instructor: Actor | None = None
@@ -330,7 +331,7 @@ _Simple = (
 
 
 class SubStatement(_Said):
-    """A statement inside another, that nobody has made."""
+    """A statement inside another one; it does not claim that it happened."""
 
     objectType: Literal["SubStatement"]  # noqa: N815
     object: Annotated[_Simple, _kind_or("Activity")]
@@ -342,7 +343,7 @@ class SubStatement(_Said):
 
 
 class Statement(_Said):
-    """Somebody did something."""
+    """A statement: somebody did something."""
 
     id: Uuid | None = None
     object: Annotated[_Simple | Annotated[SubStatement, Tag("SubStatement")], _kind_or("Activity")]
@@ -366,14 +367,14 @@ def _check_context(context: Context | None, thing: object) -> None:
 
 
 def read_statement(value: Any, version: str) -> Statement:
-    """A valid statement.
+    """Reads and validates a statement.
 
     Args:
         value: As `gateway.strict_json` reads it: numbers are decimals.
         version: Of xAPI, as the request names it.
 
     Raises:
-        BadStatement: If it is none.
+        BadStatement: If it is not valid.
     """
     _refuse_null(value)
     try:
@@ -407,7 +408,7 @@ def _refuse_null(value: Any) -> None:
 
 
 class Meaning(BaseModel):
-    """What one of a source's activities is to us."""
+    """The meaning of one of a source's activities."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -420,9 +421,9 @@ class StatementFormat(BaseModel):
 
     Attributes:
         home_page: The account.homePage under which account.name is the Training ID.
-        activities: What each activity's IRI stands for; all others are none of ours.
-        score: Which field counts. Where none is named, raw between min and max if all three are
-            there, else scaled: some write 70 of 100 as scaled 0.7, others as 0.4.
+        activities: The meaning of each activity's IRI; other activities are ignored.
+        score: The field that counts. If none is named, it is raw between min and max if all three
+            are there, otherwise scaled: some write 70 of 100 as scaled 0.7, others as 0.4.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -432,7 +433,7 @@ class StatementFormat(BaseModel):
     score: Literal["raw", "scaled"] | None = None
 
     def read(self, statement: Statement) -> "Reading | None":
-        """What a statement says of an assister; None where that is nothing."""
+        """What a statement says of an assister; None if it says nothing of one."""
         training_id = self._training_id(statement.actor)
         meaning = self._meaning(statement)
         if training_id is None or meaning is None:
@@ -441,7 +442,7 @@ class StatementFormat(BaseModel):
             said = statement.verb.id in COMPLETED
             return Reading(training_id, meaning.course) if said else None
         score = self._percent(statement.result.score) if statement.result else None
-        # Completed or even passed without a score is no assessment (cmi5: completed, waived).
+        # Completed, or even passed, without a score is not an assessment (cmi5: completed, waived).
         if statement.verb.id not in SCORED or score is None:
             return None
         return Reading(training_id, meaning.course, score)
@@ -457,7 +458,7 @@ class StatementFormat(BaseModel):
         if not isinstance(statement.object, Activity):
             return None
         around = statement.context.contextActivities if statement.context else None
-        # Moodle writes an attempt as the object, and the quiz as its parent.
+        # Moodle names the attempt as the object and the quiz as its parent.
         parents = [each.id for each in around.parent] if around else []
         named = (self.activities.get(each) for each in (statement.object.id, *parents))
         return next((each for each in named if each), None)
