@@ -3,14 +3,20 @@
 Exit codes: 0 done, 1 refused or failed for a reason that is printed, 2 wrong usage, 130 Ctrl-C.
 """
 
+from __future__ import annotations
+
 import os
 import signal
-import socket
 import sys
-import threading
 import time
-from collections.abc import Iterable
-from typing import NoReturn
+
+# Libraries are imported where they are used: until Ctrl-C is understood below, it would end the
+# program with a traceback.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable
+    from typing import NoReturn
 
 GRACE = 1.5
 """Seconds after Ctrl-C for a command to close what it opened."""
@@ -31,7 +37,7 @@ def _end_in_time(interrupted: socket.socket) -> None:
     _leave(130)
 
 
-def _end_now(lost: "sys.UnraisableHookArgs") -> None:
+def _end_now(lost: sys.UnraisableHookArgs) -> None:
     """Ends the program if Python has dropped a Ctrl-C, as it does in an import's callback."""
     if lost.exc_type is KeyboardInterrupt:
         _leave(130)
@@ -46,14 +52,19 @@ def _leave(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    # SIGTERM works like Ctrl-C: what was started is taken down.
+    signal.signal(signal.SIGINT, lambda *_: _leave(130))
+    # Being told to end is like Ctrl-C: what was started is taken down.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    import socket
+    import threading
+
     interrupted, interrupts = socket.socketpair()
     interrupts.setblocking(False)
-    signal.set_wakeup_fd(interrupts.fileno())
     sys.unraisablehook = _end_now
     threading.Thread(target=_end_in_time, args=(interrupted,), daemon=True).start()
     try:
+        signal.set_wakeup_fd(interrupts.fileno())
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         code = main()
     except KeyboardInterrupt:
         code = 130
