@@ -14,7 +14,7 @@ COMMANDS = {
     "Operation": {
         "demo": ("operate:demo", "Show the whole policy at work; leaves nothing running."),
         "up": ("operate:up", "Run the embedded stack until Ctrl-C."),
-        "doctor": ("doctor:doctor", "Check this installation; says what to do."),
+        "doctor": ("doctor:doctor", "Check this installation: what is wrong, and what to do."),
         "migrate": ("operate:migrate", "Bring the records' database to the newest schema."),
         "reconcile": (
             "reconcile:reconcile",
@@ -49,7 +49,10 @@ COMMANDS = {
             "staff:confirm_change",
             "Let another agency, or address, speak for an assister.",
         ),
-        "refuse-change": ("staff:refuse_change", "Refuse what another agency's roster asks for."),
+        "refuse-change": (
+            "staff:refuse_change",
+            "Refuse the change that another agency's roster asks for.",
+        ),
         "assister": ("people:assister", "Correct what is on record of an assister."),
         "agencies": ("agencies:app", "Agencies and their authorized contacts."),
     },

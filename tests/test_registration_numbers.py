@@ -53,6 +53,21 @@ async def test_guesses_change_nothing_for_the_assister(sqlite_url: str) -> None:
     await database.close()
 
 
+@pytest.mark.parametrize("dash", ["-", "–", "\u2011", " ", "", "\u00a0"])
+async def test_a_number_is_taken_as_people_type_it(sqlite_url: str, dash: str) -> None:
+    """It has neither 0 nor 1, so that these are the letters that look like them."""
+    database = Database(sqlite_url)
+    portal = EmbeddedPortal(database, SECRET)
+    for each in range(100):
+        number = await issue(portal, f"B{each:06}")
+        if "O" in number and "I" in number:
+            break
+    typed = number.replace("O", "0").replace("I", "1").replace("-", dash)
+    assert typed.replace(dash, "") != number.replace("-", "")
+    assert (await portal.activate(f" {typed.lower()} ")).training_id == f"B{each:06}"
+    await database.close()
+
+
 def test_a_terminal_is_given_no_orders() -> None:
     shown = table("", ("",), [("\x1b[31m[red]x\x07\u202e",)])
     assert "".join(map(str, shown.columns[0].cells)) == r"·[31m\[red]x··"

@@ -33,6 +33,31 @@ def test_an_activation_ends_with_a_business_day(issued: datetime, ends: datetime
     assert calendar.activation_times(issued, Terms(), MINNESOTA).expires_at == ends
 
 
+@pytest.mark.parametrize(
+    ("day", "open_"),
+    [
+        (date(2026, 11, 27), False),  # the Friday after Thanksgiving
+        (date(2029, 11, 23), False),  # the earliest one
+        (date(2030, 11, 29), False),  # the latest one
+        (date(2026, 11, 20), True),  # a Friday in November
+        (date(2026, 10, 12), True),  # Indigenous Peoples Day, no holiday of the executive branch
+        (date(2027, 6, 18), False),  # Juneteenth on a Saturday
+        (date(2027, 7, 5), False),  # Independence Day on a Sunday
+        (date(2027, 12, 31), False),  # New Year's Day of the next year on a Saturday
+        (date(2028, 11, 10), False),  # Veterans Day on a Saturday
+        (date(2027, 5, 24), True),  # the last Monday of May but one
+        (date(2027, 5, 31), False),  # Memorial Day
+        (date(2028, 2, 21), False),  # Washington's and Lincoln's Birthday
+        (date(2027, 2, 12), True),  # Lincoln's own
+        (date(2027, 3, 26), True),  # Good Friday
+        (date(2026, 12, 24), True),  # Christmas Eve
+        (date(2028, 2, 29), True),
+    ],
+)
+def test_the_days_of_the_executive_branch(day: date, open_: bool) -> None:
+    assert calendar.is_business_day(day, MINNESOTA) is open_
+
+
 def test_the_end_of_daylight_saving_time_moves_the_end_by_an_hour_in_utc() -> None:
     ends = calendar.activation_times(central(2026, 10, 26, 10), Terms(), MINNESOTA).expires_at
     assert ends.astimezone(UTC) == datetime(2026, 11, 3, 6, 0, tzinfo=UTC)
