@@ -838,7 +838,10 @@ def who_must_act(case: Case, now: datetime) -> list[str]:
             for who in dict.fromkeys(RESPONSIBLE[each] for each in missing):
                 theirs = [str(each) for each in missing if RESPONSIBLE[each] == who]
                 acting.append(f"{who}: {', '.join(theirs)}")
-        case Stage.AWAITING_ACTIVATION:
+        # An assister whom the mail with the number cannot reach has nothing to do.
+        case Stage.AWAITING_ACTIVATION if not any(
+            each.kind is MailKind.ACTIVATION for each in case.mails_undeliverable
+        ):
             acting.append("the assister: activate the account")
         case Stage.ACTIVATION_EXPIRED:
             acting.append("the assister: ask the ARC for a new registration number")

@@ -321,6 +321,7 @@ def test_a_refused_address_waits_for_its_correction_and_starts_a_new_clock() -> 
     case = enrolled_case()
     case.mail_refused(case.mails_due[0], "the address was refused (550 5.1.1)", NOW)
     assert waiting_on(case, NOW) == ["attention", "activation"]
+    assert not [each for each in who_must_act(case, NOW) if each.startswith("the assister")]
     assert "attention mark" in (case.refuse_resend(NOW) or "")
     assert case.refuse_correction(NOW) is None
     assert "1" in case.correct_email(NOW)
