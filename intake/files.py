@@ -408,7 +408,8 @@ class _DelimitedSource:
                     )
                 # The csv module stops at a NUL, and no database stores a lone surrogate: as another
                 # control character each costs its own row only.
-                yield re.sub("[\0\ud800-\udfff]", "\x01", text)
+                plain = text.isascii() and "\0" not in text
+                yield text if plain else re.sub("[\0\ud800-\udfff]", "\x01", text)
 
         reader = None
         try:

@@ -104,7 +104,9 @@ def mailbox_key(address: str) -> str:
 
     It ignores case, Unicode forms, a ``+tag``, and the dots of a Gmail address.
     """
-    local, _, domain = unicodedata.normalize("NFKC", address).casefold().rpartition("@")
+    if not address.isascii():
+        address = unicodedata.normalize("NFKC", address)
+    local, _, domain = address.casefold().rpartition("@")
     if not domain.isascii():
         with suppress(UnicodeError):
             domain = domain.encode("idna").decode()

@@ -172,14 +172,18 @@ class Collisions:
         if email := visible(row.cells["email"]):
             self._mailboxes[mailbox_key(email)].append(row.line)
 
-    def others(self, row: Row, email: str | None) -> list[Reason]:
-        """The reasons to reject a row that lie in other rows."""
+    def others(self, row: Row, mailbox: str | None) -> list[Reason]:
+        """The reasons to reject a row that lie in other rows.
+
+        Args:
+            mailbox: The row's mailbox key; None if it names no valid address.
+        """
         reasons = []
         same = self._training_ids.get(identified(row.cells["training_id"]), [])
         if len(same) > 1:
             message = f"the same Training ID stands in {_lines(same, row.line)}"
             reasons.append(Reason(COLUMNS["training_id"], message, "2b"))
-        same = self._mailboxes.get(mailbox_key(email), []) if email is not None else []
+        same = self._mailboxes.get(mailbox, []) if mailbox is not None else []
         if len(same) > 1:
             message = (
                 f"the same mailbox stands in {_lines(same, row.line)} (case, +tags and Gmail dots"
@@ -218,12 +222,13 @@ def judge(
         training_id = as_typed(row.cells["training_id"])
     names = {each: _name(cells[each], each, reject) for each in ("first_name", "last_name")}
     email = _certification_email(cells["email"], reject)
-    if email is not None:
+    mailbox = mailbox_key(email) if email is not None else None
+    if email is not None and mailbox is not None:
         if is_generic(email, *names.values()) and not (
-            accepted is None or (training_id, mailbox_key(email)) in accepted
+            accepted is None or (training_id, mailbox) in accepted
         ):
             reject("email", f"{_shown(email)} is generic; give the assister's own address", "1.2b")
-        holder = taken.get(mailbox_key(email))
+        holder = taken.get(mailbox)
         if holder is not None and holder != training_id:
             reject(
                 "email", "belongs to another assister already; each needs one of their own", "1.2a"
@@ -239,7 +244,7 @@ def judge(
     phone = _public_phone(cells["public_phone"], needed, reject)
     public_email = _public_email(cells["public_email"], needed, reject)
     optional = {each: _optional(cells[each], each, reject) for each in OPTIONAL}
-    reasons += collisions.others(row, email)
+    reasons += collisions.others(row, mailbox)
     if reasons or email is None or approved is None or employed is None:
         return Verdict(row.line, training_id, reasons)
     entry = Entry(
