@@ -17,6 +17,7 @@ from commands.session import (
     session,
 )
 from intake.agencies import judge_agencies, read_agencies
+from policy.text import counted
 from records.schema import migrate as migrate_records
 from services.contacts import correct_contact, import_agencies, restore_contact, revoke_contact
 
@@ -48,7 +49,9 @@ async def agencies_import(
         return
     count = sum(not each.reasons for each in verdicts)
     rows = console.verdicts(shown, "agency_id", "Agency ID")
-    console.out.print(*rows, *console.notes(table), f"{count} contacts imported.", sep="\n")
+    console.out.print(
+        *rows, *console.notes(table), f"{counted(count, 'contact')} imported.", sep="\n"
+    )
 
 
 @app.command(name="correct-contact")

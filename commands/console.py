@@ -10,6 +10,8 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from policy.text import counted
+
 if TYPE_CHECKING:
     from intake import files
     from intake.forecast import RosterForecast
@@ -43,7 +45,7 @@ def verdicts(
         ]
     columns = ("line", title, "field", "reason", "policy")
     said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
-    summary = f"{counts.total()} rows: {said or 'none'}."
+    summary = f"{counted(counts.total(), 'row')}: {said or 'none'}."
     return [table("Rejected", columns, rows), summary] if rows else [summary]
 
 

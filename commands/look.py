@@ -21,6 +21,7 @@ from commands.session import (
 )
 from policy.case import Stage
 from policy.requirements import AgencyId
+from policy.text import counted
 from workflows import search_attributes
 from workflows.client import case_status
 from workflows.contract import ASSISTER_ACCESS, assister_workflow_id
@@ -75,7 +76,7 @@ async def list_(
         for each in found
     ]
     columns = ("Training ID", "stage", "agency", "waiting on", "attention", "deadline")
-    console.out.print(console.table(f"{len(rows)} cases", columns, rows))
+    console.out.print(console.table(counted(len(rows), "case"), columns, rows))
 
 
 async def links(*, agency: ThisAgency = "", json: Json = False) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from pydantic import ValidationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from commands import console
 from commands.session import (
@@ -29,8 +30,10 @@ from policy.requirements import (
     TrainingCompleted,
 )
 from policy.terms import PORTAL_COURSE
+from policy.text import counted
 from records.inbox import SIGNALS, Receipt, untold
 from services import Refused, mistakes
+from services.connections import Connections
 from services.results import import_results, record_result
 from workflows.client import case_status
 
@@ -40,6 +43,7 @@ assessment = App(name="assessment", help="Record assessment attempts.")
 File = Annotated[Path, Parameter(help="CSV or XLSX, one result a row.")]
 Course = Annotated[str, Parameter(help="The learning center's id of the course.")]
 Event = Annotated[str, Parameter(help="The result's event id: the case's details name it.")]
+RECORDED = "The results are recorded."
 REPEAT = "Interrupted. All of it was recorded or nothing: do it again to be sure, it counts once."
 
 results = App(name="results", help="Import a learning center's export, take a result back.")
@@ -118,17 +122,15 @@ async def results_import(
                 )
         told = next((each.training_id for each in verdicts if each.fact is not None), None)
         if told is not None:
-            await answered_unless_busy(
-                to, case_status(to.client, told), "The results are recorded. "
-            )
+            await _told(to, told)
     shown = [each.public() for each in verdicts]
     new = receipts.count(Receipt.NEW)
     if json:
         known = len(receipts) - new
         print_json({"new": new, "known": known, "notes": table.notes, "rows": shown})
         return
-    repeated = f", {len(receipts) - new} were known" if len(receipts) > new else ""
-    summary = f"{new} results are new{repeated}."
+    repeated = f", {len(receipts) - new} known before" if len(receipts) > new else ""
+    summary = f"{counted(new, 'result')} recorded{repeated}."
     console.out.print(*console.verdicts(shown), *console.notes(table), summary, sep="\n")
 
 
@@ -145,7 +147,7 @@ async def results_waiting(*, json: Json = False) -> None:
         for e in waiting
     ]
     columns = ("Training ID", "result", "source", "received", "attempts", "error")
-    console.out.print(console.table(f"{len(rows)} results wait", columns, rows))
+    console.out.print(console.table(f"Waiting: {counted(len(rows), 'result')}", columns, rows))
 
 
 @results.command(name="void")
@@ -157,6 +159,17 @@ async def results_void(
     Example: starter.py results void NAV1001 --event 4f0c1d7a2b9e4f0c1d7a2b9e
     """
     await _record(training_id, ResultVoided, {"voids": event}, at, json)
+
+
+async def _told(to: Connections, training_id: str) -> None:
+    """Asks the case of a result, which only a living worker can answer."""
+    try:
+        await answered_unless_busy(to, case_status(to.client, training_id), f"{RECORDED} ")
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        # Temporal turned the signal away that would have opened the case.
+        console.err.print(f"{RECORDED} A worker tells the cases later: starter.py results waiting")
 
 
 async def _record(
@@ -185,9 +198,7 @@ async def _record(
         to = await here.connections()
         async with interrupted_says(REPEAT):
             await record_result(to, training_id, fact)
-        await answered_unless_busy(
-            to, case_status(to.client, training_id), "The result is recorded. "
-        )
+        await _told(to, training_id)
     if as_json:
         print_json({"training_id": training_id, "event_id": fact.event_id})
         return

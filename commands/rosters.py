@@ -34,6 +34,7 @@ from intake.forecast import forecast_roster
 from intake.submission import check
 from policy.requirements import AssisterType
 from policy.roster import Verdict
+from policy.text import counted
 from portal.directory import agency_access
 from records.people import holders
 from records.tables import Agency
@@ -107,7 +108,7 @@ async def rosters_submit(
     for note in console.notes(roster):
         console.out.print(note)
     if done.new:
-        console.out.print(f"Submission {done.submission_id}: {done.rows} rows.")
+        console.out.print(f"Submission {done.submission_id}: {counted(done.rows, 'row')}.")
     else:
         console.out.print(
             f"This is the same roster as submission {done.submission_id}: nothing changes."

@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from policy.calendar import CENTRAL
+from policy.text import counted
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE = "/style.css"
@@ -37,11 +38,7 @@ def _moment(moment: datetime) -> str:
     return f"{moment.astimezone(CENTRAL):%b %-d, %Y, %-I:%M %p}"
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-_environment.filters.update(words=_words, day=_day, moment=_moment, counted=_counted)
+_environment.filters.update(words=_words, day=_day, moment=_moment, counted=counted)
 
 
 @router.get(STYLE)

@@ -107,3 +107,8 @@ def identified(text: str) -> str:
     """An id in capitals. Only ASCII letters change: ``ſ`` must not become an S."""
     plain = visible(text)
     return plain.upper() if plain.isascii() else plain
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, as in "1 row" and "12,000 rows"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -114,7 +114,7 @@ async def test_an_import_of_results_that_is_killed_is_nothing_and_completes(
     assert code < 0, "it was killed"
     assert await recorded() == 0
     code, said = await run(system, tmp_path, "results", "import", str(path))
-    assert (code, "420 results are new" in said) == (0, True), said
+    assert (code, "420 results recorded" in said) == (0, True), said
     assert await recorded() == 420
 
 
