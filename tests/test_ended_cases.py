@@ -7,8 +7,7 @@ import pytest
 
 from intake.results import judge_results, read_results
 from services.results import import_results
-from tests.intake.test_forecast import forecast_of
-from tests.support.rosters import roster_row, take_in
+from tests.support.rosters import forecast_of, roster_row, take_in
 from tests.support.system import System, new_training_id, record_people
 from workflows.client import open_case
 from workflows.contract import Status

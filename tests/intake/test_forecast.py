@@ -1,48 +1,18 @@
 """What a roster would lead to: foreseen without doing anything, and then so."""
 
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from bootstrap import arc_holidays
-from intake.files import read_roster
-from intake.forecast import RosterForecast, forecast_roster
-from intake.submission import check
 from policy.forecast import CaseForecast
-from policy.requirements import AssisterType
-from portal.directory import agency_access
-from tests.support.rosters import roster_row, roster_text, take_in
+from tests.support.rosters import forecast_of, roster_row, take_in
 from tests.support.system import (
-    AGENCY,
     System,
     facts,
     meet_requirements,
     new_training_id,
     record_people,
 )
-from workflows.client import open_case
 from workflows.contract import Status
-
-
-async def forecast_of(system: System, folder: Path, content: str) -> RosterForecast:
-    path = folder / "check.csv"
-    path.write_text(roster_text(content))
-    having_access = await agency_access(system.database, system.portal, AGENCY)
-    async with system.database.transaction() as session:
-        verdicts = [
-            verdict async for verdict in check(session, read_roster(path), AssisterType.NAVIGATOR)
-        ]
-        return await forecast_roster(
-            session,
-            verdicts,
-            agency_id=AGENCY,
-            roster_type=AssisterType.NAVIGATOR,
-            open_case=partial(open_case, system.client),
-            having_access=having_access,
-            terms=system.settings.terms,
-            holidays=arc_holidays(),
-            now=datetime.now(UTC),
-        )
 
 
 async def test_what_is_foreseen_then_happens(system: System, tmp_path: Path) -> None:

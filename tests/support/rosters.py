@@ -1,13 +1,23 @@
 """Rosters as agencies send them: a row, a file, and what becomes of it."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from bootstrap import arc_holidays
 from intake.files import read_roster
+from intake.forecast import RosterForecast, forecast_roster
+from intake.submission import check
 from policy.requirements import AssisterType
+from portal.directory import agency_access
 from services import rosters
 from services.rosters import record_roster
-from tests.support.system import AGENCY, System, contact_of
+from tests.support.system import (
+    AGENCY,
+    System,
+    contact_of,
+)
+from workflows.client import open_case
 from workflows.contract import roster_workflow_id
 
 HEADER = (
@@ -75,3 +85,24 @@ async def take_in(
         intake = system.client.get_workflow_handle(roster_workflow_id(submitted.submission_id))
         await intake.result()
     return submitted.submission_id
+
+
+async def forecast_of(system: System, folder: Path, content: str) -> RosterForecast:
+    path = folder / "check.csv"
+    path.write_text(roster_text(content))
+    having_access = await agency_access(system.database, system.portal, AGENCY)
+    async with system.database.transaction() as session:
+        verdicts = [
+            verdict async for verdict in check(session, read_roster(path), AssisterType.NAVIGATOR)
+        ]
+        return await forecast_roster(
+            session,
+            verdicts,
+            agency_id=AGENCY,
+            roster_type=AssisterType.NAVIGATOR,
+            open_case=partial(open_case, system.client),
+            having_access=having_access,
+            terms=system.settings.terms,
+            holidays=arc_holidays(),
+            now=datetime.now(UTC),
+        )
