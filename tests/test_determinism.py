@@ -19,8 +19,8 @@ IN_WORKFLOWS = [
 ]
 PURE = {
     "asyncio", "collections", "contextlib", "dataclasses", "datetime", "decimal", "email_validator",
-    "enum", "functools", "itertools", "phonenumbers", "policy", "pydantic", "re", "temporalio",
-    "typing", "unicodedata", "workflows", "zoneinfo",
+    "enum", "functools", "itertools", "operator", "phonenumbers", "policy", "pydantic", "re",
+    "temporalio", "typing", "unicodedata", "workflows", "zoneinfo",
 }  # fmt: skip
 CLOCKS = {"now", "today", "utcnow"}
 UNORDERED = {"wait", "as_completed"}
