@@ -43,7 +43,6 @@ assessment = App(name="assessment", help="Record assessment attempts.")
 File = Annotated[Path, Parameter(help="CSV or XLSX, one result a row.")]
 Course = Annotated[str, Parameter(help="The learning center's id of the course.")]
 Event = Annotated[str, Parameter(help="The result's event id: the case's details name it.")]
-RECORDED = "The results are recorded."
 REPEAT = "Interrupted. All of it was recorded or nothing: do it again to be sure, it counts once."
 
 results = App(name="results", help="Import a learning center's export, take a result back.")
@@ -122,7 +121,7 @@ async def results_import(
                 )
         told = next((each.training_id for each in verdicts if each.fact is not None), None)
         if told is not None:
-            await _told(to, told)
+            await _told(to, told, "The results are recorded.")
     shown = [each.public() for each in verdicts]
     new = receipts.count(Receipt.NEW)
     if json:
@@ -161,15 +160,15 @@ async def results_void(
     await _record(training_id, ResultVoided, {"voids": event}, at, json)
 
 
-async def _told(to: Connections, training_id: str) -> None:
+async def _told(to: Connections, training_id: str, so_far: str) -> None:
     """Asks the case of a result, which only a living worker can answer."""
     try:
-        await answered_unless_busy(to, case_status(to.client, training_id), f"{RECORDED} ")
+        await answered_unless_busy(to, case_status(to.client, training_id), f"{so_far} ")
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         # Temporal turned the signal away that would have opened the case.
-        console.err.print(f"{RECORDED} A worker tells the cases later: starter.py results waiting")
+        console.err.print(f"{so_far} A worker tells the case later: starter.py results waiting")
 
 
 async def _record(
@@ -198,7 +197,7 @@ async def _record(
         to = await here.connections()
         async with interrupted_says(REPEAT):
             await record_result(to, training_id, fact)
-        await _told(to, training_id)
+        await _told(to, training_id, "The result is recorded.")
     if as_json:
         print_json({"training_id": training_id, "event_id": fact.event_id})
         return

@@ -1,11 +1,15 @@
 """Several workers that start at once on an empty database make one schema."""
 
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from sqlmodel import text
 
+from records.database import Database
 from tests.support.databases import new_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,3 +65,18 @@ def test_workers_that_start_at_once_all_run(empty_urls: list[str], tmp_path: Pat
 def _answer(worker: "subprocess.Popen[str]") -> str:
     assert worker.stdout is not None
     return worker.stdout.readline()
+
+
+async def test_a_new_file_that_another_program_writes_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    ending = threading.Timer(0.5, lambda: other.execute("COMMIT"))
+    ending.start()
+    database = Database(f"sqlite:///{path}")
+    async with database.snapshot() as session:
+        mode = await (await session.connection()).execute(text("PRAGMA journal_mode"))
+        assert mode.scalar_one() == "wal"
+    await database.close()
+    ending.join()
+    other.close()
