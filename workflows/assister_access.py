@@ -54,6 +54,8 @@ class AssisterAccess:
         self._orders = list(start.orders)
         self._updates_done = list(start.updates_done)
         self._published: dict[str, SearchAttributeUpdate[Any]] = {}
+        self._changed = False
+        """People have not been shown the newest change."""
 
     @workflow.run
     async def run(self, start: AccessInput) -> Status:
@@ -63,6 +65,7 @@ class AssisterAccess:
             asyncio.create_task(self._send_mails(Recipient.ASSISTER)),
             asyncio.create_task(self._send_mails(Recipient.AGENCY)),
             asyncio.create_task(self._record_orders()),
+            asyncio.create_task(self._publish_changes()),
         ]
         while not self._finished():
             try:
@@ -355,7 +358,7 @@ class AssisterAccess:
         while True:
             await workflow.wait_condition(lambda: bool(due()))
             await self._send_mail(due()[0])
-            self._publish_unless_due()
+            self._changed = True
 
     async def _send_mail(self, mail: Mail) -> None:
         info = workflow.info()
@@ -488,7 +491,7 @@ class AssisterAccess:
         self._updates_done = [*self._updates_done, update.id][-UPDATES_KEPT:]
         answer = do(workflow.now())
         self._orders = [*self._orders, accepted(staff)]
-        self._publish_unless_due()
+        self._changed = True
         return answer
 
     def _repeated(self) -> bool:
@@ -519,12 +522,12 @@ class AssisterAccess:
         ignored = record(self._following if self._ends() else self.case, fact, now)
         if ignored is not None:
             self._ignore(signal, ignored)
-        self._publish_unless_due()
+        self._changed = True
 
     def _ignore(self, what: str, why: str) -> None:
         workflow.logger.warning("Ignored %s: %s", what, why)
         self.case.ignored(what, why, workflow.now())
-        self._publish_unless_due()
+        self._changed = True
 
     def _mail_failed(self, mail: Mail, error: ApplicationError) -> None:
         now = workflow.now()
@@ -590,10 +593,18 @@ class AssisterAccess:
             updates_done=self._updates_done,
         )
 
-    def _publish_unless_due(self) -> None:
-        """Shows people what changed; if a step is due, its end shows it."""
-        if self.case.due(workflow.now()) is Due.NOTHING:
-            self._publish()
+    async def _publish_changes(self) -> None:
+        """Shows people what changed, once for all that came together.
+
+        Thousands of signals may come in one workflow task: the page for each would take longer than
+        the two seconds after which the SDK takes a workflow for stuck.
+        """
+        while True:
+            await workflow.wait_condition(lambda: self._changed)
+            self._changed = False
+            # If a step is due, its end shows it.
+            if self.case.due(workflow.now()) is Due.NOTHING:
+                self._publish()
 
     def _publish(self) -> None:
         now = workflow.now()

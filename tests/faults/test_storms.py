@@ -4,15 +4,19 @@ import asyncio
 import random
 from collections import Counter
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlmodel import select
+from temporalio.api.enums.v1 import EventType
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from intake.files import read_roster
+from policy.case import Case
 from policy.requirements import (
     AssessmentScored,
     AssisterType,
@@ -29,7 +33,9 @@ from records.database import Database
 from records.people import record_agency
 from records.tables import Affiliation, AuditEntry, Submission, SubmissionRow
 from services.rosters import record_roster, submit_roster
-from tests.support.conditions import mailed
+from tests.faults.trials import without_worker
+from tests.faults.workers import WorkerProcess
+from tests.support.conditions import mailed, met
 from tests.support.rosters import roster_of, roster_row, roster_text
 from tests.support.system import (
     AGENCY,
@@ -40,11 +46,15 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
+from workflows import presentation
+from workflows.assister_access import AssisterAccess
 from workflows.client import open_case, start_intake
 from workflows.contract import roster_workflow_id
+from workflows.refusals import DATA_CONVERTER
 
 EVENTS = 1000
 CLIENTS = 20
+BURST = 500
 OTHER = "AG-200"
 OTHER_CONTACT = "sam@south.example.org"
 
@@ -251,3 +261,44 @@ async def test_a_roster_told_late_is_still_an_agencys_older_word(
         person = await session.get_one(Affiliation, (mine, AGENCY))
     assert not person.approved
     assert not (await system.status(mine)).requirements["approval"].met
+
+
+async def test_a_burst_that_waited_for_a_worker_is_shown_once(
+    temporal: WorkflowEnvironment,
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The page for each signal would take longer than a workflow task may."""
+    training_id, shown = new_training_id(), Counter[str]()
+    async with without_worker(temporal.client, sqlite_url, tmp_path) as system:
+        await record_people(system.database, training_id)
+        worker = WorkerProcess(system)
+        training = TrainingCompleted(event_id="t", occurred_at=LONG_AGO)
+        await tell(system, training_id, [("training_completed", training)], 1)
+        # Until it is open, the end of that step shows it.
+        await system.until(training_id, lambda status: status.next_deadline is not None)
+        worker.kill()
+        scored = AssessmentScored(event_id="a", occurred_at=LONG_AGO, score=Decimal(80))
+        await tell(system, training_id, [("assessment_scored", scored)] * BURST, 50)
+        worker = WorkerProcess(system)
+        await system.until(training_id, met("assessment"))
+        taken = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        history = await eventually(
+            system.case(training_id).fetch_history,
+            lambda h: taken in {each.event_type for each in h.events[BURST:]},
+        )
+        worker.kill()
+    show = presentation.details
+
+    def counted(case: Case, now: datetime) -> str:
+        shown["times"] += 1
+        return show(case, now)
+
+    monkeypatch.setattr(presentation, "details", counted)
+    await Replayer(
+        workflows=[AssisterAccess],
+        data_converter=DATA_CONVERTER,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ).replay_workflow(history)
+    assert shown["times"] < BURST / 10
