@@ -1,6 +1,7 @@
 """One server of each kind per session, and a whole system per test."""
 
 import asyncio
+import gc
 import os
 import shutil
 import tempfile
@@ -40,6 +41,16 @@ LONG = (
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish() -> None:
+    """Keeps what the collection of tests has made out of Python's garbage collection.
+
+    It may begin in a workflow's thread, and going through all of that takes longer on a busy
+    machine than the two seconds after which the SDK takes a workflow for stuck.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests of the second step."""
     for each in items:

@@ -10,7 +10,6 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-import worker
 from portal.tables import PortalAccount
 from records import audit
 from tests.faults.conftest import full
@@ -25,6 +24,7 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
+from workflows import assister_access
 
 ROUNDS = 4
 SIGNALS = 240
@@ -47,7 +47,7 @@ async def test_handlers_that_take_a_moment_need_the_wait_for_them(
     monkeypatch: pytest.MonkeyPatch,
     wait: bool,
 ) -> None:
-    monkeypatch.setattr(worker, "AssisterAccess", SlowHandlers)
+    monkeypatch.setattr(assister_access, "AssisterAccess", SlowHandlers)
     if not wait:
         monkeypatch.setattr(workflow, "all_handlers_finished", lambda: True)
     system = await make_system(sqlite_url, client=short_histories.client)

@@ -342,7 +342,7 @@ async def test_with_the_worker_stopped(shell: Shell) -> None:
     _, said, _ = await shell.run("suspend", shell.person, *STAFF)
     assert said.startswith("The order may still be carried out when a worker runs.")
     _, said, _ = await shell.run("training", "record", shell.person)
-    assert said.startswith("The results are recorded.")
+    assert said.startswith("The result is recorded.")
 
 
 @pytest.mark.usefixtures("stopped_worker")

@@ -135,14 +135,18 @@ async def onboarding(system: System, ids: list[str]) -> None:
 
 
 async def settled(system: System, training_id: str) -> None:
-    """Waits until nothing of a case is under way: asks the server, not a worker."""
+    """Waits until nothing of a case is under way, at two looks: asks the server, not a worker."""
+    looks = 0
 
-    async def under_way() -> bool:
+    async def at_rest() -> bool:
+        nonlocal looks
         described = (await insist(system.case(training_id).describe)).raw_description
         await asyncio.sleep(POLL)
-        return described.HasField("pending_workflow_task") or bool(described.pending_activities)
+        busy = described.HasField("pending_workflow_task") or described.pending_activities
+        looks = 0 if busy else looks + 1
+        return looks > 1
 
-    await eventually(under_way, lambda it: not it, seconds=PATIENCE)
+    await eventually(at_rest, bool, seconds=PATIENCE)
 
 
 @dataclass
