@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlmodel import select
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -84,6 +85,21 @@ async def test_a_corrected_address_reaches_a_mail_that_waits_behind_a_full_mailb
     [mail] = outbox.inbox.messages()
     assert str(mail["To"]) == "Right Person <right@agency.example.org>"
     assert "Hello Right Person," in body_of(mail)
+
+
+async def test_what_a_relay_cannot_deliver_returns_to_the_senders_mailbox(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    envelopes: list[str] = []
+    keep = outbox.inbox.handle_DATA
+
+    async def noted(server: SMTP, session: Session, envelope: Envelope) -> str:
+        envelopes.append(str(envelope.mail_from))
+        return await keep(server, session, envelope)
+
+    monkeypatch.setattr(outbox.inbox, "handle_DATA", noted)
+    await outbox.send()
+    assert envelopes == [HEAD.sender]
 
 
 @pytest.mark.parametrize("name", ["Pat\u2028Contact", "Pat\r\nBcc: x@y.org", "=?utf-8?q?Pat?="])
