@@ -6,13 +6,14 @@ import signal
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import MakeSystem
-from tests.support.programs import ROOT, worker_process
-from tests.support.system import SECRET, System, facts, new_training_id, record_people
+from tests.support.programs import ROOT, hears_sigterm, worker_process
+from tests.support.system import SECRET, System, eventually, facts, new_training_id, record_people
 
 MOST = 25.0
 """Seconds from the signal to the end of the process."""
@@ -28,6 +29,7 @@ async def seconds_to_end(process: asyncio.subprocess.Process, folder: Path) -> f
 @pytest.mark.parametrize("after", [0.1, 0.3, 1.0, 3.0])
 async def test_told_to_end_while_it_starts(tmp_path: Path, after: float) -> None:
     async with worker_process(tmp_path, TEMPORAL_ADDRESS="127.0.0.1:1") as process:
+        await eventually(partial(asyncio.to_thread, hears_sigterm, process.pid), bool)
         await asyncio.sleep(after)
         assert await seconds_to_end(process, tmp_path) < MOST
 

@@ -5,7 +5,6 @@ import asyncio
 import logging
 import os
 import random
-import re
 import signal
 import socket
 import sys
@@ -40,6 +39,7 @@ from services.connections import Connections
 from services.rosters import submit_roster
 from settings import Settings
 from tests.support.forks import forked, gone
+from tests.support.programs import hears_sigterm
 from tests.support.rosters import roster_of
 from tests.support.system import (
     AGENCY,
@@ -208,16 +208,6 @@ async def _read(process: asyncio.subprocess.Process, printed: bytearray) -> None
     assert process.stdout is not None
     while chunk := await process.stdout.read(2**16):
         printed += chunk
-
-
-def _knows_ctrl_c(process_id: int) -> bool:
-    """Whether the program has said what becomes of it: Python itself catches no SIGTERM."""
-    with suppress(OSError):
-        about = Path(f"/proc/{process_id}/status").read_text()
-        caught = re.search(r"SigCgt:\s+(\w+)", about)
-        has_ended = "State:\tZ" in about
-        return has_ended or bool(caught and int(caught[1], 16) & 1 << (signal.SIGTERM - 1))
-    return True
 
 
 def _waited_for_a_processor(process_id: int | None) -> float:
@@ -430,7 +420,7 @@ async def test_ctrl_c_ends_a_command_at_any_moment(
             process = await shell.start(*words)
             printed = bytearray()
             reading = asyncio.ensure_future(_read(process, printed))
-            await eventually(partial(asyncio.to_thread, _knows_ctrl_c, process.pid), bool)
+            await eventually(partial(asyncio.to_thread, hears_sigterm, process.pid), bool)
             await asyncio.sleep(chance.uniform(0, 4))
             begun = time.monotonic()
             with suppress(ProcessLookupError):

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import re
+import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.support.system import SECRET
@@ -32,3 +34,13 @@ async def worker_process(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def hears_sigterm(process_id: int) -> bool:
+    """Whether the program has said what becomes of it: Python itself catches no SIGTERM."""
+    with suppress(OSError):
+        about = Path(f"/proc/{process_id}/status").read_text()
+        caught = re.search(r"SigCgt:\s+(\w+)", about)
+        has_ended = "State:\tZ" in about
+        return has_ended or bool(caught and int(caught[1], 16) & 1 << (signal.SIGTERM - 1))
+    return True
