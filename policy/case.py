@@ -468,9 +468,10 @@ class Case(Correspondence, BaseModel):
         mailbox = self.evidence.mailbox
         self.evidence.confirm(claim)
         self._mark_claims(now)
-        self._note(now, f"Staff confirmed the roster of {agency_id}")
         if self.mails_undeliverable:
             self.retry_mails(now)
+        # Afterwards, so that it drops what is no longer true of the mails that waited.
+        self._note(now, f"Staff confirmed the roster of {agency_id}")
         if self.evidence.mailbox == mailbox or self.stage is not Stage.AWAITING_ACTIVATION:
             return f"Agency {agency_id} speaks for the assister from now on."
         self._issue_anew(now)
@@ -558,7 +559,7 @@ class Case(Correspondence, BaseModel):
         assert self.activation is not None
         later = tuple(each for each in self.activation.reminders_at if each > now)
         self.activation = self.activation.model_copy(update={"reminders_at": later})
-        if not self._activation_mail_waits():
+        if not self.waits(MailKind.ACTIVATION):
             self._send_activation(MailKind.ACTIVATION_REMINDER)
             self._note(now, "Reminded of the unused activation")
 
@@ -576,7 +577,7 @@ class Case(Correspondence, BaseModel):
         assert self.activation is not None
         until = self.activation.reissuable_until.isoformat()
         # An activation mail that was refused stays: a corrected address brings a new number.
-        if not self._activation_mail_waits():
+        if not self.waits(MailKind.ACTIVATION):
             self._drop_activation_mails()
             self.send(MailKind.ACTIVATION_EXPIRED, {"reissuable_until": until})
         self.send(MailKind.ACTIVATION_EXPIRED_AGENCY, {"reissuable_until": until})
@@ -609,8 +610,7 @@ class Case(Correspondence, BaseModel):
         reason = self.bar(now) or self.suspended_for or "suspended"
         again = self.reinstatement_under_way
         self.reinstatement_under_way = False
-        waiting = (*self.mails_due, *self.mails_undeliverable)
-        if any(each.kind is MailKind.CONFIRMATION for each in waiting):
+        if self.waits(MailKind.CONFIRMATION):
             self.confirmed = False
         self._enter(Stage.SUSPENDED, now)
         self.activation = None
@@ -789,10 +789,6 @@ class Case(Correspondence, BaseModel):
         assert self.activation is not None
         ends = self.activation.expires_at.isoformat()
         self.send(kind, {"ends": ends}, registration=self.activation.registration)
-
-    def _activation_mail_waits(self) -> bool:
-        kinds = [each.kind for each in (*self.mails_due, *self.mails_undeliverable)]
-        return MailKind.ACTIVATION in kinds
 
     def _drop_activation_mails(self) -> None:
         self.drop_mails(lambda mail: bool(mail.registration))

@@ -87,6 +87,10 @@ class Correspondence(BaseModel):
         )
         self.mails_due = [*self.mails_due, mail]
 
+    def waits(self, kind: MailKind) -> bool:
+        """Whether a mail of this kind has not gone out yet: it is due, or was set aside."""
+        return kind in [each.kind for each in (*self.mails_due, *self.mails_undeliverable)]
+
     def number_after(self, mails: int) -> None:
         """Numbers the mails after those of the case before, whose keys would otherwise recur."""
         self.mails += mails

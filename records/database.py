@@ -123,13 +123,13 @@ def _forget_values(context: ExceptionContext) -> None:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor: sqlite3.Cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={1000 * PATIENCE}")
-    _write_ahead(cursor)
+    write_ahead(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
-def _write_ahead(cursor: sqlite3.Cursor) -> None:
+def write_ahead(cursor: sqlite3.Cursor) -> None:
     """Changes a new file to write-ahead logging; a file that has it already stays as it is.
 
     SQLite does not wait here while another connection writes, such as one that makes this very
@@ -140,8 +140,10 @@ def _write_ahead(cursor: sqlite3.Cursor) -> None:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
             return
-        except sqlite3.OperationalError:
-            if time.monotonic() > ends:
+        except sqlite3.OperationalError as error:
+            # An extended error code has the error itself in its lowest byte.
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > ends:
                 raise
             time.sleep(0.02)
 

@@ -245,6 +245,20 @@ def test_an_address_corrected_after_the_end_gets_a_number_after_all() -> None:
     assert send_all(case, END) == [MailKind.ACTIVATION]
 
 
+def test_a_confirmed_change_sends_nothing_untrue_of_what_waited() -> None:
+    case = enrolled_case()
+    case.mail_refused(case.mails_due[0], "the address was refused (550 5.1.1)", NOW)
+    case.expiring()
+    case.expired(END)
+    [told] = case.mails_due
+    case.mail_refused(told, "the address was refused (550 5.1.1)", END)
+    case.record_roster(roster(agency="B", sequence=2, mailbox=2), END)
+    send_all(case, END)
+    case.confirm_change("B", END)
+    assert case.due(END) is Due.ENROLLMENT
+    assert case.mails_due == [], "the agency would hear that the number expired"
+
+
 def test_no_agency_is_asked_about_before_the_case_is_open() -> None:
     case = Case(training_id="ABC1234", opened_at=NOW)
     case.record_roster(roster(agency="B", sequence=2, mailbox=2), NOW)
