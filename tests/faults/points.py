@@ -20,6 +20,7 @@ from temporalio.bridge.worker import Worker as BridgeWorker
 
 import activities.intake
 import activities.relay
+import mail.transport
 from activities.access import AccessActivities
 from activities.intake import IntakeActivities
 from activities.mail import MailActivities
@@ -58,6 +59,9 @@ class Points:
             method = getattr(EmbeddedPortal, name)
             setattr(EmbeddedPortal, name, self._around(f"portal.{name}", method))
         self._within_relay()
+        # Of two mails at a time either may get the open connection. With a connection for each
+        # mail, every journey passes the same greetings.
+        put(mail.transport, "MAX_USES", 1)
         self._around_signals(activities.intake)
         self._around_commits()
         self._around_replies()

@@ -31,7 +31,7 @@ AT_ONCE = 20
 """PostgreSQL takes a hundred connections; and a machine that is too busy finds only itself."""
 EVERY = 1 if FULL else 8
 TRIES = 6
-"""Of two mails at a time either may get the open connection: a greeting is not passed each time."""
+"""One workflow task may answer two events in one journey and one in the next."""
 KEPT = "the relay has kept the message"
 GROUPS = (
     ("workflow task", "a completed workflow task"),
