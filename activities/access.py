@@ -34,7 +34,7 @@ class AccessActivities:
     @activity.defn(name=steps.OPEN_CASE.name)
     async def open_case(self, request: steps.OpeningRequest) -> steps.Opening:
         """Plans the requirement reminders and recalls what an earlier case had recorded."""
-        async with self.database.transaction() as session:
+        async with self.database.snapshot() as session:
             closed = await session.get(ClosedCase, request.training_id)
         days = request.terms.requirement_reminder_days
         earlier = earlier_of(closed)

@@ -21,7 +21,8 @@ _bearer = HTTPBearer(
 Sent = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def connections(request: Request) -> Connections:
+# FastAPI runs a dependency that is not async in a thread of its own, which costs more than this.
+async def connections(request: Request) -> Connections:
     """The app's connections."""
     made: Connections = request.app.state.connections
     return made

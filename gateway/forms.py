@@ -14,7 +14,7 @@ MOST = 16 * 2**10
 FIELDS = 20
 
 
-def only_from_our_pages(request: Request) -> None:
+async def only_from_our_pages(request: Request) -> None:
     """Refuses a form that another site's page sends, before any of it is read.
 
     Browsers name a form's origin in Sec-Fetch-Site; over plain HTTP some send only Origin.

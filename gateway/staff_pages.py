@@ -39,7 +39,7 @@ OWN_FORMS = (BY_ADDRESS, *CHANGES)
 """Updates that have their own form."""
 
 
-def _staff(visitor: SignedIn) -> Visitor:
+async def _staff(visitor: SignedIn) -> Visitor:
     if not visitor.staff:
         raise HTTPException(404, "There is no such page for you.")
     return visitor

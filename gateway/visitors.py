@@ -118,7 +118,7 @@ SignedIn = Annotated[Visitor, Depends(_visitor)]
 """Whoever has signed in; others are sent to the sign-in page."""
 
 
-def _contact(agency_id: str, visitor: SignedIn) -> Contact:
+async def _contact(agency_id: str, visitor: SignedIn) -> Contact:
     return visitor.contact_of(agency_id)
 
 

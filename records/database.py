@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import select
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL, Connection, Dialect, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.types import DateTime, TypeDecorator
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -78,9 +79,8 @@ def make_engine(url: str) -> AsyncEngine:
     if parsed.get_backend_name() == "postgresql":
         # All fifteen connections are kept. By default SQLAlchemy closes ten of them after each use,
         # and PostgreSQL starts a process for every new one.
-        engine = create_async_engine(
-            parsed, pool_size=15, max_overflow=0, pool_pre_ping=True, hide_parameters=True
-        )
+        engine = create_async_engine(parsed, pool_size=15, max_overflow=0, hide_parameters=True)
+        event.listen(engine.sync_engine, "checkout", _check_open)
         event.listen(engine.sync_engine, "handle_error", _forget_values)
         return engine
     engine = create_async_engine(
@@ -90,6 +90,20 @@ def make_engine(url: str) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _check_open(connection: Any, _record: object, _proxy: object) -> None:
+    """Has the pool open a connection anew that PostgreSQL has closed, such as in a restart.
+
+    PostgreSQL sends nothing to an idle connection unless it ends it. SQLAlchemy's own check asks
+    the server before each use, which takes as long as a small query.
+    """
+    driver: psycopg.AsyncConnection = connection.driver_connection
+    waiting = select.poll()
+    if not driver.closed:
+        waiting.register(driver.fileno(), select.POLLIN)
+    if driver.closed or waiting.poll(0):
+        raise DisconnectionError("PostgreSQL has closed the connection")
 
 
 def _make_private(_dialect: Dialect, _record: object, arguments: list[Any], _options: Any) -> None:
@@ -176,6 +190,9 @@ class Database:
         # longer and longer, and let the first to wake go on, no matter how long others waited.
         queues = self.engine.dialect.name == "sqlite"
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if queues else nullcontext()
+        # PostgreSQL gives each statement its own snapshot anyway; a transaction around reads would
+        # ask it twice more.
+        self._reading = {ONLY_READS: True} if queues else {"isolation_level": "AUTOCOMMIT"}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -187,7 +204,7 @@ class Database:
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
         """A session for reading only; it blocks no writer."""
         async with self._sessions() as session:
-            await session.connection(execution_options={ONLY_READS: True})
+            await session.connection(execution_options=self._reading)
             yield session
 
     async def close(self) -> None:

@@ -93,11 +93,13 @@ async def _receive(
     # Two senders may bring one event at the same moment; the unique key admits one of them.
     insert = (
         dialect.insert(ResultEvent)
-        .values(values)
         .on_conflict_do_nothing()
         .returning(ResultEvent.source, ResultEvent.event_id)
     )
-    new = {tuple(each) for each in (await session.exec(insert)).all()}
+    inserted = await (await session.connection()).execute(insert, values)
+    new = {tuple(each) for each in inserted}
+    if len(new) == len(events):
+        return [Receipt.NEW] * len(events)
     named = [(each.source, each.event_id) for each in events]
     found = await session.exec(select(ResultEvent).where(KEY.in_(named)))
     recorded = {(each.source, each.event_id): each for each in found}

@@ -6,8 +6,10 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic import command
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import select
 
@@ -16,6 +18,7 @@ from records.database import Database, UnsupportedDatabase, async_url
 from records.people import staff_id
 from records.schema import config
 from records.tables import Agency, ClosedCase, Mailbox
+from tests.support.databases import new_database
 from tests.support.system import record_people
 from workflows.contract import StaffAct
 
@@ -67,6 +70,27 @@ async def test_who_only_reads_holds_up_no_writer(records_url: str) -> None:
             session.add(Agency(id="A", name="A"))
     async with database.snapshot() as reading:
         assert await reading.get(Agency, "A") is not None
+    await database.close()
+
+
+async def test_connections_that_the_database_closed_are_opened_anew(postgres_template: str) -> None:
+    url = new_database(postgres_template)
+    database = Database(url)
+
+    async def used() -> int:
+        async with database.snapshot() as session:
+            found = text("SELECT pg_backend_pid(), pg_sleep(0.1)")
+            return int((await (await session.connection()).execute(found)).one()[0])
+
+    before = set(await asyncio.gather(used(), used(), used()))
+    assert len(before) == 3
+    ended = "SELECT pg_terminate_backend(%s, 5000)"  # and gone within 5 s
+    with psycopg.connect(url, autocommit=True) as administrator:
+        for process in before:
+            assert administrator.execute(ended, [process]).fetchone() == (True,)
+    after = set(await asyncio.gather(used(), used(), used()))
+    assert len(after) == 3
+    assert not before & after
     await database.close()
 
 
