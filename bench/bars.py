@@ -1,4 +1,4 @@
-"""What the product holds itself to, as figures of one run."""
+"""The bounds that the product's figures must keep."""
 
 from statistics import median
 from typing import NamedTuple
@@ -7,11 +7,11 @@ from bench.figures import Figures
 
 
 class Bar(NamedTuple):
-    """A bound of a figure, or of one figure by another.
+    """A bound for a figure, or for the ratio of two figures.
 
     Attributes:
-        at_least: Whether more is better.
-        by: The figure that it is divided by; the figure itself where empty.
+        at_least: Whether the bound is the least allowed value, not the greatest.
+        by: The figure to divide by; empty if the bound is for the figure itself.
     """
 
     says: str
@@ -21,19 +21,19 @@ class Bar(NamedTuple):
     by: str = ""
 
     def measured(self, values: dict[str, list[float]]) -> float | None:
-        """What a run gave; None where it was not measured."""
+        """The value that a run gave; None if the run did not measure it."""
         if not {self.figure, self.by or self.figure} <= values.keys():
             return None
         value = median(values[self.figure])
         return value / median(values[self.by]) if self.by else value
 
     def met(self, value: float) -> bool:
-        """Whether the value keeps it."""
+        """Whether the value keeps the bound."""
         return value >= self.bound if self.at_least else value <= self.bound
 
 
 def rows(figures: Figures) -> list[tuple[str, str, float | None, bool | None]]:
-    """Each bar: what it says, its bound, what was measured, and whether that keeps it."""
+    """The text, the bound, the measured value and the verdict of each bar."""
     values = figures.with_ratios()
     found = []
     for bar in BARS:

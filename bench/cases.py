@@ -1,4 +1,4 @@
-"""Rosters and waiting cases: how fast they open, what they cost while they wait, how they wake."""
+"""Measures how fast a roster opens cases, what waiting costs, and how fast waiting cases wake."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -17,16 +17,16 @@ from workflows.client import start_intake
 
 AT_ONCE = 20
 WOKEN = 1000
-"""Cases that are told something after a fresh start, at the most."""
+"""The most cases that get a signal after the workers were started again."""
 
 
 async def measure(
     figures: Figures, kinds: Iterable[Kind], sizes: Iterable[int], *, rounds: int, rest: float
 ) -> None:
-    """So many cases, each time on a fresh server; ours goes first, then the floor, in turn.
+    """Measures each number of cases on a fresh server; ours and the floor go first in turn.
 
     Args:
-        rest: Seconds for which the idle are watched.
+        rest: Seconds for which the idle processes are watched.
     """
     for kind in kinds:
         for number in sizes:
@@ -49,7 +49,7 @@ async def _measure(
         stored, begun = _stored(made, kind), monotonic()
         await (_by_roster if name == OURS else _by_signal)(made, flow, persons)
         figures.add(f"{place}/opened per s, {number}", number / (monotonic() - begun))
-        await at_rest(client, [flow.workflow_id(each) for each in persons])
+        await at_rest(client, [flow.workflow_id(person) for person in persons])
         figures.add(f"{place}/opened and waiting per s, {number}", number / (monotonic() - begun))
         figures.add(
             f"{place}/KB stored per case, {number}", (_stored(made, kind) - stored) / number
@@ -67,14 +67,14 @@ async def _measure(
         woken = opened[name][:WOKEN]
         held, begun = resident_bytes(process), monotonic()
         await for_each(woken, AT_ONCE, partial(flow.tell, event="training_completed", fact=fact))
-        await at_rest(client, [flow.workflow_id(each) for each in woken])
+        await at_rest(client, [flow.workflow_id(person) for person in woken])
         figures.add(f"{place}/answered per s, {number}", len(woken) / (monotonic() - begun))
         grown = resident_bytes(process) - held
         figures.add(f"{place}/MB in memory per case, {number}", grown / 2**20 / len(woken))
 
 
 async def _by_roster(made: Site, flow: OnTemporal, persons: list[str]) -> None:
-    """As `rosters submit --wait` does: recorded, judged, opened, and the contact told."""
+    """Opens the cases as `rosters submit --wait` does, with the mail to the contact."""
     settings, client = made.system.settings, made.system.client
     submission = await submit_roster(made.system, *map(roster_row, persons))
     intake = await start_intake(client, settings.task_queue, submission, settings.terms)
@@ -82,23 +82,24 @@ async def _by_roster(made: Site, flow: OnTemporal, persons: list[str]) -> None:
 
 
 async def _by_signal(made: Site, flow: OnTemporal, persons: list[str]) -> None:
-    """A bare loop of signal-with-start."""
+    """Opens the workflows in a bare loop of signal-with-start."""
     fact = facts()["roster_recorded"]
     await for_each(persons, AT_ONCE, lambda person: flow.tell(person, "roster_recorded", fact))
 
 
 async def _idle(both: Pair, seconds: float) -> dict[str, float]:
-    """What everything uses while nothing happens, in percent of a core."""
-    pids = {name: each.pid for name, each in both.workers.items()} | {"server": both.site.server}
+    """The CPU that workers and server use while nothing happens, in percent of a core."""
+    workers = {name: worker.pid for name, worker in both.workers.items()}
+    pids = workers | {"server": both.site.server}
     before = {name: cpu_seconds(pid) for name, pid in pids.items()}
     await asyncio.sleep(seconds)
     return {name: 100 * (cpu_seconds(pid) - before[name]) / seconds for name, pid in pids.items()}
 
 
 def _stored(made: Site, kind: Kind) -> float:
-    """Kilobytes that Temporal and the records hold."""
+    """The kilobytes that Temporal and the records store."""
     files = [*made.folder.glob("temporal.db*"), *made.folder.glob("records.db*")]
-    held = sum(each.stat().st_size for each in files)
+    held = sum(file.stat().st_size for file in files)
     if kind == "postgresql":
         with psycopg.connect(made.system.settings.database_url) as connection:
             [size] = connection.execute(

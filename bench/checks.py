@@ -1,7 +1,7 @@
-"""Checking a roster, beside merely reading it and validating its types.
+"""Measures the check of a roster, beside a program that only reads it and validates its types.
 
-Each check is a process of its own, ``python -m bench.checks FLOW FILE``, so that its memory is
-its own.
+Each check runs in its own process, ``python -m bench.checks FLOW FILE``, so that the peak of its
+memory can be read.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from policy.requirements import AssisterType
 
 
 async def measure(figures: Figures, sizes: Iterable[int], *, rounds: int) -> None:
-    """Seconds and memory, for files of so many rows."""
+    """Measures seconds and memory for a file of each size."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for rows in sizes:
             path = Path(folder) / f"{rows}.csv"
@@ -64,7 +64,7 @@ def _write(path: Path, rows: int) -> None:
 
 
 class Typed(BaseModel):
-    """A row whose cells have the right types, and no more."""
+    """A row whose cells have the right types; nothing else is checked."""
 
     first_name: str
     last_name: str
@@ -91,7 +91,7 @@ async def _judged(path: Path) -> None:
 
 
 def main() -> None:
-    """Checks the file, and prints how many seconds and kilobytes that took."""
+    """Checks the file; prints the seconds and the kilobytes that this took."""
     _, who, name = sys.argv
     begun = time.perf_counter()
     if who == OURS:
@@ -99,7 +99,7 @@ def main() -> None:
     else:
         _typed(Path(name))
     seconds = time.perf_counter() - begun
-    # Of this program alone: the parent's memory counts in ru_maxrss.
+    # ru_maxrss would include the memory of the parent process.
     [peak] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     sys.stdout.write(f"{seconds} {peak}")
 

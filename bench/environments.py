@@ -1,4 +1,4 @@
-"""Environments of their own for programs that the product does not depend on, kept in a cache."""
+"""Cached virtual environments for programs that the product does not depend on."""
 
 import os
 import subprocess
@@ -9,14 +9,14 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "assist
 
 
 class NotInstalled(Exception):
-    """What is needed could not be installed; the text says why."""
+    """The packages could not be installed; the text says why."""
 
 
 def programs(wanted: Path) -> Path:
-    """The folder with Python and the programs of an environment, which is made where it is missing.
+    """Makes an environment unless it exists; returns the folder of its Python and programs.
 
     Args:
-        wanted: The file that lists what is to be in it; it names the environment.
+        wanted: The file that lists the packages; the environment has its name.
     """
     folder = CACHE / wanted.stem
     made = folder / "made.txt"

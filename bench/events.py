@@ -1,4 +1,4 @@
-"""The gateway's signed event, beside an empty handler that makes the same write."""
+"""Measures a signed event at the gateway, beside a bare handler that writes one row."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ PATIENCE = 60.0
 
 
 async def measure(figures: Figures, *, events: int, rounds: int) -> None:
-    """One event after the other, to each in turn, on PostgreSQL."""
+    """Sends one event after the other to each gateway in turn, on PostgreSQL."""
     async with site("postgresql") as made, AsyncExitStack() as stack:
         secret = await _secret(made)
         urls = {}
@@ -31,7 +31,7 @@ async def measure(figures: Figures, *, events: int, rounds: int) -> None:
         for _ in range(rounds):
             for who, url in urls.items():
                 async with httpx2.AsyncClient(base_url=url) as client:
-                    took = [await _sent(client, each, secret) for each in new_persons(events)]
+                    took = [await _sent(client, person, secret) for person in new_persons(events)]
                 figures.add(f"gateway/{who}/median ms", 1000 * median(took))
                 p99 = quantiles(took, n=100, method="inclusive")[98]
                 figures.add(f"gateway/{who}/p99 ms", 1000 * p99)

@@ -1,4 +1,4 @@
-"""The figures of a run: each with a name and one value for every round."""
+"""The figures of a run: each has a name and one value for each round."""
 
 import json
 from dataclasses import dataclass, field
@@ -7,27 +7,27 @@ from statistics import median
 from typing import Any
 
 CHANGED = 0.2
-"""A change that a comparison shows."""
+"""The least change that a comparison shows."""
 OURS, FLOOR = "ours", "floor"
 
 
 @dataclass
 class Figures:
-    """By name, such as ``whole flow/sqlite/ours/persons per s``, what each round gave.
+    """The values of the rounds, by names such as ``whole flow/sqlite/ours/persons per s``.
 
     Attributes:
-        about: The machine, and how the run was made.
+        about: The machine, the programs and the kind of run.
     """
 
     about: dict[str, Any] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, name: str, value: float) -> None:
-        """One round's value."""
+        """Adds the value of one round."""
         self.values.setdefault(name, []).append(float(f"{value:.4g}"))
 
     def with_ratios(self) -> dict[str, list[float]]:
-        """All of them, and ours by the floor's for each round in which both were measured."""
+        """All figures, and the ratio of ours to the floor's for each round with both."""
         found = dict(self.values)
         for name, ours in self.values.items():
             floor = self.values.get(name.replace(f"/{OURS}/", f"/{FLOOR}/"), ours)
@@ -37,13 +37,13 @@ class Figures:
         return found
 
     def write(self, path: Path) -> None:
-        """Keeps the run."""
+        """Writes the run to a file."""
         said = {"about": self.about, "values": dict(sorted(self.values.items()))}
         path.write_text(json.dumps(said, indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "Figures":
-        """A run that was kept."""
+        """Reads a run from a file."""
         return cls(**json.loads(path.read_text()))
 
 

@@ -1,8 +1,8 @@
 """The floor: the least that Temporal can do for this job.
 
-A workflow that is opened by its first signal, takes the same signals, makes an account in an
-activity that does nothing, sends two real mails and waits for the activation for seven days at the
-most. It keeps no records, refuses nothing, and shows nobody anything.
+The first signal starts the workflow. It takes the same signals as a case, makes an account in an
+activity that does nothing, sends two real mails and waits at most seven days for the activation. It
+keeps no records, refuses nothing and shows nothing in the Temporal UI.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ VALID = timedelta(days=7)
 
 @workflow.defn
 class Floor:
-    """One person's way to an account."""
+    """Brings one person to an account."""
 
     def __init__(self) -> None:
         self.met: set[str] = set()
@@ -28,10 +28,10 @@ class Floor:
 
     @workflow.run
     async def run(self, person: str) -> None:
-        """Requirements, account, mail, activation, mail."""
+        """Waits for the requirements, makes the account and sends both mails."""
         await workflow.wait_condition(lambda: len(self.met) == REQUIREMENTS)
         await workflow.execute_activity("make_account", person, start_to_close_timeout=SOON)
-        # Started before the mail leaves: a person may be faster than the answer of the relay.
+        # The timer starts before the mail: a person may activate before the relay answers.
         valid = asyncio.create_task(asyncio.sleep(VALID.total_seconds()))
         await self._mail(person, "activation")
         await workflow.wait_condition(lambda: self.activated or valid.done())
@@ -40,7 +40,7 @@ class Floor:
 
     @workflow.signal(dynamic=True)
     def told(self, name: str, args: Sequence[RawValue]) -> None:
-        """Any signal: a requirement, or the activation."""
+        """Takes any signal: a requirement, or the activation."""
         del args
         if name == "account_activated":
             self.activated = True

@@ -1,4 +1,4 @@
-"""The floor's worker: an account that costs nothing, and mails over connections that stay."""
+"""The floor's worker: it makes accounts at no cost and sends mails over open connections."""
 
 import asyncio
 import os
@@ -14,14 +14,14 @@ from bench.smtp import Mails
 
 
 class Activities:
-    """What the floor does in the world."""
+    """The activities of the floor's workflow."""
 
     def __init__(self, mails: Mails) -> None:
         self._mails = mails
 
     @activity.defn
     async def make_account(self, person: str) -> None:
-        """Does nothing: what an account costs is not Temporal's."""
+        """Does nothing: the cost of an account is no cost of Temporal's."""
 
     @activity.defn
     async def send_mail(self, person: str, kind: str) -> None:
@@ -30,7 +30,7 @@ class Activities:
 
 
 async def main() -> None:
-    """Runs until it is told to end."""
+    """Runs the worker until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     client = await Client.connect(
@@ -49,5 +49,5 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
-    # The SDK may abort in the interpreter's own exit (sdk-python 300); all is closed by now.
+    # The SDK may abort while the interpreter exits (sdk-python 300). Everything is closed here.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""A person's way to an account, on whatever drives it: the same events, the same mails."""
+"""The flow that brings a person to an account: the same events and mails for every system."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,31 +17,31 @@ from policy.requirements import Fact
 from tests.support.system import activated, facts, record_people
 
 MARGIN, EACH = 120.0, 1.0
-"""Seconds, and seconds for each person, after which a run counts as not finished."""
+"""A run fails after ``MARGIN`` seconds plus ``EACH`` seconds for each person."""
 LOOKS_AT_ONCE = 4
 
 
 class Flow(Protocol):
-    """What drives it."""
+    """A system that brings persons to their accounts."""
 
     async def prepare(self, persons: Sequence[str]) -> None:
-        """Makes the persons known; this is not measured."""
+        """Makes the persons known to the system; this is not measured."""
         ...
 
     async def tell(self, person: str, event: str, fact: Fact) -> None:
-        """Tells it something of a person."""
+        """Tells the system of an event of a person."""
         ...
 
     async def activate(self, person: str) -> None:
-        """The person uses the registration number."""
+        """Activates the person's account, as a registration number does."""
         ...
 
 
 class OnTemporal(Flow, Protocol):
-    """One whose workflows can be looked at."""
+    """A system that has a Temporal workflow for each person."""
 
     def workflow_id(self, person: str) -> str:
-        """Of the person's workflow."""
+        """The id of the person's workflow."""
         ...
 
 
@@ -52,33 +52,33 @@ class Ours:
     site: Site
 
     async def prepare(self, persons: Sequence[str]) -> None:
-        """They are on a roster of their agency."""
+        """Records the persons as rows of their agency's roster."""
         await record_people(self.site.system.database, *persons)
 
     async def tell(self, person: str, event: str, fact: Fact) -> None:
-        """Signals the case, and opens it."""
+        """Signals the case; the first signal opens it."""
         await self.site.system.tell(person, event, fact)
 
     async def activate(self, person: str) -> None:
-        """What the portal's page does."""
+        """Activates the account as the portal's page does."""
         await self.site.system.activate(person)
 
     def workflow_id(self, person: str) -> str:
-        """The case's."""
+        """The id of the person's case."""
         return self.site.system.case(person).id
 
 
 @dataclass(frozen=True)
 class Floor:
-    """The floor."""
+    """The workflow of ``bench.floor``."""
 
     client: Client
 
     async def prepare(self, persons: Sequence[str]) -> None:
-        """It knows nobody."""
+        """Does nothing: the floor keeps no records."""
 
     async def tell(self, person: str, event: str, fact: Fact) -> None:
-        """Signals the workflow, and opens it."""
+        """Signals the workflow; the first signal starts it."""
         await self.client.start_workflow(
             "Floor",
             person,
@@ -89,46 +89,50 @@ class Floor:
         )
 
     async def activate(self, person: str) -> None:
-        """Tells the workflow straight away."""
+        """Signals the workflow."""
         await self.tell(person, "account_activated", activated())
 
     def workflow_id(self, person: str) -> str:
-        """The workflow's."""
+        """The id of the person's workflow."""
         return f"floor-{person}"
 
 
 @dataclass
 class Pair:
-    """Ours and the floor at one site, each with a worker that runs."""
+    """Ours and the floor at one site, each with a running worker."""
 
     site: Site
     flows: dict[str, OnTemporal]
     workers: dict[str, Program]
 
     async def restart(self) -> None:
-        """Ends both workers, and starts them with nothing in their memory."""
-        for each in self.workers.values():
-            await each.end()
-            await each.start()
+        """Ends both workers and starts them again with an empty cache."""
+        for worker in self.workers.values():
+            await worker.end()
+            await worker.start()
 
 
 @asynccontextmanager
 async def pair(kind: Kind) -> AsyncIterator[Pair]:
-    """Both for as long as the context is open."""
+    """Runs ours and the floor while the context is open."""
     async with site(kind) as made:
         flows: dict[str, OnTemporal] = {OURS: Ours(made), FLOOR: Floor(made.system.client)}
         workers = {OURS: made.worker(), FLOOR: made.floor()}
         try:
-            for each in workers.values():
-                await each.start()
+            for worker in workers.values():
+                await worker.start()
             yield Pair(made, flows, workers)
         finally:
-            for each in workers.values():
-                await each.end()
+            for worker in workers.values():
+                await worker.end()
 
 
 async def journey(flow: Flow, relay: Relay, person: str) -> float:
-    """One person's way; the seconds from the last requirement to the activation mail."""
+    """Brings one person to an account.
+
+    Returns:
+        The seconds from the last requirement to the activation mail.
+    """
     for event, fact in facts().items():
         told = monotonic()
         await flow.tell(person, event, fact)
@@ -139,7 +143,7 @@ async def journey(flow: Flow, relay: Relay, person: str) -> float:
 
 
 async def journeys(flow: Flow, relay: Relay, number: int, at_once: int) -> tuple[list[str], float]:
-    """So many persons, so many at a time; who they were, and the seconds it took."""
+    """Brings a number of persons to their accounts; returns their ids and the seconds it took."""
     persons = new_persons(number)
     await flow.prepare(persons)
     relay.start_anew()
@@ -151,7 +155,7 @@ async def journeys(flow: Flow, relay: Relay, number: int, at_once: int) -> tuple
 async def for_each(
     persons: Sequence[str], at_once: int, act: Callable[[str], Awaitable[object]]
 ) -> None:
-    """Acts for each, so many at a time."""
+    """Calls a function for each person, at most ``at_once`` at a time."""
     places = asyncio.Semaphore(at_once)
 
     async def one(person: str) -> None:
@@ -159,11 +163,11 @@ async def for_each(
             await act(person)
 
     async with asyncio.timeout(MARGIN + EACH * len(persons)):
-        await asyncio.gather(*(one(each) for each in persons))
+        await asyncio.gather(*(one(person) for person in persons))
 
 
 async def at_rest(client: Client, workflow_ids: Sequence[str]) -> None:
-    """Waits until workflows have nothing left to do at once."""
+    """Waits until no workflow has a pending workflow task or activity."""
 
     async def rests(workflow_id: str) -> None:
         handle = client.get_workflow_handle(workflow_id)
@@ -174,12 +178,12 @@ async def at_rest(client: Client, workflow_ids: Sequence[str]) -> None:
                 return
             await asyncio.sleep(0.1)
 
-    # The last are the last to rest, as a rule: then one look each is enough.
+    # The workflows that began last usually rest last; after them, one look at each other is enough.
     await for_each(workflow_ids[::-1], LOOKS_AT_ONCE, rests)
 
 
 async def run_of(client: Client, workflow_id: str) -> dict[str, Any]:
-    """What a workflow's history holds: events, bytes and what Temporal Cloud would bill."""
+    """The events and bytes of a workflow's history, and the actions that Temporal Cloud bills."""
     handle = client.get_workflow_handle(workflow_id)
     info = (await handle.describe()).raw_description.workflow_execution_info
     billed = 0
@@ -201,4 +205,4 @@ BILLED = {
     "upsert_workflow_search_attributes_event_attributes",
     "workflow_execution_continued_as_new_event_attributes",
 }
-"""Events of which each is an action; a heartbeat and a query are actions without an event."""
+"""The events that are billed as actions; heartbeats and queries are actions without an event."""

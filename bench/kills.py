@@ -1,4 +1,4 @@
-"""The worker killed in mid-run: is a mail lost, does one come twice?"""
+"""Kills the worker in mid-run and counts the mails that are lost or come twice."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from bench.site import Relay, new_persons
 AT_ONCE = 16
 MAILS = 2
 QUIET = 40.0
-"""Seconds without a mail after which no more is expected: a step of the floor that was cut off is
-tried again after 30."""
+"""After so many seconds without a mail no more is expected. A step of the floor that the kill
+interrupted is repeated after 30 seconds."""
 
 
 async def measure(figures: Figures, both: Pair, *, peers: Mapping[str, Path], persons: int) -> None:
-    """Ours, the floor and the peers, each killed once when a third of the persons are done."""
+    """Kills the worker of each system once, when a third of the persons are done."""
     relay = both.site.relay
     for name, flow in both.flows.items():
         await _killed(figures, f"kill/{name}", flow, both.workers[name], relay, persons)
@@ -64,10 +64,10 @@ async def _killed(
 
 
 async def _settled(relay: Relay, persons: Sequence[str]) -> tuple[int, int]:
-    """How many mails came once no more come, and how many there are without repetitions."""
+    """Waits for the last mail; returns how many came, with and without repetitions."""
     while True:
-        before = sum(len(relay.mails_of(each)) for each in persons)
+        before = sum(len(relay.mails_of(person)) for person in persons)
         await asyncio.sleep(QUIET)
-        came = [relay.mails_of(each) for each in persons]
+        came = [relay.mails_of(person) for person in persons]
         if sum(map(len, came)) == before:
-            return before, sum(len(set(each)) for each in came)
+            return before, sum(len(set(subjects)) for subjects in came)

@@ -1,4 +1,4 @@
-"""From the last requirement to the activation mail: idle, and at half the highest rate."""
+"""Measures the time from the last requirement to the activation mail, idle and under load."""
 
 import asyncio
 from statistics import median, quantiles
@@ -13,7 +13,7 @@ from tests.support.system import facts
 async def measure(
     figures: Figures, both: Pair, kind: str, *, persons: int, highest_rate: float
 ) -> None:
-    """Ours at half of its own highest rate, and the floor at that same rate."""
+    """Measures ours and the floor, first idle, then at half of the highest rate of ours."""
     for name, flow in both.flows.items():
         idle = await _one_after_the_other(both, flow, persons)
         busy = await _at_a_rate(both, flow, persons, highest_rate / 2)
@@ -30,7 +30,7 @@ async def _one_after_the_other(both: Pair, flow: OnTemporal, number: int) -> lis
     for person in persons:
         for name, fact in earlier:
             await flow.tell(person, name, fact)
-    ids = [flow.workflow_id(each) for each in persons]
+    ids = [flow.workflow_id(person) for person in persons]
     await at_rest(both.site.system.client, ids)
     took = []
     for person in persons:

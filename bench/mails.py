@@ -1,4 +1,4 @@
-"""Mails a second to one relay: the product's transport beside a bare loop of aiosmtplib."""
+"""Measures mails per second to one relay, beside a bare loop of aiosmtplib."""
 
 import asyncio
 import tempfile
@@ -33,7 +33,7 @@ MESSAGE = build(
 
 
 async def measure(figures: Figures, *, mails: int, rounds: int) -> None:
-    """Both over so many connections, in turn."""
+    """Measures both in turn, over the same number of connections."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         port = free_port()
         sink = Program(

@@ -1,7 +1,7 @@
 """Writes the tables of docs/performance.md and its pictures; the text between them stays.
 
-Each table stands between ``<!-- bench: NAME -->`` and ``<!-- end -->``. A figure that was not
-measured in this run stands as a dash.
+Each table is between ``<!-- bench: NAME -->`` and ``<!-- end -->``. A dash is a figure that this
+run did not measure.
 """
 
 import re
@@ -21,7 +21,7 @@ DASH = "—"
 
 
 def write(figures: Figures) -> None:
-    """Puts the figures of a run into the page."""
+    """Writes the figures of a run into the page."""
     text = PAGE.read_text()
     for name, rows in TABLES.items():
         place = re.compile(rf"(<!-- bench: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -32,8 +32,8 @@ def write(figures: Figures) -> None:
 
 
 def draw(figures: Figures) -> None:
-    """Makes the pictures anew."""
-    values = {name: median(each) for name, each in figures.values.items()}
+    """Draws the pictures."""
+    values = {name: median(rounds) for name, rounds in figures.values.items()}
     speeds = {
         says: values[f"whole flow/{KINDS[0]}/{who}/persons per s"]
         for who, says in FLOWS.items()
@@ -72,27 +72,27 @@ class Shown:
         self.values = figures.with_ratios()
 
     def __call__(self, name: str) -> str:
-        """The median of the rounds, and from where to where they went."""
+        """The median of the rounds, with the least and the greatest value."""
         values = self.values.get(name)
         if values is None:
             return DASH
-        middle, low, high = (_short(each) for each in (median(values), min(values), max(values)))
+        middle, low, high = map(_short, (median(values), min(values), max(values)))
         return middle if low == high else f"{middle} ({low}–{high})"
 
     def count(self, name: str) -> str:
-        """A figure that counts something."""
+        """The median of a count, as a whole number."""
         values = self.values.get(name)
         return DASH if values is None else f"{median(values):.0f}"
 
     def beside(self, place: str, what: str, label: str) -> str:
-        """A row: ours, the floor's, the ratio."""
-        each = (self(f"{place}/{who}/{what}") for who in (OURS, FLOOR, "ratio"))
-        return f"| {label} | " + " | ".join(each) + " |"
+        """A row with ours, the floor's and the ratio."""
+        cells = (self(f"{place}/{who}/{what}") for who in (OURS, FLOOR, "ratio"))
+        return f"| {label} | " + " | ".join(cells) + " |"
 
     def sizes(self, start: str) -> list[int]:
-        """The numbers with which a figure's name ends."""
-        ends = (each.removeprefix(start) for each in self.values if each.startswith(start))
-        return sorted(int(each) for each in ends)
+        """The sizes that were measured: a figure's name ends in one."""
+        names = (name for name in self.values if name.startswith(start))
+        return sorted(int(name.removeprefix(start)) for name in names)
 
 
 def _short(value: float) -> str:
@@ -144,8 +144,8 @@ def _profile(shown: Shown) -> Iterator[str]:
 
 
 def _profiled(shown: Shown, start: str) -> Iterator[str]:
-    found = {name: median(each) for name, each in shown.values.items() if name.startswith(start)}
-    for name, share in sorted(found.items(), key=lambda each: -each[1]):
+    shares = {name: median(kept) for name, kept in shown.values.items() if name.startswith(start)}
+    for name, share in sorted(shares.items(), key=lambda item: -item[1]):
         yield f"| {name.removeprefix(start)} | {share:.0f} |"
 
 

@@ -1,8 +1,8 @@
-"""The same flow on what a Python team might pick instead, each in an environment of its own.
+"""The same flow on systems that a Python team might pick instead of Temporal: the peers.
 
-A peer is a program, ``python -m bench.peers.NAME worker`` or ``… door``, and a list of what it
-needs, ``NAME.txt``. The worker does the work. The door reads a line ``PERSON EVENT`` for each
-event, and repeats it once the event is kept.
+A peer is a program, ``python -m bench.peers.NAME worker`` or ``… door``, and a list of its
+packages, ``NAME.txt``, for an environment of its own. The worker does the work. The door reads a
+line ``PERSON EVENT`` for each event, stores the event, and then prints the line.
 """
 
 import asyncio
@@ -29,21 +29,21 @@ _numbers = count(1)
 
 @dataclass
 class Door:
-    """A peer's way in."""
+    """The door of a peer: the process that takes its events."""
 
     process: asyncio.subprocess.Process
     _kept: dict[str, asyncio.Future[None]] = field(default_factory=dict)
 
     async def prepare(self, persons: Sequence[str]) -> None:
-        """It knows nobody."""
+        """Does nothing: a peer keeps no rosters."""
 
     async def tell(self, person: str, event: str, fact: Fact) -> None:
-        """Sends a line, and waits for its repetition."""
+        """Sends a line, and waits until the door prints it."""
         del fact
         await self._send(f"{person} {event}")
 
     async def activate(self, person: str) -> None:
-        """Tells it straight away."""
+        """Sends the activation."""
         await self._send(f"{person} account_activated")
 
     async def _send(self, line: str) -> None:
@@ -53,7 +53,7 @@ class Door:
         await kept
 
     async def listen(self) -> None:
-        """Hears what is kept, for as long as the door is open."""
+        """Reads the lines that the door prints, until it ends."""
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self._kept.pop(line.decode().strip()).set_result(None)
@@ -61,7 +61,7 @@ class Door:
 
 @asynccontextmanager
 async def at_work(made: Site, name: str, python: Path) -> AsyncIterator[tuple[Door, Program]]:
-    """A peer with its worker, on a database of its own, for as long as the context is open."""
+    """Runs a peer and its worker on a new database while the context is open."""
     records = made.system.settings.database_url
     database = f"peer{next(_numbers)}"
     with psycopg.connect(records, autocommit=True) as connection:
@@ -95,7 +95,7 @@ async def at_work(made: Site, name: str, python: Path) -> AsyncIterator[tuple[Do
 
 
 def installed() -> dict[str, Path]:
-    """The Python of each peer whose environment is there or could be made."""
+    """The Python of each peer whose environment exists or could be made."""
     found = {}
     for name in NAMES:
         try:

@@ -1,4 +1,4 @@
-"""Pictures of figures, as SVG that is readable on light and on dark pages."""
+"""Draws figures as SVG that is readable on light and dark pages."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -18,7 +18,7 @@ WIDTH = 720
 
 
 def bars(title: str, lengths: Mapping[str, float], *, ours: str) -> str:
-    """Horizontal bars, longest value at full width."""
+    """Draws horizontal bars; the longest has full width."""
     left, room = 190, WIDTH - 190 - 70
     longest = max(lengths.values())
     drawn = [f'<text class="title" x="0" y="16">{escape(title)}</text>']
@@ -34,14 +34,14 @@ def bars(title: str, lengths: Mapping[str, float], *, ours: str) -> str:
 
 
 class Curves(NamedTuple):
-    """One chart: what it shows, and for each line its points."""
+    """One chart: its title, and the points of each line."""
 
     title: str
     lines: Mapping[str, Sequence[tuple[float, float]]]
 
 
 def growth(charts: Sequence[Curves]) -> str:
-    """Charts side by side; from left to right a number that grows by powers of ten."""
+    """Draws charts side by side; the x axis is logarithmic."""
     each = WIDTH / len(charts)
     drawn: list[str] = []
     for number, chart in enumerate(charts):

@@ -1,4 +1,4 @@
-"""Programs of their own, and what the system says that they used."""
+"""Starts programs, and reads what CPU and memory the system counts for them."""
 
 import asyncio
 import os
@@ -15,12 +15,12 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Program:
-    """A process that is started, waited for, measured and ended.
+    """A Python program that can be started, ended and killed.
 
     Args:
-        arguments: After the interpreter's name.
-        ready: What its log says once it works.
-        python: The interpreter; this one, if left out.
+        arguments: The arguments of the interpreter.
+        ready: The text in the program's log that says that it is ready.
+        python: The interpreter.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Of the process that runs."""
+        """The id of the running process."""
         assert self._process is not None
         return self._process.pid
 
     async def start(self) -> None:
-        """Starts it, and waits until its log says that it works."""
+        """Starts the program, and waits until its log says that it is ready."""
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, env=self._environment, stdout=log, stderr=log
@@ -56,43 +56,43 @@ class Program:
                 await asyncio.sleep(0.02)
 
     async def end(self) -> None:
-        """Asks it to end, and waits for that."""
+        """Sends SIGTERM and waits for the end."""
         assert self._process is not None
         if self._process.returncode is None:
             self._process.terminate()
         await self._process.wait()
 
     async def kill(self) -> None:
-        """Ends it as a power cut would."""
+        """Ends the program without a warning, as a power cut would."""
         assert self._process is not None
         self._process.kill()
         await self._process.wait()
 
 
 def children(parent: int) -> list[int]:
-    """The processes that a process has started."""
+    """The ids of a process's children."""
     found = []
-    for each in Path("/proc").glob("[0-9]*/stat"):
+    for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = each.read_text().rpartition(")")[2].split()
+            fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[1]) == parent:
-            found.append(int(each.parent.name))
+            found.append(int(stat.parent.name))
     return found
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used, with its children that ended and those that run."""
+    """The CPU time of a process and its children, of those that ended too."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    used = sum(int(each) for each in fields[11:15]) / TICKS
-    for each in children(pid):
-        # PostgreSQL's own come and go: one may end between the look at the list and at itself.
+    used = sum(map(int, fields[11:15])) / TICKS
+    for child in children(pid):
+        # PostgreSQL starts and ends processes: this one may have ended since it was listed.
         with suppress(OSError):
-            used += cpu_seconds(each)
+            used += cpu_seconds(child)
     return used
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory that a process holds."""
+    """The resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE

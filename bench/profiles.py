@@ -1,4 +1,4 @@
-"""Where the worker's time goes: its Python looked at 250 times a second during the whole flow."""
+"""Measures where the worker's time goes: a profiler samples its Python during the whole flow."""
 
 import asyncio
 import re
@@ -29,11 +29,11 @@ LIBRARIES = {
 
 
 Frame = tuple[str, str]
-"""A function, and the file that it is in."""
+"""A function and its file."""
 
 
 async def measure(figures: Figures, *, persons: int) -> None:
-    """Shares of the time in which the worker runs Python, on PostgreSQL."""
+    """Measures shares of the time in which the worker runs Python, on PostgreSQL."""
     spy = str(programs(WANTED) / "py-spy")
     async with site("postgresql") as made:
         worker, flow, seen = made.worker(), Ours(made), made.folder / "seen.txt"
@@ -55,38 +55,38 @@ async def measure(figures: Figures, *, persons: int) -> None:
 
 
 def shares(seen: Path) -> Iterator[tuple[str, float]]:
-    """In percent: for each step and each library, the looks that found the worker in it."""
+    """The percentage of samples in each step, and in each library."""
     steps: Counter[str] = Counter()
     places: Counter[str] = Counter()
     for line in seen.read_text().splitlines():
         stack, _, times = line.rpartition(" ")
-        frames = [(each[1], each[2]) for each in map(FRAME.fullmatch, stack.split(";")) if each]
+        frames = [(found[1], found[2]) for found in map(FRAME.fullmatch, stack.split(";")) if found]
         steps[_step(frames)] += int(times)
         places[_place(frames)] += int(times)
     for kind, counted in (("step", steps), ("place", places)):
-        for name, looks in counted.items():
-            yield f"{kind}/{name}", 100 * looks / counted.total()
+        for name, samples in counted.items():
+            yield f"{kind}/{name}", 100 * samples / counted.total()
 
 
 def _step(frames: list[Frame]) -> str:
-    """The activity that runs, or what else the worker is at."""
+    """The name of the running activity, or of what else the worker does."""
     files = [file for _, file in frames]
     for at, (_, file) in enumerate(frames):
         if "temporalio/worker/_activity.py" in file:
-            own = [name for name, each in frames[at:] if each.startswith("activities/")]
+            own = [name for name, inner in frames[at:] if inner.startswith("activities/")]
             return own[0].rpartition(".")[2] if own else "activities, the SDK's part"
-    if any(each.startswith(("workflows/", "policy/")) for each in files):
+    if any(file.startswith(("workflows/", "policy/")) for file in files):
         return "our workflow code"
-    if any("temporalio/worker/" in each or "temporalio/bridge/" in each for each in files):
+    if any("temporalio/worker/" in file or "temporalio/bridge/" in file for file in files):
         return "workflows, the SDK's part"
-    # It runs each statement in a greenlet, whose stack does not show for whom.
-    if any("sqlalchemy/" in each or "sqlmodel/" in each for each in files):
+    # SQLAlchemy runs each statement in a greenlet, whose stack does not show the activity.
+    if any("sqlalchemy/" in file or "sqlmodel/" in file for file in files):
         return "statements of any activity"
     return "all else"
 
 
 def _place(frames: list[Frame]) -> str:
-    """The innermost library or folder of ours."""
+    """The innermost library, or our own code."""
     for _, file in reversed(frames):
         if file.startswith(OWN):
             return "our own code"

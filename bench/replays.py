@@ -1,4 +1,4 @@
-"""Replay of a case that has lasted five years: what a worker does that has lost its memory."""
+"""Measures the replay of a five-year-old case that the worker does not have in its cache."""
 
 from datetime import UTC, date, datetime
 from functools import partial
@@ -21,7 +21,7 @@ YEARS = 5
 
 
 async def measure(figures: Figures, *, rounds: int) -> None:
-    """A case whose certification is renewed each year, replayed as the worker would."""
+    """Replays a case whose certification is renewed each year."""
     async with site("sqlite", TIME_SKIPPING) as made:
         worker = made.worker()
         await worker.start()

@@ -1,4 +1,4 @@
-"""Where everything is measured: one Temporal server, one relay, the records on either database."""
+"""The site of every measurement: a Temporal server, a relay, and the records in one database."""
 
 import asyncio
 import os
@@ -35,17 +35,17 @@ _numbers = count(1)
 
 
 def new_persons(number: int) -> list[str]:
-    """Training IDs that nothing else of this run uses."""
+    """Training IDs that this run has not used yet."""
     return [f"B{next(_numbers):06}" for _ in range(number)]
 
 
 def address_of(person: str) -> str:
-    """Where a person's mail goes."""
+    """The address of a person."""
     return f"{person.lower()}@assisters.example.org"
 
 
 class Relay(Inbox):
-    """The embedded inbox, and for each address the subjects that came and when."""
+    """The embedded inbox, which also notes the subjects and times of each address's mails."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -55,22 +55,22 @@ class Relay(Inbox):
     async def handle_DATA(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        """Keeps a message, and wakes who waits for it."""
+        """Keeps a message, and wakes the code that waits for it."""
         reply = await super().handle_DATA(server, session, envelope)
         assert isinstance(envelope.content, bytes)
         subject = envelope.content.partition(b"Subject: ")[2].partition(b"\r\n")[0].decode()
-        for each in envelope.rcpt_tos:
-            self._came[each].append((subject, monotonic()))
-            if each in self._awaited:
-                self._awaited[each].set()
+        for address in envelope.rcpt_tos:
+            self._came[address].append((subject, monotonic()))
+            if address in self._awaited:
+                self._awaited[address].set()
         return reply
 
     def mails_of(self, person: str) -> list[str]:
-        """The subjects that came to a person."""
+        """The subjects of a person's mails."""
         return [subject for subject, _ in self._came[address_of(person)]]
 
     async def mailed(self, person: str, number: int) -> float:
-        """When a person's mail of that number came; one that came twice counts once."""
+        """Waits for a person's mail of that number, without repetitions; returns when it came."""
         address = address_of(person)
         while True:
             first = dict(reversed(self._came[address]))
@@ -80,7 +80,7 @@ class Relay(Inbox):
             await self._awaited[address].wait()
 
     def start_anew(self) -> None:
-        """Later mails go to an empty folder: the inbox looks through it for each."""
+        """Uses a new folder: the inbox looks through the whole folder for each mail."""
         self.folder = self.folder.with_name(f"inbox-{uuid.uuid4().hex[:8]}")
         self.folder.mkdir()
 
@@ -99,11 +99,11 @@ async def _relay(folder: Path) -> AsyncIterator[Relay]:
 
 @dataclass
 class Site:
-    """The parts, each a process of its own but for the relay.
+    """The parts of a site. Each is a process of its own, except the relay.
 
     Attributes:
-        server: Temporal's process.
-        database: PostgreSQL's process; None where the records are in SQLite.
+        server: The process id of Temporal's server.
+        database: The process id of PostgreSQL; None if the records are in SQLite.
     """
 
     system: System
@@ -113,7 +113,7 @@ class Site:
     database: int | None
 
     def environment(self) -> dict[str, str]:
-        """What a program needs to work here."""
+        """The environment variables of a program at this site."""
         settings = self.system.settings
         return {
             "TEMPORAL_ADDRESS": self.system.client.service_client.config.target_host,
@@ -125,13 +125,13 @@ class Site:
         }
 
     def worker(self) -> Program:
-        """The product's worker, not yet started."""
+        """The product's worker; the caller starts it."""
         program = [str(ROOT / "worker.py")]
         log = self.folder / "worker.log"
         return Program(program, self.environment(), log, ready="worker running")
 
     def floor(self) -> Program:
-        """The floor's worker, not yet started."""
+        """The floor's worker; the caller starts it."""
         program = ["-m", "bench.floor_worker"]
         log = self.folder / "floor.log"
         return Program(program, self.environment(), log, ready="worker running")
@@ -139,9 +139,10 @@ class Site:
 
 @contextmanager
 def postgresql() -> Iterator[tuple[str, int]]:
-    """A PostgreSQL server with an empty database: its URL, and its process.
+    """Runs a PostgreSQL server with an empty database; gives its URL and process id.
 
-    It runs as another user where this is root, so every folder above its files must be readable.
+    If this user is root, it runs as another user, who must be able to read every folder above its
+    files.
     """
     folder = Path(tempfile.mkdtemp(prefix="bench-postgresql-"))
     folder.chmod(0o755)
@@ -159,10 +160,10 @@ def postgresql() -> Iterator[tuple[str, int]]:
 
 @asynccontextmanager
 async def site(kind: Kind, config: Mapping[str, str] | None = None) -> AsyncIterator[Site]:
-    """A site for as long as the context is open; nothing of it stays.
+    """Runs a site while the context is open, and removes its files afterwards.
 
     Args:
-        config: Of Temporal's server, beyond its own.
+        config: Dynamic configuration of Temporal's server, besides the defaults.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""Short mails over connections that stay, for what the product is measured beside."""
+"""Sends short mails over open connections, for the floor and the peers."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ CONNECTIONS = 4
 
 
 class Mails:
-    """Hands mails to the relay that the environment names."""
+    """Sends mails to the relay that the environment names."""
 
     def __init__(self) -> None:
         port = int(os.environ["ASSISTER_SMTP_PORT"])
@@ -19,7 +19,7 @@ class Mails:
             self._idle.put_nowait(aiosmtplib.SMTP(hostname="127.0.0.1", port=port))
 
     async def send(self, person: str, kind: str) -> None:
-        """One mail."""
+        """Sends one mail."""
         message = EmailMessage()
         message["From"] = "no-reply@portal.example.org"
         message["To"] = f"{person.lower()}@assisters.example.org"

@@ -1,4 +1,4 @@
-"""How long a command takes from Enter to its end."""
+"""Measures how long a command takes from its start to its end."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ STARTER = str(ROOT / "starter.py")
 
 
 async def measure(figures: Figures, *, rounds: int) -> None:
-    """Wall and CPU of `--help` and of `status`, beside the import of the client alone."""
+    """Measures wall and CPU time of `--help` and `status`, beside the import of the client."""
     async with site("sqlite") as made:
         worker, flow = made.worker(), Ours(made)
         await worker.start()
@@ -34,7 +34,7 @@ async def measure(figures: Figures, *, rounds: int) -> None:
             for number in range(rounds + 1):
                 for name, command in commands.items():
                     wall, cpu = await asyncio.to_thread(_run, command, made.environment())
-                    if number:  # The first round fills the caches.
+                    if number:  # The first round only fills the caches.
                         figures.add(f"starts/{name}/wall s", wall)
                         figures.add(f"starts/{name}/CPU s", cpu)
         finally:

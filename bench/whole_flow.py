@@ -1,4 +1,4 @@
-"""Whole flow: from the first event to the confirmation, ours, the floor and the peers in turn."""
+"""Measures the whole flow, from the first event to the confirmation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ from bench.site import Relay
 
 AT_ONCE = 16
 LOOKED_AT = 5
-"""Workflows whose histories are counted."""
+"""How many histories are counted in each round."""
 
 
 async def measure(
     figures: Figures, both: Pair, kind: str, *, peers: Mapping[str, Path], persons: int, rounds: int
 ) -> float:
-    """Adds the figures; how many of ours a second there were."""
+    """Measures ours, the floor and the peers in turn; returns the persons per second of ours."""
     made = both.site
     records = {} if made.database is None else {"database": made.database}
     for flow in both.flows.values():
@@ -28,9 +28,8 @@ async def measure(
             place = f"whole flow/{kind}/{name}"
             pids = {"worker": both.workers[name].pid, "server": made.server, **records}
             who = await _timed(figures, place, flow, made.relay, persons, pids)
-            runs = [
-                await run_of(made.system.client, flow.workflow_id(each)) for each in who[:LOOKED_AT]
-            ]
+            ids = [flow.workflow_id(person) for person in who[:LOOKED_AT]]
+            runs = [await run_of(made.system.client, workflow_id) for workflow_id in ids]
             for what in runs[0]:
                 figures.add(f"{place}/{what} per person", mean(run[what] for run in runs))
         for name, python in peers.items():
@@ -45,11 +44,11 @@ async def measure(
 async def _timed(
     figures: Figures, place: str, flow: Flow, relay: Relay, persons: int, pids: Mapping[str, int]
 ) -> list[str]:
-    before = {each: cpu_seconds(pid) for each, pid in pids.items()}
+    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
     who, seconds = await journeys(flow, relay, persons, AT_ONCE)
     figures.add(f"{place}/persons per s", persons / seconds)
-    used = {each: cpu_seconds(pid) - before[each] for each, pid in pids.items()}
+    used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
     used["all"] = sum(used.values())
-    for each, took in used.items():
-        figures.add(f"{place}/{each} CPU ms per person", 1000 * took / persons)
+    for name, took in used.items():
+        figures.add(f"{place}/{name} CPU ms per person", 1000 * took / persons)
     return who

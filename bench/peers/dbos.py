@@ -30,7 +30,7 @@ async def make_account(person: str) -> None:
 
 @DBOS.step(retries_allowed=True, max_attempts=100)
 async def send_mail(person: str, kind: str) -> None:
-    """Hands one mail to the relay."""
+    """Sends one mail to the relay."""
     if not _mails:
         _mails.append(Mails())
     await _mails[0].send(person, kind)
@@ -38,7 +38,7 @@ async def send_mail(person: str, kind: str) -> None:
 
 @DBOS.workflow(name="onboarding")
 async def onboarding(person: str) -> None:
-    """Requirements, account, mail, activation, mail."""
+    """Waits for the requirements, makes the account and sends both mails."""
     met = {FIRST}
     while met != REQUIREMENTS:
         met.add(await DBOS.recv_async("requirements", timeout_seconds=YEAR))
@@ -49,7 +49,7 @@ async def onboarding(person: str) -> None:
 
 
 def work() -> None:
-    """Runs until it is told to end."""
+    """Runs the worker until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     DBOS(
@@ -68,7 +68,7 @@ def work() -> None:
 
 
 async def door() -> None:
-    """The first event opens a person's workflow, each later one is sent to it."""
+    """Starts a person's workflow at the first event, and sends it the later ones."""
     client = DBOSClient(system_database_url=os.environ["PEER_DATABASE_URL"])
 
     async def keep(person: str, event: str) -> None:

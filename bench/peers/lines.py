@@ -1,4 +1,4 @@
-"""A door's lines: each event read, kept, and said to be."""
+"""Reads the events of a door, line by line, and prints those that are stored."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 
 async def serve(keep: Callable[[str, str], Awaitable[None]]) -> None:
-    """Keeps every event that comes in, many at once, until there are no more."""
+    """Stores the events from standard input, many at once, until it ends."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

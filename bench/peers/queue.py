@@ -1,7 +1,7 @@
-"""A queue in PostgreSQL and a row that holds a person's state: written by hand, no engine.
+"""A job queue in PostgreSQL and a row with each person's state, written by hand.
 
-A job is taken, done and deleted in one transaction, so that a worker's death leaves it to the next;
-a mail that had left by then leaves again. Deadlines are jobs that are due later.
+A worker takes, does and deletes a job in one transaction. If it dies, another worker does the job
+again, and a mail that was already sent is sent twice. A deadline is a job that is due later.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
 async def take(connection: Connection, mails: Mails) -> bool:
-    """Does one job; whether there was one."""
+    """Does one job; returns whether there was one."""
     async with connection.transaction():
         job = await (await connection.execute(TAKE)).fetchone()
         if job is None:
@@ -59,7 +59,7 @@ async def take(connection: Connection, mails: Mails) -> bool:
 
 
 async def do(connection: Connection, mails: Mails, person: str, what: str) -> None:
-    """What a job asks for."""
+    """Does what a job asks for."""
     match what:
         case "mail activation" | "mail confirmation":
             await mails.send(person, what.removeprefix("mail "))
@@ -80,12 +80,12 @@ async def do(connection: Connection, mails: Mails, person: str, what: str) -> No
 
 
 async def set_state(connection: Connection, person: str, state: str) -> None:
-    """Notes where a person is."""
+    """Records a person's state."""
     await connection.execute("UPDATE people SET state = %s WHERE person = %s", [state, person])
 
 
 async def work() -> None:
-    """Does jobs until it is told to end."""
+    """Does jobs until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     url, mails, more = os.environ["PEER_DATABASE_URL"], Mails(), asyncio.Event()
