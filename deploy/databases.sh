@@ -1,6 +1,6 @@
 #!/bin/sh
-# One-shot, and harmless to repeat: a role and a database each for Temporal and for the records. A
-# changed file in ./secrets is a changed password at the next `docker compose up`.
+# Runs once at each `docker compose up`, and a repetition is harmless. It makes the roles and databases of
+# Temporal and of the records, and sets the roles' passwords from ./secrets.
 set -eu
 export PGHOST=postgres PGUSER=postgres PGCONNECT_TIMEOUT=10
 PGPASSWORD=$(cat /run/secrets/postgres_password)

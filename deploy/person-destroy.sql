@@ -1,5 +1,5 @@
--- Destroys what names one assister. The case must be closed. What stays has the Training ID only: the
--- account, the audit trail, that a row or a mail was there.
+-- Destroys the data that name one assister. The case must be closed. The account, the audit trail and the
+-- emptied rows stay, with the Training ID only.
 --   psql --set ON_ERROR_STOP=1 --single-transaction --set id=NAV1001 --file deploy/person-destroy.sql "$RECORDS"
 UPDATE submissionrow SET cells = '{}', entry = NULL WHERE training_id = :'id';
 UPDATE maildelivery SET recipient = '', recipient_name = '', subject = '', text = NULL

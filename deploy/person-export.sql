@@ -1,4 +1,4 @@
--- All that the records hold of one assister, table by table:
+-- Exports all data of one assister from the records, table by table:
 --   psql --csv --set id=NAV1001 --file deploy/person-export.sql "$RECORDS"
 SELECT * FROM affiliation WHERE training_id = :'id';
 SELECT * FROM mailbox WHERE training_id = :'id';

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes the secrets that docker-compose.yml names, a file each in ./secrets, and keeps those there are.
-# Letters and digits only: Temporal's server puts its password into a file of YAML.
+# Makes a file in ./secrets for each secret that docker-compose.yml names, and keeps existing ones.
+# Secrets have letters and digits only, because Temporal's server puts its password into a YAML file.
 set -eu
 mkdir -p secrets
-# Only its owner sees into the folder. A container is given single files of it, and reads them as a
-# user of its own: they are readable for whoever has them.
+# Only the owner can enter the folder. A container mounts single files and reads them as another user, so
+# the files are readable for everybody.
 chmod 700 secrets
 for name in postgres_password temporal_database_password assister_database_password \
     assister_portal_secret; do
@@ -13,6 +13,6 @@ for name in postgres_password temporal_database_password assister_database_passw
     mv "secrets/$name.new" "secrets/$name"
     echo "made secrets/$name"
 done
-# Empty until a relay wants a sign-in.
+# The file stays empty until a relay wants a sign-in.
 : >> secrets/assister_smtp_password
 chmod 444 secrets/*

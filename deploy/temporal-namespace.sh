@@ -1,6 +1,6 @@
 #!/bin/sh
-# One-shot, and harmless to repeat: waits for the cluster, then makes the namespace, its retention and
-# its search attributes what they should be.
+# Runs once at each `docker compose up`, and a repetition is harmless. It waits for the cluster, makes the
+# namespace and its search attributes, and sets its retention.
 set -eu
 tries=60
 until timeout 5 temporal operator cluster health; do
@@ -16,7 +16,7 @@ if temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" > /dev
 else
     temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention "$RETENTION"
 fi
-# The server learns of a new namespace within seconds; until then it knows none of that name.
+# A new namespace is unknown to parts of the server for some seconds, so the first tries may fail.
 tries=30
 for attribute in AssisterStage=Keyword AssisterType=Keyword AgencyId=Keyword \
     WaitingOn=KeywordList NeedsAttention=Keyword NextDeadline=Datetime CertifiedThrough=Datetime; do

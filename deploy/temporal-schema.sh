@@ -1,5 +1,6 @@
 #!/bin/sh
-# One-shot, and harmless to repeat: Temporal's two schemas, made or brought up to the server's version.
+# Runs once at each `docker compose up`, and a repetition is harmless. It makes Temporal's two schemas, or
+# updates them to the server's version.
 set -eu
 SQL_PASSWORD=$(cat /run/secrets/temporal_database_password)
 export SQL_PASSWORD

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Temporal's server takes its password from the environment alone.
+# Temporal's server can read its password only from the environment.
 set -eu
 POSTGRES_PWD=$(cat /run/secrets/temporal_database_password)
 export POSTGRES_PWD

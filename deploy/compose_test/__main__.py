@@ -1,6 +1,6 @@
-"""Brings docker-compose.yml up as it is, puts it to work, breaks it, and takes it down.
+"""Runs the unchanged docker-compose.yml, puts it to work, breaks it, and takes it down.
 
-``make compose-test``: needs a Docker engine with compose, and the ports of the file free.
+``make compose-test`` needs a Docker engine with compose, and the ports of the file must be free.
 """
 
 import json
@@ -26,7 +26,7 @@ from deploy.compose_test.stand_ins import ROOT, provide, run
 COMPOSE = ("docker", "compose", "--progress", "quiet", "--project-name", "assister-compose-test")
 LONG_RUNNING = ("postgres", "temporal", "temporal-ui", "worker", "gateway", "mailpit")
 PATIENCE = 180.0
-"""Seconds after which something counts as failed."""
+"""Seconds after which a wait counts as failed."""
 CONTACT = "pat.contact@northstar.example.org"
 ROSTER = (
     "First Name,Last Name,Email,Training ID,Current Employment Status,Assister Portal Access,"
@@ -35,21 +35,21 @@ ROSTER = (
 
 
 def main() -> int:
-    """Runs it all; the exit code."""
+    """Runs the whole test; returns the exit code."""
     missing = _missing()
     if missing:
         print(f"skipped: {missing}")
         return 0
     with tempfile.TemporaryDirectory(prefix="compose-test-") as folder:
         project = Path(folder)
-        # What is committed, and nothing that lies about.
+        # The archive holds committed files only.
         archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE)
         subprocess.run(["tar", "-x", "-C", project], input=archive.stdout, check=True)
         os.chdir(project)
         run("sh", "deploy/secrets.sh")
         shutil.copy(".env.example", ".env")
         images = set(run(*COMPOSE, "config", "--images").split()) | {_base()}
-        ours = {each for each in images if each.startswith("assister-portal-access")}
+        ours = {image for image in images if image.startswith("assister-portal-access")}
         stand_ins = provide(images - ours)
         print("stand-ins:", ", ".join(sorted(stand_ins)) or "none")
         try:
@@ -111,8 +111,8 @@ def _test(folder: Path, image: str) -> None:
         print("skipped: no Prometheus on PATH, so no alert was seen to fire")
     seconds = _timed("the workers stop when told", lambda: run(*COMPOSE, "stop", "worker"))
     assert seconds < 28, "a worker was killed after its grace"
-    for each in run(*COMPOSE, "ps", "--all", "--quiet", "worker").split():
-        state = run("docker", "inspect", "--format", "{{.State.ExitCode}}", each).strip()
+    for worker in run(*COMPOSE, "ps", "--all", "--quiet", "worker").split():
+        state = run("docker", "inspect", "--format", "{{.State.ExitCode}}", worker).strip()
         assert state == "0", f"a worker ended with {state}"
     said = run(*COMPOSE, "run", "--rm", "--no-deps", "-T", "worker",
                "python", "starter.py", "audit", "verify")  # fmt: skip
@@ -120,7 +120,7 @@ def _test(folder: Path, image: str) -> None:
 
 
 def _journey(folder: Path) -> None:
-    """One more assister, from a roster row to the confirmation mail."""
+    """Takes one more assister from a roster row to the confirmation mail."""
     training_id = _new_id()
     address = f"{training_id.lower()}@northstar.example.org"
     roster, results = folder / "roster.csv", folder / "results.csv"
@@ -147,7 +147,7 @@ def _journey(folder: Path) -> None:
 
 
 def _backed_up(folder: Path) -> None:
-    """As the runbook does it."""
+    """Makes both backups, and restores the records, with the runbook's commands."""
     run(*COMPOSE, "exec", "-T", "postgres", "pg_basebackup", "--username=postgres",
         "--pgdata=/tmp/base", "--format=tar", "--gzip", "--wal-method=fetch",
         "--checkpoint=fast")  # fmt: skip
@@ -169,13 +169,13 @@ def _backed_up(folder: Path) -> None:
 
 
 def _results_of(folder: Path) -> Callable[[Sequence[str], int], None]:
-    """Tells each of these people's cases of a result, so many days old."""
+    """A function that imports a training result, so many days old, for each of some people."""
 
     def told(ids: Sequence[str], days: int) -> None:
         results = folder / "results.csv"
-        lines = [f"{each},training,{date.today() - timedelta(days)}\n" for each in ids]
+        lines = [f"{person},training,{date.today() - timedelta(days)}\n" for person in ids]
         results.write_text("Training ID,Event,Date\n" + "".join(lines))
-        # Without a worker it ends with 1, and the results are recorded all the same.
+        # Without a worker the command returns 1, but the results are recorded.
         subprocess.run(_words(results, "results", "import", "/in"), check=False)
 
     return told
@@ -186,7 +186,7 @@ def _new_id() -> str:
 
 
 def _command(file: Path, *words: str) -> None:
-    """A command with a file, again and again while something it needs is away."""
+    """Runs a command with a file, and repeats it while a service that it needs is away."""
     command = _words(file, *words)
     said: list[str] = []
 
@@ -206,10 +206,9 @@ def _words(file: Path, *words: str) -> list[str]:
 
 
 def _mail(address: str, holding: str) -> str:
-    # Mailpit keeps what it has in memory here: a mail from before it was killed is asked for again.
     query = urllib.parse.urlencode({"query": f'to:"{address}"'})
-    for each in _json(f"http://127.0.0.1:8025/api/v1/search?{query}")["messages"]:
-        text: str = _json(f"http://127.0.0.1:8025/api/v1/message/{each['ID']}")["Text"]
+    for mail in _json(f"http://127.0.0.1:8025/api/v1/search?{query}")["messages"]:
+        text: str = _json(f"http://127.0.0.1:8025/api/v1/message/{mail['ID']}")["Text"]
         if holding in text:
             return text
     return ""
@@ -229,7 +228,7 @@ def _json(url: str) -> Any:
 
 
 def _kill(service: str) -> None:
-    """Ends the first container of a service as a crash would: nobody asked for it."""
+    """Kills the first container of a service from outside Docker, as a crash would."""
     container = run(*COMPOSE, "ps", "--quiet", service).split()[0]
     os.kill(int(run("docker", "inspect", "--format", "{{.State.Pid}}", container)), signal.SIGKILL)
 

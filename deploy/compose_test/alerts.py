@@ -1,6 +1,6 @@
-"""The alerts that need a whole installation to fire: each with its fault made, then mended.
+"""Makes the fault of each alert that only fires in a whole installation, and mends it.
 
-Prometheus and its rules are the ones of `deploy/monitoring`, with shorter times.
+Prometheus has the rules of `deploy/monitoring`, with shorter times.
 """
 
 import json
@@ -28,7 +28,7 @@ UNREADABLE = (
     " attempts, last_error, next_attempt_at) VALUES ('test', 'test', 'NOBODY1',"
     " 'assessment_scored', '{}', now(), 0, '', now())"
 )
-"""A result that no case can be told."""
+"""Inserts a result that no case can be told."""
 
 Until = Callable[[str, Callable[[], Any]], Any]
 
@@ -37,10 +37,10 @@ class Alerts:
     """Makes each fault in a running stack.
 
     Args:
-        compose: The words of `docker compose` for the stack.
-        until: Waits for what a function answers.
-        journey: Takes one more assister through it.
-        results: Tells these people's cases of a result, so many days old.
+        compose: The `docker compose` command line for the stack.
+        until: Waits until a function returns something true.
+        journey: Takes one more assister to a confirmed account.
+        results: Imports a training result, so many days old, for each of some people.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Alerts:
         self._until, self._journey, self._results = until, journey, results
 
     def all_fire(self) -> list[str]:
-        """Makes every fault; returns the alerts that fired."""
+        """Makes every fault, and waits for its alert; returns the alerts."""
         with self._prometheus():
-            # The two whose window is five minutes come first: other faults set them off as well.
+            # These two have a window of five minutes and come first: other faults fire them too.
             faults = {
                 "WorkIsLate": self._worker_stands_still,
                 "TemporalIsExhausted": self._low_limit,
@@ -79,8 +79,8 @@ class Alerts:
 
     def _worker_stands_still(self, alert: str) -> None:
         with self._paused("worker"):
-            self._results([f"LATE{each:03}" for each in range(20)], 2)
-            time.sleep(8)  # longer than the alert allows work to wait
+            self._results([f"LATE{number:03}" for number in range(20)], 2)
+            time.sleep(8)  # The alert fires for work that waits longer than 5 seconds.
         self._fires(alert)
 
     def _unreadable_result(self, alert: str) -> None:
@@ -97,7 +97,7 @@ class Alerts:
         first = '"""Does what is due, until'
         assert first in WORKFLOW.read_text()
         bad = WORKFLOW.read_text().replace(first, f"await workflow.sleep(1)\n        {first}", 1)
-        # Cases that have a history, and something new to do under the other code.
+        # The case needs a history of the old code, and a task for the new code.
         self._results(["RELEAS1"], 3)
         self._docker("stop", "worker")
         self._results(["RELEAS1"], 2)
@@ -108,12 +108,12 @@ class Alerts:
 
     def _low_limit(self, alert: str) -> None:
         before = CONFIG.read_text()
-        # The same file: the container has it mounted, not its folder.
+        # The container mounts this file, not its folder: a replaced file would not be seen.
         CONFIG.write_text(before + "frontend.namespaceRPS:\n  - value: 2\n    constraints: {}\n")
         self._docker("restart", "temporal")
         self._look()
         try:
-            self._results([f"LOAD{each:03}" for each in range(100)], 2)
+            self._results([f"LOAD{number:03}" for number in range(100)], 2)
             self._fires(alert)
         finally:
             CONFIG.write_text(before)
@@ -126,7 +126,7 @@ class Alerts:
     @contextmanager
     def _prometheus(self) -> Iterator[None]:
         monitoring = Path("deploy/monitoring/alerts.yml").read_text()
-        # Figures are taken every 15 seconds.
+        # The worker takes the figures every 15 seconds, so no limit is shorter than 40.
         hasty = re.sub(r"> (?:300|900)\b", "> 40", monitoring)
         (self._folder / "alerts.yml").write_text(re.sub(r"for: \w+", "for: 0s", hasty))
         (self._folder / "prometheus.yml").write_text(
@@ -154,7 +154,7 @@ class Alerts:
             shutil.rmtree(self._folder / "prometheus", ignore_errors=True)
 
     def _look(self) -> None:
-        """Has Prometheus look at every worker that runs, and at Temporal: addresses change."""
+        """Gives Prometheus the current addresses of every running worker and of Temporal."""
         project = self._compose[-1]
         targets = []
         for service, port in {"worker": 9464, "temporal": 8000}.items():
@@ -164,13 +164,13 @@ class Alerts:
                 "--filter", f"label=com.docker.compose.service={service}",
             ).split()  # fmt: skip
             address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-            hosts = [run("docker", "inspect", "--format", address, e).strip() for e in running]
-            targets += [f"{each}:{port}" for each in hosts]
+            hosts = [run("docker", "inspect", "--format", address, it).strip() for it in running]
+            targets += [f"{host}:{port}" for host in hosts]
         (self._folder / "targets.json").write_text(json.dumps([{"targets": targets}]))
 
     @contextmanager
     def _another_worker(self, file: Path, content: str) -> Iterator[None]:
-        """A worker in whose image one file is another."""
+        """Runs one more worker, with one file of its image replaced."""
         changed = self._folder / file.name
         changed.write_text(content)
         changed.chmod(0o644)
@@ -210,7 +210,7 @@ class Alerts:
 
     def _firing(self) -> set[str]:
         alerts = self._ask("alerts")["alerts"]
-        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
     def _ask(self, path: str, **query: str) -> Any:
         url = f"{PROMETHEUS}/api/v1/{path}?{urllib.parse.urlencode(query)}"

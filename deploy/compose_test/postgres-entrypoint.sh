@@ -1,5 +1,5 @@
 #!/bin/sh
-# What docker-compose.yml uses of the real image's entrypoint.
+# The part of the real image's entrypoint that docker-compose.yml uses.
 set -eu
 if [ "$(id -u)" = 0 ]; then
     mkdir -p "$PGDATA" /run/postgresql

@@ -1,4 +1,4 @@
-"""Images under the names that docker-compose.yml gives them: pulled, or built where that fails."""
+"""Provides the images that docker-compose.yml names: pulls them, or builds stand-ins."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ TARGETS = {
     "temporalio/ui": "ui",
     "axllent/mailpit": "mailpit",
 }
-"""By image, the stage of the Dockerfile that stands in for it."""
+"""The stage of the Dockerfile that stands in for each image."""
 SERVER = "go.temporal.io/server@v1.31.2"
 PROGRAMS = {
     "temporal-server": "go.temporal.io/server/cmd/server@v1.31.2",
@@ -33,14 +33,14 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def run(*words: object) -> str:
-    """What a program printed; its errors go to the screen."""
-    done = subprocess.run([str(each) for each in words], stdout=subprocess.PIPE, check=True)
+    """Runs a program; returns what it prints, while its errors go to the screen."""
+    done = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, check=True)
     return done.stdout.decode()
 
 
 def provide(images: set[str]) -> set[str]:
-    """Has each image at hand; returns those that are stand-ins."""
-    return {each for each in images if not (_is_there(each) or _pulled(each)) and _built(each)}
+    """Pulls or builds each image that is missing; returns the stand-ins."""
+    return {name for name in images if not (_is_there(name) or _pulled(name)) and _built(name)}
 
 
 def _is_there(image: str) -> bool:
@@ -65,7 +65,7 @@ def _built(image: str) -> bool:
     context = CACHE / "context"
     context.mkdir(parents=True, exist_ok=True)
     shutil.copy(HERE / "postgres-entrypoint.sh", context)
-    # Whom this machine trusts: the package index may be behind a proxy of its own.
+    # A proxy in front of the package index may need this machine's certificates.
     shutil.copy(CERTIFICATES, context)
     if root == "services":
         programs(context)
@@ -75,7 +75,7 @@ def _built(image: str) -> bool:
 
 
 def _root(name: str) -> None:
-    """A Debian 13 with little in it."""
+    """Imports a minimal Debian 13 as the base of the stand-ins."""
     if subprocess.run(
         ["docker", "image", "inspect", f"stand-in/{name}"], capture_output=True, check=False
     ).returncode == 0:  # fmt: skip
@@ -89,7 +89,7 @@ def _root(name: str) -> None:
 
 
 def programs(context: Path) -> None:
-    """Builds the server, its tools and the UI into a folder, with what they need beside them."""
+    """Builds the server, its tools, the UI and Mailpit into a folder, with the files they need."""
     modules = Path(run("go", "env", "GOMODCACHE").strip())
     for name, package in PROGRAMS.items():
         if (context / name).exists():
@@ -112,6 +112,6 @@ def programs(context: Path) -> None:
 
 
 def _copied(source: str, target: str) -> None:
-    # The module cache is read-only, and a second run writes the same files.
+    # Copies from the read-only module cache may be read-only too: a second run replaces them.
     Path(target).unlink(missing_ok=True)
     shutil.copyfile(source, target)
