@@ -1,8 +1,8 @@
-"""What the policy decides in many random lives of a case, in a fingerprint that is committed.
+"""A committed fingerprint of the policy's decisions in many random lives of a case.
 
-All of ``policy/`` runs inside workflows: a change of what it decides changes what a running case
-does, though every committed history may replay. ``./run behaviour`` writes the fingerprint anew;
-``./run behaviour 7`` prints the life with that number, to compare it before and after a change.
+All of ``policy/`` runs inside workflows. A changed decision changes what a running case does, even
+if every committed history still replays. ``./run behaviour`` writes the fingerprint;
+``./run behaviour 7`` prints the life of that number, to compare it before and after a change.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ COURSES = ("assister-portal",) * 4 + ("another",)
 
 
 def lives() -> list[str]:
-    """Each life's digest, one a line."""
+    """The digest of each life."""
     return [
         f"{number} {hashlib.sha256(chr(10).join(life(number)).encode()).hexdigest()[:16]}"
         for number in range(LIVES)
@@ -43,7 +43,7 @@ def lives() -> list[str]:
 
 
 def life(number: int) -> Iterator[str]:
-    """What happens to one case and to those that follow it, and what each leads to."""
+    """The events of a case and of the cases that follow it, with the decisions after each event."""
     chance = Random(number)
     now, sequence, earlier = BEGUN, 0, Earlier()
     case = Case(training_id="ABC1234", opened_at=now)
@@ -163,13 +163,13 @@ def _orders(case: Case, update: str, now: datetime) -> str:
 
 
 def _shown(case: Case, now: datetime) -> str:
-    mails = [f"{each.kind}{sorted(each.facts.items())}{each.to}" for each in case.mails_due]
+    mails = [f"{mail.kind}{sorted(mail.facts.items())}{mail.to}" for mail in case.mails_due]
     return "; ".join(
         map(
             str,
             (
                 case.stage.value, case.speaker, case.fence, case.next_deadline(now), mails,
-                [each.kind.value for each in case.mails_undeliverable],
+                [mail.kind.value for mail in case.mails_undeliverable],
                 sorted(case.attention.items()),
                 waiting_on(case, now), who_must_act(case, now), case.bar(now),
                 case.evidence.claims, case.evidence.known, case.happenings[-1:],

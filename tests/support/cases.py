@@ -1,4 +1,4 @@
-"""Cases without a server, and the facts that they are told."""
+"""Cases without a server, and facts to tell them."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -103,7 +103,7 @@ def enroll(case: Case, now: datetime, registration: int = 1) -> None:
 
 
 def send_all(case: Case, now: datetime = NOW) -> list[MailKind]:
-    sent = [each.kind for each in case.mails_due]
+    sent = [mail.kind for mail in case.mails_due]
     for mail in list(case.mails_due):
         case.mail_sent(mail, now)
     return sent

@@ -1,7 +1,7 @@
-"""What the workflows ask of Temporal while a committed history replays, one command a line.
+"""The commands that the workflows give while a committed history replays, one on each line.
 
-Committed beside each history as ``*.commands.txt``. Replay fails at the first command that differs,
-in the SDK's words; this shows the whole difference, in ours.
+They are committed beside each history as ``*.commands.txt``. A replay fails at the first command
+that differs; a comparison with this file shows the whole difference.
 """
 
 from dataclasses import dataclass, field
@@ -21,18 +21,18 @@ from workflows.roster_intake import RosterIntake
 
 @dataclass(frozen=True)
 class Listening(SandboxedWorkflowRunner):
-    """The sandbox, with an ear for commands."""
+    """A sandbox that notes the commands."""
 
     commands: list[str] = field(default_factory=list)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        """An instance whose commands are noted."""
+        """Makes an instance that notes its commands."""
         instance: Any = super().create_instance(det)
         activate = instance.activate
 
         def heard(activation: Any) -> Any:
             completion = activate(activation)
-            self.commands.extend(_line(each) for each in completion.successful.commands)
+            self.commands.extend(_line(command) for command in completion.successful.commands)
             return completion
 
         instance.activate = heard
@@ -41,10 +41,9 @@ class Listening(SandboxedWorkflowRunner):
 
 
 def isolating() -> SandboxRestrictions:
-    """Temporal's sandbox, with its own copy of the workflows for each run: it refuses what they may
-    not call when they call it.
+    """Restrictions with which the sandbox copies the workflows for each run and checks their calls.
 
-    Their messages are not copied: a model takes no instance of its copy.
+    The messages are not copied: Pydantic rejects an instance of a model's copy.
     """
     return SandboxRestrictions.default.with_passthrough_modules(
         "workflows.contract",
@@ -58,7 +57,7 @@ def isolating() -> SandboxRestrictions:
 
 
 def replayer(runner: SandboxedWorkflowRunner | None = None) -> Replayer:
-    """Replays histories under today's code."""
+    """A replayer with the present workflows."""
     return Replayer(
         workflows=[AssisterAccess, RosterIntake, AttentionDigest],
         data_converter=DATA_CONVERTER,
@@ -67,24 +66,24 @@ def replayer(runner: SandboxedWorkflowRunner | None = None) -> Replayer:
 
 
 def recorded(path: Path) -> WorkflowHistory:
-    """A committed history."""
+    """Reads a committed history."""
     return WorkflowHistory.from_json(f"assister-{path.stem}", path.read_text())
 
 
 def baseline(path: Path) -> Path:
-    """Where the commands of a history are kept."""
+    """The file with the commands of a history."""
     return path.with_suffix(".commands.txt")
 
 
 async def commands_of(path: Path) -> list[str]:
-    """The commands that today's code gives along a history, as far as it comes."""
+    """The commands that the present code gives in a history, until the replay fails or ends."""
     listening = Listening(isolating())
     await replayer(listening).replay_workflow(recorded(path), raise_on_replay_failure=False)
     return listening.commands
 
 
 async def changes(path: Path) -> str:
-    """The commands that are not those of the baseline; empty where none changed."""
+    """The difference to the committed commands; empty if there is none."""
     before, now = baseline(path).read_text().splitlines(), await commands_of(path)
     return "\n".join(unified_diff(before, now, "as recorded", "now", lineterm="", n=1))
 

@@ -1,4 +1,4 @@
-"""What a case comes to, for ``until``."""
+"""Conditions of a case, for ``System.until``."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,9 @@ def in_stage(stage: str) -> Condition:
 
 
 def mailed(kind: str = "", times: int = 1) -> Condition:
-    """So many mails have gone out; of this kind, where one is named."""
+    """At least ``times`` mails, of this kind if one is named, have been sent."""
     return lambda status: (
-        sum(kind in ("", each.kind) and each.sent_at is not None for each in status.mails) >= times
+        sum(kind in ("", mail.kind) and mail.sent_at is not None for mail in status.mails) >= times
     )
 
 
@@ -25,10 +25,10 @@ def met(requirement: str) -> Condition:
 
 
 def unmet(requirement: str) -> Condition:
-    """The requirement is not met, or no longer."""
+    """The requirement is not met."""
     return lambda status: not status.requirements[requirement].met
 
 
 def marked(status: Status) -> bool:
-    """Somebody must look at the case."""
+    """The case has an attention mark."""
     return bool(status.attention)

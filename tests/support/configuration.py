@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md: every variable, from the code that reads it."""
+"""Writes docs/configuration.md from the code that reads the variables."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ Lists are JSON, such as `[2, 5]`; so are values by name, such as `{"assister-por
 
 
 def page() -> str:
-    """The whole page."""
+    """The text of the page."""
     rows = [*_rows(Settings.model_fields, ())]
     return f"{HEAD}\n| variable | default | |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
 

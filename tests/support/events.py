@@ -1,4 +1,4 @@
-"""Events as a learning center signs and sends them."""
+"""Signed events, as a learning center sends them."""
 
 import json
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from tests.support.gateway import Gateway
 
 
 async def made(gateway: Gateway, source: str = "lms", kind: Kind = Kind.EVENTS) -> tuple[str, str]:
-    """A key's id and the secret with which its source signs."""
+    """Makes a key for events; returns its id and its secret."""
     async with gateway.database.transaction() as session:
         key, _ = await make_key(session, kind, source, None, datetime.now(UTC))
     return key.id, signing_secret(system_secret(gateway.settings), key.id)

@@ -1,4 +1,4 @@
-"""Processes forked from one that has everything imported already: they start at once."""
+"""Processes forked from one that has imported everything, so that they start at once."""
 
 import asyncio
 import ctypes
@@ -26,7 +26,7 @@ def _forkserver() -> ForkServerContext:
 def forked(
     output: Path, environment: Mapping[str, str], target: Callable[..., Any], *given: Any
 ) -> BaseProcess:
-    """Runs ``target`` in a process of its own, which writes to ``output``."""
+    """Runs a function in a new process, whose output goes to a file."""
     process: BaseProcess = _forkserver().Process(
         target=_run, args=(output, {**os.environ, **environment}, target, given), daemon=True
     )
@@ -47,7 +47,7 @@ def _run(
 
 
 async def gone(process: BaseProcess) -> None:
-    """Waits for its end."""
+    """Waits until a process has ended."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(process.sentinel, ended.set)

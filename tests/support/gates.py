@@ -1,4 +1,4 @@
-"""Steps that are held until a test lets them go."""
+"""Holds steps until a test lets them continue."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ from temporalio.worker import Interceptor as WorkerInterceptor
 
 
 class Gate(ClientInterceptor, WorkerInterceptor):
-    """Holds one step before it begins or after it is done, until it is let go."""
+    """Holds one step before it begins, or after it is done, until ``go`` is set."""
 
     def __init__(self, step: str, where: str) -> None:
         self.step, self.where = step, where
@@ -32,7 +32,7 @@ class _Held(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         step = input.fn.__name__
-        # Shielded, as a straggler in another process would be: cancelling does not stop it.
+        # A step in another process would not stop when it is cancelled, so this one is shielded.
         return await asyncio.shield(asyncio.ensure_future(self._straggling(step, input)))
 
     async def _straggling(self, step: str, input: ExecuteActivityInput) -> Any:

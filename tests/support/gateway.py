@@ -1,4 +1,4 @@
-"""A gateway on a real port, and who calls it."""
+"""A gateway on a real port, and clients that call it."""
 
 import asyncio
 import re
@@ -28,10 +28,10 @@ from tests.support.system import (
 
 @dataclass
 class Gateway:
-    """A gateway that serves.
+    """A running gateway.
 
     Attributes:
-        client: Calls it, without a key.
+        client: A client without a key.
     """
 
     url: str
@@ -55,12 +55,12 @@ class Gateway:
         return {"Authorization": f"Bearer {sent}"}
 
     def browser(self) -> httpx2.AsyncClient:
-        """Somebody's browser, as far as HTTP goes: it keeps cookies and says same-origin."""
+        """A client that keeps cookies and sends ``Sec-Fetch-Site``, as a browser does."""
         headers = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
         return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=30)
 
     async def signed_in(self, system: System, email: str = CONTACT) -> httpx2.AsyncClient:
-        """A browser in which somebody has signed in by the link in their mail."""
+        """A browser in which a person has signed in with the link from their mail."""
         browser = self.browser()
         before = len(system.mails(to=email))
         assert (await browser.post("/sign-in", data={"email": email})).status_code == 200
@@ -81,7 +81,7 @@ async def _mails(system: System, email: str) -> list[tuple[str, str]]:
 
 
 def token_of(page: httpx2.Response) -> str:
-    """The token that the forms of a page carry."""
+    """The token in the forms of a page."""
     found = TOKEN.search(page.text)
     assert found is not None, page.text
     return found[1]
@@ -92,7 +92,7 @@ Serving = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Gateway]:
-    """A gateway with these settings, for as long as the context is open."""
+    """Runs a gateway with these settings while the context is open."""
     port = settings.gateway_port
     url = f"http://127.0.0.1:{port}"
     server = make_server(settings)
@@ -122,7 +122,7 @@ NUMBER = re.compile(r"REGISTRATION NUMBER: (\S+)")
 
 
 async def waiting(system: System) -> tuple[str, str]:
-    """A Training ID whose account waits to be set up, and the number in its mail."""
+    """Brings a case to the activation; returns its Training ID and the registration number."""
     training_id = new_training_id()
     await record_people(system.database, training_id)
     await meet_requirements(system, training_id)

@@ -1,8 +1,7 @@
-"""Records tests/histories/*.json: a real history of every stage, to replay against later code,
-and beside each the commands that it led to.
+"""Records tests/histories/*.json: a real history of every stage, with its commands.
 
-Run `./run histories` only to add a stage. A history that no longer replays is a finding, not a file
-to record again: running cases are in the same position.
+Later code must replay these histories. Run `./run histories` only to add a stage. Never record a
+history again that no longer replays: the running cases do not replay either.
 """
 
 import asyncio
@@ -163,7 +162,7 @@ async def digest(system: System, training_id: str) -> Handle:
         )
         return handle if await handle.result() else None
 
-    # The list of cases is the visibility store's, which follows a moment later.
+    # The digest lists cases from the visibility store, which is updated a moment later.
     digested: Handle = await eventually(sent, bool)
     return digested
 
@@ -178,18 +177,18 @@ OTHER_SCENES: dict[str, Callable[[System, str], Awaitable[Handle]]] = {
 
 
 def _anonymous(history: str) -> str:
-    """The history without traces of the machine that it was recorded on."""
+    """The history without names of the machine and the process."""
 
     def cleaned(value: Any) -> Any:
         if isinstance(value, list):
-            return [cleaned(each) for each in value]
+            return [cleaned(item) for item in value]
         if isinstance(value, dict):
             dropped = ("stackTrace", "identity")
-            return {name: cleaned(each) for name, each in value.items() if name not in dropped}
+            return {name: cleaned(item) for name, item in value.items() if name not in dropped}
         return value
 
     text = json.dumps(cleaned(json.loads(history)), indent=1) + "\n"
-    # Sticky task queues are named for process and host.
+    # The names of sticky task queues contain process and host.
     return re.sub(r'"\d+@[^"]+"', '"worker"', text)
 
 
@@ -201,7 +200,7 @@ async def _played(system: System, name: str, training_id: str) -> Handle:
 
 
 async def main() -> None:
-    """Plays every scene whose history is not there yet."""
+    """Plays every scene that has no history yet."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         async with temporal_server() as server, mail_inbox(Path(folder) / "inbox") as inbox:

@@ -1,7 +1,6 @@
-"""What a worker or a command takes seconds to start with: done once, in the process that all are
-forked from.
+"""The slow part of a start, done once in the process from which workers and commands are forked.
 
-No runtime of Temporal's may be made here: its threads would not survive the fork.
+This module must not make a Temporal runtime: its threads would not survive the fork.
 """
 
 from importlib import import_module

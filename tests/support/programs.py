@@ -37,7 +37,7 @@ async def worker_process(
 
 
 def hears_sigterm(process_id: int) -> bool:
-    """Whether the program has said what becomes of it: Python itself catches no SIGTERM."""
+    """Whether the program has set its handler of SIGTERM, or has ended; Python itself sets none."""
     with suppress(OSError):
         about = Path(f"/proc/{process_id}/status").read_text()
         caught = re.search(r"SigCgt:\s+(\w+)", about)

@@ -1,4 +1,4 @@
-"""Rosters as agencies send them: a row, a file, and what becomes of it."""
+"""Rosters as agencies send them: a row, a file, a submission and its intake."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -29,18 +29,18 @@ ROW = "Ann,Lee,ann@x.org,ABC1234,Active,Yes,651-555-0142,help@x.org"
 
 
 def roster_row(training_id: str, access: str = "Yes", email: str = "") -> str:
-    """A line for one assister."""
+    """The line of one assister."""
     address = email or f"{training_id.lower()}@assisters.example.org"
     return f"Ann,Lee,{address},{training_id},Active,{access},651-555-0142,help@x.org\n"
 
 
 def roster_text(*rows: str) -> str:
-    """A whole file of these lines."""
+    """A file with these lines."""
     return "".join((HEADER, "\n", *rows))
 
 
 def roster_of(*training_ids: str) -> str:
-    """A whole file that approves these assisters."""
+    """A file that approves these assisters."""
     return roster_text(*map(roster_row, training_ids))
 
 
@@ -51,7 +51,7 @@ def write(folder: Path, text: str | bytes, name: str = "roster.csv") -> Path:
 
 
 async def submit_roster(system: System, *rows: str, agency: str = AGENCY) -> str:
-    """Records a roster, whose intake nobody starts; returns the submission's id."""
+    """Records a roster without starting its intake; returns the submission's id."""
     file = write(system.settings.data_dir, roster_text(*rows))
     submitted = await record_roster(
         system.database,
@@ -71,7 +71,7 @@ async def take_in(
     roster_type: AssisterType = AssisterType.NAVIGATOR,
     wait: bool = True,
 ) -> str:
-    """Submits a roster, and waits for the end of its intake unless told not to."""
+    """Submits a roster, and by default waits for the end of its intake."""
     file = write(system.settings.data_dir, roster_text(*rows))
     submitted = await rosters.submit_roster(
         system.connections,

@@ -1,4 +1,4 @@
-"""A roster's rows as they are judged."""
+"""Judges rows of a roster."""
 
 from policy.requirements import AssisterType
 from policy.roster import Collisions, Row, Verdict, judge
@@ -24,6 +24,6 @@ def row(line: int = 2, /, **cells: str) -> Row:
 
 def verdicts(*rows: Row, roster_type: AssisterType = AssisterType.NAVIGATOR) -> list[Verdict]:
     collisions = Collisions()
-    for each in rows:
-        collisions.add(each)
-    return [judge(each, roster_type, collisions, {}) for each in rows]
+    for judged in rows:
+        collisions.add(judged)
+    return [judge(judged, roster_type, collisions, {}) for judged in rows]

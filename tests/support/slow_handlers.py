@@ -1,4 +1,4 @@
-"""A case whose updates take a moment: what waiting for all handlers is there for."""
+"""A case whose update handlers take a moment, to test that a run waits for them before it ends."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ MOMENT = timedelta(milliseconds=300)
 
 @workflow.defn(name=ASSISTER_ACCESS)
 class SlowHandlers(AssisterAccess):
-    """Ours answer at once, so a run can never end under them; these can be overtaken by its end."""
+    """The product's handlers answer at once. A run could end before these have answered."""
 
     @workflow.init
     def __init__(self, start: AccessInput) -> None:

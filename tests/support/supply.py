@@ -1,6 +1,7 @@
-"""What a deployment consists of besides our own code: packages, licences, a bill of materials.
+"""The packages of a deployment, their licences, and a bill of materials.
 
-`./run licences` writes docs/dependencies.md, `./run sbom` prints CycloneDX, both without a network.
+`./run licences` writes docs/dependencies.md, and `./run sbom` prints CycloneDX. Both need no
+network.
 """
 
 import json
@@ -35,13 +36,13 @@ under the MPL: both are used as they are published.
 
 
 def locked() -> dict[tuple[str, str], list[str]]:
-    """The hashes of everything in the lock, by name and version: some have one for each Python."""
+    """The hashes in the lock, by name and version; some packages have one for each Python."""
     lock = (ROOT / "requirements.lock").read_text()
     return {(name, version): HASH.findall(rest) for name, version, rest in LOCKED.findall(lock)}
 
 
 def deployed() -> dict[str, metadata.Distribution]:
-    """What ``pyproject.toml`` asks for, and what that asks for, as it is installed here."""
+    """The installed packages that ``pyproject.toml`` requires, and those that they require."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     waiting = [Requirement(each) for each in project["dependencies"]]
     found: dict[str, metadata.Distribution] = {}
@@ -60,7 +61,7 @@ def deployed() -> dict[str, metadata.Distribution]:
 
 
 def licence(package: metadata.Distribution) -> str:
-    """Its licence, in the package's own words."""
+    """The licence as the package's metadata names it."""
     about = package.metadata
     classified = [
         each.rpartition(" :: ")[2]
@@ -72,13 +73,13 @@ def licence(package: metadata.Distribution) -> str:
 
 
 def page() -> str:
-    """The page as it should be."""
+    """The text of docs/dependencies.md."""
     rows = [f"| {e} | {p.version} | {licence(p)} |\n" for e, p in deployed().items()]
     return HEAD + "".join(rows)
 
 
 def bill_of_materials() -> str:
-    """CycloneDX 1.5, the same for the same lock."""
+    """The bill in CycloneDX 1.5; the same lock gives the same bill."""
     lock = locked()
     components = [
         {

@@ -1,4 +1,4 @@
-"""A whole system under test, and the events of an assister's way through it."""
+"""A whole system under test, and the events that bring an assister to access."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ CONTACT = "pat.contact@agency.example.org"
 
 @dataclass
 class System:
-    """A whole system under test: real server, real database, real SMTP."""
+    """A whole system under test, with a real server, database and SMTP."""
 
     client: Client
     settings: Settings
@@ -59,7 +59,7 @@ class System:
 
     @property
     def connections(self) -> Connections:
-        """What use cases work with."""
+        """The connections that the use cases in ``services/`` take."""
         return Connections(
             self.database, self.client, self.portal, self.settings.task_queue, self.settings.terms
         )
@@ -76,7 +76,7 @@ class System:
         return await case_status(self.client, training_id)
 
     async def until(self, training_id: str, reached: Callable[[Status], bool]) -> Status:
-        """Waits for a condition of a case; a query answers once the worker has caught up."""
+        """Waits for a condition of a case."""
         status: Status = await eventually(lambda: self.status(training_id), reached)
         return status
 
@@ -84,16 +84,16 @@ class System:
         await skip_time(self.client, self.case(training_id), timedelta(**span))
 
     async def skip_to(self, training_id: str, moment: datetime) -> None:
-        """Lets time pass until ``moment``; by the case's own clock, which runs meanwhile."""
+        """Skips time until the case's clock shows ``moment``."""
         case = self.case(training_id)
         await skip_time(self.client, case, moment - await clock_of(self.client, case))
 
     def mails(self, *, to: str = "") -> list[tuple[str, str]]:
         """Subject and text of every mail received, oldest first."""
         return [
-            (str(each["Subject"]), body_of(each))
-            for each in self.inbox.messages()
-            if to in str(each["To"])
+            (str(mail["Subject"]), body_of(mail))
+            for mail in self.inbox.messages()
+            if to in str(mail["To"])
         ]
 
     async def act(self, training_id: str, update: str, reason: str = "a test") -> str:
@@ -106,7 +106,7 @@ class System:
         return await act(self.client, assister_workflow_id(training_id), update, order)
 
     async def activate(self, training_id: str, registration: int = 1) -> None:
-        """What the portal's page does."""
+        """Activates an account, as the portal's page does."""
         number = await self.portal.registration_number(training_id, registration)
         await activate(self.connections, number)
 
@@ -114,9 +114,9 @@ class System:
 async def eventually(
     ask: Callable[[], Awaitable[Any]], reached: Callable[[Any], bool], *, seconds: float = 30
 ) -> Any:
-    """Asks until the answer is the one awaited, for so many seconds at the most.
+    """Asks until the answer meets a condition; fails after some seconds.
 
-    Ever less often, or two dozen that wait at the same time ask more than the machine can answer.
+    The pauses grow: two dozen tests that wait at once would otherwise overload the machine.
     """
     deadline = asyncio.get_running_loop().time() + seconds
     pause = 0.01
@@ -135,7 +135,7 @@ def contact_of(agency: str) -> str:
 
 
 async def record_people(database: Database, *training_ids: str, agency: str = AGENCY) -> None:
-    """An agency and its contact, and assisters on its roster."""
+    """Records an agency, its contact, and assisters on its roster."""
     contact = contact_of(agency)
     submission_id = "s0" if agency == AGENCY else f"s0-{agency.lower()}"
     async with database.transaction() as session:
@@ -182,7 +182,7 @@ _ids = iter(range(1, 10_000_000))
 
 
 def new_training_id() -> str:
-    """One that no other test of the session uses: workflow ids are shared on the server."""
+    """A Training ID that no other test uses: workflow ids are shared on the server."""
     return f"T{os.getpid() % 100:02}{next(_ids):04}"
 
 
@@ -208,7 +208,7 @@ def facts(at: datetime = LONG_AGO, *, score: str = "70") -> dict[str, Fact]:
 
 
 def approved_again() -> RosterRecorded:
-    """The row of a roster submitted after all that the records have."""
+    """The row of a roster that is newer than all rosters in the records."""
     row = facts()["roster_recorded"]
     assert isinstance(row, RosterRecorded)
     return row.model_copy(update={"event_id": "roster-again", "sequence": 1_000_000})
@@ -235,7 +235,7 @@ def no_access() -> RosterRecorded:
 
 
 def activated(registration: int = 1) -> AccountActivated:
-    """The portal's word that a registration number was used."""
+    """The portal's report that a registration number was used."""
     return AccountActivated(
         event_id=f"portal-{registration}", occurred_at=LONG_AGO, registration=registration
     )
@@ -249,7 +249,7 @@ async def meet_requirements(system: System, training_id: str) -> Status:
         training_id,
         lambda status: (
             status.stage == "awaiting_activation"
-            and any(each.kind == "activation" and each.sent_at for each in status.mails)
+            and any(mail.kind == "activation" and mail.sent_at for mail in status.mails)
         ),
     )
 
@@ -258,7 +258,7 @@ async def meet_requirements(system: System, training_id: str) -> Status:
 async def assembled(
     client: Client, url: str, inbox: Inbox, folder: Path, **changes: Any
 ) -> AsyncIterator[System]:
-    """A whole system over a database, but for its worker."""
+    """A whole system over a database, without a worker."""
     settings = Settings(
         _env_file=None,
         database_url=url,
@@ -280,7 +280,7 @@ async def assembled(
 async def running(
     client: Client, url: str, inbox: Inbox, folder: Path, **changes: Any
 ) -> AsyncIterator[System]:
-    """A whole system, whose worker is gone when the context has ended."""
+    """A whole system whose worker runs while the context is open."""
     async with (
         assembled(client, url, inbox, folder, **changes) as system,
         bootstrap.make_worker(
@@ -291,9 +291,9 @@ async def running(
 
 
 async def listed(system: System, query: str, workflow_id: str) -> None:
-    """Waits until visibility knows: a list in the browser is as old as its loading."""
+    """Waits until a list has a workflow: a page in the browser does not update its list."""
 
     async def ids() -> list[str]:
-        return [each.id async for each in system.client.list_workflows(query)]
+        return [workflow.id async for workflow in system.client.list_workflows(query)]
 
     await eventually(ids, lambda found: workflow_id in found)

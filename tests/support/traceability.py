@@ -1,4 +1,4 @@
-"""Writes docs/policy-traceability.md: sentence, rule, tests."""
+"""Writes docs/policy-traceability.md: each sentence with its code and its tests."""
 
 import ast
 from functools import cache
@@ -25,7 +25,7 @@ def clause_tests() -> dict[str, list[str]]:
 
 
 def table() -> str:
-    """The whole page."""
+    """The text of the page."""
     lines = [
         "# The policy, sentence by sentence",
         "",
@@ -36,7 +36,7 @@ def table() -> str:
     ]
     for clause in CLAUSES:
         rule = f"`{clause.rule}`" if clause.rule else "demands nothing of the system"
-        tests = "<br>".join(f"`{each}`" for each in clause_tests().get(clause.id, [])) or "—"
+        tests = "<br>".join(f"`{test}`" for test in clause_tests().get(clause.id, [])) or "—"
         lines.append(f"| {clause.id} | {clause.sentence} | {rule} | {tests} |")
     return "\n".join(lines) + "\n"
 

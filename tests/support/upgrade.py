@@ -1,7 +1,7 @@
-"""A filled database, recorded: what the next releases must be able to upgrade.
+"""A recorded, filled database that the next releases must be able to upgrade.
 
-`./run upgrade-fixture` records it anew, from the tables as they are; do so when a release is made.
-Each row of each table is kept as JSON, so that both databases can be filled with it.
+`./run upgrade-fixture` records it from the present tables; run it for each release. The rows are
+kept as JSON, which can fill SQLite and PostgreSQL.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ FIXTURE = Path(__file__).resolve().parent.parent / "upgrade" / "records.json"
 
 
 async def _play(system: System) -> None:
-    """An assister at each stage that lasts, what a training system sent, a roster, a key."""
+    """Makes an assister in each lasting stage, results of a training system, a roster and a key."""
     people = {stage: new_training_id() for stage in Stage}
     await record_people(system.database, *people.values())
     waiting = people[Stage.COLLECTING_REQUIREMENTS]
@@ -104,28 +104,28 @@ async def dump(database: Database) -> dict[str, Any]:
 
 
 def kept() -> dict[str, Any]:
-    """What was recorded."""
+    """The recorded rows and the version of their schema."""
     recorded: dict[str, Any] = json.loads(FIXTURE.read_text())
     return recorded
 
 
 async def fill(database: Database) -> None:
-    """Fills a database, whose schema has the recorded version, with what was recorded."""
+    """Fills a database with the recorded rows; its schema must have the recorded version."""
     async with database.engine.begin() as connection:
         await connection.run_sync(_fill)
 
 
 def _fill(connection: Connection) -> None:
-    # By the tables that are there, not by today's: columns may have come or gone since.
+    # The tables are read from the database: the present ones may have other columns.
     there = MetaData()
     there.reflect(connection)
-    for name in (each.name for each in there.sorted_tables):
+    for name in (table.name for table in there.sorted_tables):
         table, rows = there.tables[name], kept()["tables"].get(name, [])
         if rows:
-            connection.execute(insert(table), [_typed(table, each) for each in rows])
+            connection.execute(insert(table), [_typed(table, row) for row in rows])
         counted = "id" in table.c and isinstance(table.c.id.type, Integer)
         if rows and counted and connection.dialect.name == "postgresql":
-            # It counts by a sequence, which an insert that names its id passes by.
+            # An insert that names its id does not advance PostgreSQL's sequence.
             newest = f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name}"
             connection.execute(text(newest))
 
@@ -135,7 +135,7 @@ def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
 
 
 async def record() -> None:
-    """Plays, and writes the fixture."""
+    """Plays the scenes and writes the fixture."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/records.db"
         await migrate(url)

@@ -1,4 +1,4 @@
-"""Windows of a browser on the gateway's pages, and what must hold for each page."""
+"""Browser windows on the gateway's pages, and checks that hold for every page."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ async def window(
         viewport={"width": width, "height": 900},
         java_script_enabled=scripts,
         color_scheme="light" if width == NARROW else "dark",
-        # The pages allow no script at all; axe is one.
+        # The pages allow no script, and axe is a script.
         bypass_csp=scripts,
     )
     yield await context.new_page()
@@ -33,7 +33,7 @@ async def window(
 
 
 async def looked_at(page: Page, scripts: bool) -> None:
-    """No violation of any rule, and nothing to scroll sideways."""
+    """Checks that a page violates no rule and does not scroll sideways."""
     if not scripts:
         return
     result = await Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
@@ -50,10 +50,10 @@ BOTH = pytest.mark.parametrize(
 
 
 async def link_to(system: System, address: str) -> str:
-    """The link in somebody's newest mail."""
+    """The link in the newest mail to an address."""
 
     async def mails() -> list[tuple[str, str]]:
-        return [each for each in system.mails(to=address) if LINK.search(each[1])]
+        return [mail for mail in system.mails(to=address) if LINK.search(mail[1])]
 
     found = LINK.search((await eventually(mails, bool))[-1][1])
     assert found is not None

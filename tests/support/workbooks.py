@@ -1,4 +1,4 @@
-"""Workbooks part by part, as programs other than Excel write them."""
+"""Writes workbooks part by part, as programs other than Excel write them."""
 
 import zipfile
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ FORMATS = (
     "General", "yyyy-mm-dd", "0%", "0.00%", '0.00"%"', "[h]:mm", "[Red]0.0%;-0.0%", "0000000",
     '"Day "0', r"dd\-mmm\-yyyy", "m/d/yy h:mm", "#,##0.00", '[$-409]d\\ mmmm\\ yyyy;@', "0.00E+00",
 )  # fmt: skip
-"""A cell's style is the place of its format here."""
+"""The formats of cells: a cell's style is an index into them."""
 
 
 class Raw(NamedTuple):
-    """A cell's own XML; its attributes come first."""
+    """A cell as XML, with additional attributes."""
 
     xml: str
     attributes: str = ""
 
 
 class Sheet(NamedTuple):
-    """A sheet: its cells by row, and what is odd about it."""
+    """A sheet: its cells by row, its state, its hidden rows, and the XML after them."""
 
     name: str
     rows: Sequence[Sequence[object]]
@@ -34,7 +34,7 @@ class Sheet(NamedTuple):
 
 
 def number(text: str, style: int = 0) -> Raw:
-    """A number as its digits stand in the file."""
+    """A number with exactly these digits in the file."""
     return Raw(f"<v>{text}</v>", f's="{style}"')
 
 
@@ -50,9 +50,9 @@ def write_book(
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
         named = "".join(
-            f"<sheet name={quoteattr(each.name)} sheetId='{at}' r:id='r{at}'"
-            f"{f' state={quoteattr(each.state)}' if each.state else ''}/>"
-            for at, each in enumerate(sheets, start=1)
+            f"<sheet name={quoteattr(sheet.name)} sheetId='{at}' r:id='r{at}'"
+            f"{f' state={quoteattr(sheet.state)}' if sheet.state else ''}/>"
+            for at, sheet in enumerate(sheets, start=1)
         )
         epoch = f"<workbookPr date1904='{date1904}'/>" if date1904 else ""
         archive.writestr(
@@ -71,14 +71,14 @@ def write_book(
             " Target='/xl/styles.xml'/></Relationships>",
         )
         archive.writestr("xl/styles.xml", styles or _styles(namespace))
-        for at, each in enumerate(sheets, start=1):
+        for at, sheet in enumerate(sheets, start=1):
             rows = "".join(
-                _row(line, cells, hidden=line in each.hidden_rows)
-                for line, cells in enumerate(each.rows, start=first_row)
+                _row(line, cells, hidden=line in sheet.hidden_rows)
+                for line, cells in enumerate(sheet.rows, start=first_row)
             )
             archive.writestr(
                 f"xl/worksheets/sheet{at}.xml",
-                f"<worksheet xmlns='{namespace}'><sheetData>{rows}</sheetData>{each.after}"
+                f"<worksheet xmlns='{namespace}'><sheetData>{rows}</sheetData>{sheet.after}"
                 "</worksheet>",
             )
     return path
@@ -97,7 +97,7 @@ def _styles(namespace: str) -> str:
 
 
 def _row(line: int, cells: Sequence[object], *, hidden: bool) -> str:
-    made = "".join(_cell(f"{_letters(at)}{line}", each) for at, each in enumerate(cells))
+    made = "".join(_cell(f"{_letters(at)}{line}", cell) for at, cell in enumerate(cells))
     looks = " hidden='1'" if hidden else ""
     return f"<row r='{line}'{looks}>{made}</row>"
 
