@@ -1,4 +1,4 @@
-"""One server of each kind per session, and a whole system per test."""
+"""Fixtures: one server of each kind for a session, and a whole system for each test."""
 
 import asyncio
 import gc
@@ -37,15 +37,15 @@ LONG = (
     "test_worker.py",
     "test_years.py",
 )
-"""What looks through a browser, breaks things or waits for time limits: the second step."""
+"""The tests of the second step: they use a browser, make faults or wait for time limits."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish() -> None:
-    """Keeps what the collection of tests has made out of Python's garbage collection.
+    """Excludes the collected tests from Python's garbage collection.
 
-    It may begin in a workflow's thread, and going through all of that takes longer on a busy
-    machine than the two seconds after which the SDK takes a workflow for stuck.
+    A garbage collection may start in a workflow's thread. With all these objects it takes longer on
+    a busy machine than the two seconds after which the SDK takes a workflow for stuck.
     """
     gc.collect()
     gc.freeze()
@@ -53,20 +53,23 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests of the second step."""
-    for each in items:
-        if any(each.path.is_relative_to(TESTS / name) for name in LONG):
-            each.add_marker("long")
+    for item in items:
+        if any(item.path.is_relative_to(TESTS / name) for name in LONG):
+            item.add_marker("long")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Tests wait for half of their time; more than eight need more servers than they save time."""
+    """Two processes for each core, because a test waits half of its time, and at most eight.
+
+    Each process starts its own servers. Beyond eight this costs more time than it saves.
+    """
     return min(2 * (os.cpu_count() or 1), 8)
 
 
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[WorkflowEnvironment]:
-    """The real development server, with time that can be skipped per workflow."""
+    """The real development server, in which a test can skip time for each workflow."""
     async with temporal_server() as environment:
         yield environment
 
@@ -88,11 +91,11 @@ async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 async def postgres_template() -> AsyncIterator[str]:
-    """The URL of a migrated PostgreSQL database, on the server that is named or one from the wheel.
+    """The URL of a migrated PostgreSQL database on the configured server, or on one from the wheel.
 
-    The wheel's server keeps its files outside pytest's own temporary folder. Started by root it
-    runs as another user, and every pytest session takes the rights of other users from that
-    folder: a second session would stop the server of the first.
+    The wheel's server keeps its files outside pytest's temporary folder. If root starts it, it runs
+    as another user, and every pytest session takes that folder's rights from other users. A second
+    session would stop the server of the first.
     """
     with ExitStack() as stack:
         server = os.environ.get("TEST_DATABASE_URL")
@@ -111,7 +114,7 @@ async def postgres_template() -> AsyncIterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def records_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh, migrated database of each kind."""
+    """A new, migrated database of each kind."""
     if request.param == "sqlite":
         path = tmp_path / "records.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
@@ -122,7 +125,7 @@ def records_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
 
 @pytest.fixture
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
-    """A fresh, migrated SQLite database, where the kind does not matter."""
+    """A new, migrated SQLite database, for tests in which the kind does not matter."""
     path = tmp_path / "records.db"
     shutil.copy(sqlite_template, path)
     return f"sqlite:///{path}"
@@ -142,8 +145,8 @@ async def make_system(
             return await stack.enter_async_context(running(client, url, inbox, tmp_path, **changes))
 
         yield make
-        # The clock of pytest-timeout stops when a test fails: a worker that does not end would
-        # hold up the whole run.
+        # pytest-timeout stops its clock when a test fails: without this limit, a worker that does
+        # not end would stop the whole run.
         async with asyncio.timeout(60):
             await stack.aclose()
 
@@ -166,7 +169,7 @@ async def each_system(make_system: Callable[..., Awaitable[System]], records_url
 
 @pytest.fixture
 def cli(system: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command in a thread of its own, against the system under test."""
+    """Runs a command in another thread, on the system under test."""
     host = system.client.service_client.config.target_host
     settings = system.settings
     for name, value in {
@@ -179,7 +182,7 @@ def cli(system: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         monkeypatch.setenv(name, value)
 
     async def run(*words: object) -> tuple[int, str]:
-        code = await asyncio.to_thread(starter.main, [str(each) for each in words])
+        code = await asyncio.to_thread(starter.main, [str(word) for word in words])
         said = capsys.readouterr()
         return code, said.out + said.err
 

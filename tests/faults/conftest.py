@@ -1,4 +1,4 @@
-"""The matrix of the session, and a fresh database for every run."""
+"""Fixtures: the matrix of the session, and a new database for every run."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from tests.faults.matrix import Matrix
 from tests.support.databases import new_database
 
 FULL = "FAULTS" in os.environ
-"""``./run faults`` breaks everything; ``./run test`` a part of it."""
+"""``./run faults`` runs every fault; ``./run test`` runs a part of them."""
 full = pytest.mark.skipif(not FULL, reason="only in ./run faults")
 RELIABILITY = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 _matrix = Matrix()
@@ -49,7 +49,7 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 def new_records(
     request: pytest.FixtureRequest, database_kind: str, tmp_path: Path
 ) -> Iterator[NewRecords]:
-    """Makes fresh, migrated databases of one kind."""
+    """Makes new, migrated databases of one kind."""
     if database_kind == "SQLite":
         template = request.getfixturevalue("sqlite_template")
 
@@ -68,7 +68,7 @@ def new_records(
 async def undisturbed(
     temporal: WorkflowEnvironment, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Counter[str]:
-    """What the journeys of all assisters leave where nothing goes wrong."""
+    """The evidence that the journeys of all assisters leave without a fault."""
     folder = tmp_path_factory.mktemp("undisturbed")
     shutil.copy(sqlite_template, folder / "records.db")
     trial = await disturbed(temporal.client, f"sqlite:///{folder / 'records.db'}", folder, nothing)

@@ -1,4 +1,4 @@
-"""Some assisters' journeys at once, and one blow to them all."""
+"""Runs the journeys of some assisters at once, with one fault that disturbs them all."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ ASSISTERS = 4
 
 
 async def nothing(system: System) -> None:
-    """No blow."""
+    """Makes no fault."""
     del system
 
 
@@ -30,10 +30,11 @@ async def disturbed(
     environment: Mapping[str, str] | None = None,
     **changes: Any,
 ) -> Trial:
-    """The journeys of some assisters, and a blow.
+    """Runs the journeys of some assisters while a fault disturbs them.
 
     Args:
-        mischiefs: A worker for each, with that broken in it; one sound worker where none is given.
+        strike: Makes the fault.
+        mischiefs: What is broken in each worker; without mischiefs, one sound worker runs.
     """
     trial = Trial()
     ids = [new_training_id() for _ in range(ASSISTERS)]
@@ -55,23 +56,25 @@ async def disturbed(
             trial.stuck = True
         finally:
             journeys.cancel()
-            for each in running:
-                each.kill()
+            for worker in running:
+                worker.kill()
         trial.seconds = asyncio.get_running_loop().time() - over
-        ended = [each.log.read_text()[-2000:] for each in running if each.exit_code is not None]
+        ended = [
+            worker.log.read_text()[-2000:] for worker in running if worker.exit_code is not None
+        ]
         assert not ended, ended
         assert_impersonal(running[0].log.read_text(), ids)
     return trial
 
 
 def assert_impersonal(log: str, ids: list[str]) -> None:
-    """No log line holds what a statement or a mail said."""
-    for personal in ("Ann", "assisters.example.org", *(each.lower() for each in ids)):
+    """Checks that a log has no names and addresses from statements or mails."""
+    for personal in ("Ann", "assisters.example.org", *(person.lower() for person in ids)):
         assert personal not in log
 
 
 async def first_mail(system: System) -> None:
-    """Waits until work is under way."""
+    """Waits for the first mail, when all journeys are under way."""
 
     async def mails() -> int:
         return len(list(system.inbox.folder.glob("*.eml")))
@@ -80,10 +83,10 @@ async def first_mail(system: System) -> None:
 
 
 def judged(matrix: Matrix, fault: str, where: str, trial: Trial, undisturbed: Counter[str]) -> None:
-    """Counts a run; fails where something was lost, or doubled without being marked as in doubt."""
+    """Counts a run; fails if something was lost, or was doubled without a mark as in doubt."""
     lost, doubled = trial.lost(undisturbed), trial.doubled(undisturbed)
-    mails = [each for each in doubled if each.startswith("received: ")][: trial.in_doubt]
-    doubled = [each for each in doubled if each not in mails]
+    mails = [found for found in doubled if found.startswith("received: ")][: trial.in_doubt]
+    doubled = [found for found in doubled if found not in mails]
     matrix.add(
         fault,
         where,

@@ -1,4 +1,4 @@
-"""The fault matrix: what was broken where, how often, and what came of it."""
+"""The fault matrix: each kind of fault, the number of its runs, and their results."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ class Row:
     """One kind of fault at one place.
 
     Attributes:
-        allowed: Doubled inside the one window that cannot be closed.
-        seconds: Of each run, from the blow to the end of all work.
+        allowed: Mails that came twice because the worker died before it could record them as sent.
+        seconds: The seconds of each run from the fault to the end of all work.
     """
 
     fault: str
@@ -31,7 +31,7 @@ class Row:
     seconds: list[float] = field(default_factory=list)
 
     def cells(self) -> list[str]:
-        """As the table shows it."""
+        """The cells of the row in the table."""
         doubled = (
             f"{self.doubled} (+{self.allowed} in the window)" if self.allowed else f"{self.doubled}"
         )
@@ -49,7 +49,7 @@ class Row:
 
 
 class Matrix:
-    """Rows in the order in which they came."""
+    """The rows, in the order of their first runs."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], Row] = {}
@@ -84,12 +84,12 @@ class Matrix:
         console.print(table)
 
     def write(self, document: Path) -> None:
-        """Puts the table in its place in a document."""
-        lines = [" | ".join(each) for each in (COLUMNS, ["---"] * len(COLUMNS), *self._cells())]
-        table = "\n".join(f"| {each} |" for each in lines)
+        """Replaces the table in a document."""
+        lines = [" | ".join(cells) for cells in (COLUMNS, ["---"] * len(COLUMNS), *self._cells())]
+        table = "\n".join(f"| {line} |" for line in lines)
         before, _, rest = document.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)
         document.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
 
     def _cells(self) -> Iterable[list[str]]:
-        return [each.cells() for each in self._rows.values()]
+        return [row.cells() for row in self._rows.values()]

@@ -1,4 +1,4 @@
-"""What can be broken inside a worker process, by wrapping the code under test from outside."""
+"""Faults inside a worker process, made by wrapping the code under test from outside."""
 
 import asyncio
 import importlib
@@ -33,11 +33,11 @@ NO_LIMIT = 2**31
 
 
 class Broken(Exception):
-    """What a part that is broken on purpose raises."""
+    """The error of a part that is broken on purpose."""
 
 
 def put(owner: Any, name: str, value: Any) -> None:
-    """Puts something else in the place of a part, for as long as the process lives."""
+    """Replaces an attribute until the process ends."""
     assert hasattr(owner, name), f"{name} is elsewhere: nothing would be broken"
     setattr(owner, name, value)
 
@@ -46,7 +46,7 @@ def put(owner: Any, name: str, value: Any) -> None:
 
 
 def portal_slow() -> None:
-    """Each command's first attempt is carried out long after its time is over."""
+    """The portal carries out the first attempt at each command long after its time limit."""
 
     async def slow(first: bool, command: Callable[[], Awaitable[Any]]) -> Any:
         if first:
@@ -57,7 +57,7 @@ def portal_slow() -> None:
 
 
 def portal_failing() -> None:
-    """Each command's first attempt is refused with an error."""
+    """The portal answers the first attempt at each command with an error."""
 
     async def failing(first: bool, command: Callable[[], Awaitable[Any]]) -> Any:
         if first:
@@ -68,7 +68,7 @@ def portal_failing() -> None:
 
 
 def portal_without_answer() -> None:
-    """Each command's first attempt is carried out, and the answer lost."""
+    """The portal carries out the first attempt at each command, and its answer is lost."""
 
     async def silent(first: bool, command: Callable[[], Awaitable[Any]]) -> Any:
         answer = await command()
@@ -107,7 +107,7 @@ def _break_commands(
 
 
 def disk_full(while_there: str) -> None:
-    """SQLite's file cannot grow while a file of that name is there."""
+    """SQLite's file cannot grow while the named file exists."""
     made = Database.__init__
 
     def make(database: Database, url: str) -> None:
@@ -115,7 +115,7 @@ def disk_full(while_there: str) -> None:
 
         @event.listens_for(database.engine.sync_engine, "begin")
         def limit(connection: Any) -> None:
-            # As many pages as there are: SQLite says "database or disk is full".
+            # SQLite cannot go below its present pages, and says "database or disk is full".
             pages = 1 if Path(while_there).exists() else NO_LIMIT
             connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
 
@@ -123,7 +123,7 @@ def disk_full(while_there: str) -> None:
 
 
 def clock_shifted(hours: float) -> None:
-    """The host's clock is wrong, for everything of ours that reads it."""
+    """The host's clock is wrong for all of our code."""
 
     class Shifted(datetime):
         @classmethod
@@ -135,12 +135,12 @@ def clock_shifted(hours: float) -> None:
 
 
 def impatient() -> None:
-    """What waits minutes for a relay waits seconds."""
+    """The worker waits seconds instead of minutes for a relay."""
     for name in ("GREYLISTED", "MISCONFIGURED"):
         put(mail.failures, name, timedelta(seconds=2))
 
 
-# Bugs to plant: each is one that the matrix must find
+# Bugs to plant, each of which the matrix must find
 
 
 def new_key_for_each_attempt() -> None:
@@ -156,7 +156,7 @@ def new_key_for_each_attempt() -> None:
 
 
 def commit_before_send() -> None:
-    """A mail counts as sent before the relay has it."""
+    """A mail is recorded as sent before the relay has it."""
 
     @wraps(MailActivities.send_mail)
     async def send_mail(mails: MailActivities, request: steps.MailRequest) -> steps.Sent:
@@ -173,7 +173,7 @@ def commit_before_send() -> None:
 
 
 def fence_not_checked() -> None:
-    """The portal carries out a command again that it has carried out before."""
+    """The portal carries out a repeated command again."""
 
     async def commanded(
         portal: EmbeddedPortal, session: Any, training_id: str, fence: int, command: str
@@ -189,7 +189,7 @@ def fence_not_checked() -> None:
 
 
 def reported_before_told() -> None:
-    """An activation counts as reported before its case has heard of it."""
+    """An activation is recorded as reported before its case was told."""
 
     async def relay(portal: Portal, client: Client, task_queue: str, terms: Terms) -> None:
         for each in await portal.unreported():

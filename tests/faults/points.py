@@ -1,9 +1,9 @@
-"""The points at which a worker can die, and dying there.
+"""The points at which a worker can die, and the kill at one of them.
 
-In a worker process under test every step names the points that it passes: each side of every
-completed workflow task and activity, of every commit, of every reply of the relay, of every call of
-the portal and of every signal to a case. One of them can be deadly. Production code has no hooks
-for this: it is wrapped from outside, in that process only.
+A worker process under test logs the points that it passes: before and after each completed workflow
+task and activity, each commit, each reply of the relay, each call of the portal and each signal to
+a case. It can die at one of them. The product has no hooks for this: its code is wrapped from
+outside, in that process only.
 """
 
 import os
@@ -31,17 +31,17 @@ from tests.faults.mischief import put
 PORTAL_CALLS = ("fence", "enroll", "suspend", "reinstate", "registration_number", "reported")
 
 _step: ContextVar[str] = ContextVar("step", default="")
-"""What is under way; nothing is counted where it is empty, such as in the relay's idle looks."""
+"""The step under way. If it is empty no point is logged, such as when the relay finds nothing."""
 _commits: ContextVar[Counter[str]] = ContextVar("commits")
 _command: ContextVar[str] = ContextVar("command", default="greeting")
 
 
 class Points:
-    """Notes every point passed, and dies at one.
+    """Logs every point that the worker passes, and kills the worker at one.
 
     Args:
-        log: The points passed, one a line.
-        deadly: Where to die; None lives through all of them.
+        log: The file for the points, one on each line.
+        deadly: The point at which the worker dies; None for no kill.
     """
 
     def __init__(self, log: Path, deadly: str | None) -> None:
@@ -59,8 +59,8 @@ class Points:
             method = getattr(EmbeddedPortal, name)
             setattr(EmbeddedPortal, name, self._around(f"portal.{name}", method))
         self._within_relay()
-        # Of two mails at a time either may get the open connection. With a connection for each
-        # mail, every journey passes the same greetings.
+        # Either of two simultaneous mails may get the open connection. With a new connection for
+        # each mail, every journey passes the same greetings.
         put(mail.transport, "MAX_USES", 1)
         self._around_signals(activities.intake)
         self._around_commits()
@@ -68,7 +68,7 @@ class Points:
         self._around_completions()
 
     def passed(self, point: str) -> None:
-        """The worker is at a point now."""
+        """Logs a point; kills the worker if it is the deadly one."""
         self._times[point] += 1
         if self._times[point] > 1:
             point = f"{point} #{self._times[point]}"
@@ -80,7 +80,7 @@ class Points:
         @wraps(method)
         async def within(owner: Any, request: Any) -> Any:
             kind = f" {request.kind}" if name == "send_mail" else ""
-            # Left as it is afterwards: the completion of the activity belongs to the step, too.
+            # The step stays set afterwards: the completion of the activity belongs to it too.
             _step.set(f"{name}{kind}")
             _commits.set(Counter())
             return await method(owner, request)
@@ -178,9 +178,9 @@ class Points:
             self._at("after its completion")
 
         async def complete_workflow(worker: BridgeWorker, completion: Any) -> None:
-            commands = [_named(each) for each in completion.successful.commands]
-            queried = any(each == "respond_to_query" for each in commands)
-            # An empty one may be the notice that a case left the cache, of which nobody hears.
+            commands = [_named(command) for command in completion.successful.commands]
+            queried = "respond_to_query" in commands
+            # A task without commands may only remove a case from the cache, unseen by the server.
             what = "" if queried or not commands else f"workflow task: {', '.join(commands)}"
             if what:
                 self.passed(f"{what}: before")
@@ -200,5 +200,5 @@ def _named(command: Any) -> str:
 
 
 def install(log: str, deadly: str | None) -> None:
-    """The mischief of :class:`WorkerProcess`: notes every point, and dies at one."""
+    """A mischief for :class:`WorkerProcess`: logs every point, and kills the worker at one."""
     Points(Path(log), deadly).install()

@@ -1,4 +1,4 @@
-"""The worker is killed at every point that it passes; a fresh one goes on."""
+"""The worker is killed at every point that it passes, and a new worker continues."""
 
 import asyncio
 import re
@@ -28,10 +28,12 @@ from tests.faults.workers import Mischief, WorkerProcess
 from tests.support.system import System, new_training_id
 
 AT_ONCE = 20
-"""PostgreSQL takes a hundred connections; and a machine that is too busy finds only itself."""
+"""PostgreSQL takes a hundred connections, and on an overloaded machine the tests fail by
+themselves."""
 EVERY = 1 if FULL else 8
 TRIES = 6
-"""One workflow task may answer two events in one journey and one in the next."""
+"""A journey is tried again if it does not pass the point: the same two events are one workflow task
+in one journey, and two in another."""
 KEPT = "the relay has kept the message"
 GROUPS = (
     ("workflow task", "a completed workflow task"),
@@ -43,14 +45,14 @@ GROUPS = (
 )
 AIMED_AT = {
     "access": re.compile(""),
-    # The cases that a roster opens go on beside it: their points are in their own journey.
+    # The journey "access" has the points of the cases that a roster opens.
     "roster": re.compile("judge_roster|open_cases|send_mail|complete_workflow"),
 }
 JOURNEYS = {"access": access, "roster": roster}
 
 
 class Recorded(NamedTuple):
-    """An undisturbed journey: the points that it passes and what it leaves."""
+    """An undisturbed journey: its points and its evidence."""
 
     points: list[str]
     evidence: Counter[str]
@@ -60,8 +62,8 @@ class Aim:
     """Kills the worker of a system at one point.
 
     Args:
-        mischief: What is broken in that worker, besides.
-        fresh: What is broken in the one that follows.
+        mischief: What else is broken in that worker.
+        fresh: What is broken in the next worker.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class Aim:
         self.log = system.settings.data_dir / "points"
         self._worker = self._doomed()
         self._kept = system.inbox.handle_DATA
-        # The relay is asked for this handler when a conversation begins.
+        # The relay looks this handler up when an SMTP connection opens.
         put(system.inbox, "handle_DATA", self._keep)
         self.died_at: float | None = None
 
@@ -85,13 +87,13 @@ class Aim:
         return WorkerProcess(self._system, *self._mischief, points)
 
     async def replace(self) -> None:
-        """Starts a fresh worker once the first is dead."""
+        """Starts a new worker once the first is dead."""
         await self._worker.gone()
         self.died_at = asyncio.get_running_loop().time()
         self._worker = WorkerProcess(self._system, *self._fresh)
 
     def end(self) -> None:
-        """No worker is left."""
+        """Kills the present worker."""
         self._worker.kill()
 
     async def _keep(self, server: object, session: object, envelope: object) -> str:
@@ -111,7 +113,7 @@ async def tried(
     mischief: Sequence[Mischief] = (),
     fresh: Sequence[Mischief] = (),
 ) -> tuple[Trial, Aim]:
-    """A journey whose worker dies at a point; None leaves it alive."""
+    """Runs a journey whose worker dies at a point; with None it stays alive."""
     trial = Trial()
     ids = [new_training_id()]
     async with without_worker(client, records_url, folder) as system:
@@ -132,27 +134,27 @@ async def tried(
 
 
 async def recorded(client: Client, records_url: str, folder: Path, journey: Journey) -> Recorded:
-    """The undisturbed journey, and every point at which it will be disturbed."""
+    """Runs the undisturbed journey, and finds the points at which the worker will be killed."""
     trial, aim = await tried(client, records_url, folder, journey, None)
     assert not trial.stuck
     points = aim.log.read_text().splitlines()
     handed_over = re.compile("(.*): before the reply to the message$")
-    kept = [f"{found[1]}: {KEPT}" for each in points if (found := handed_over.match(each))]
+    kept = [f"{found[1]}: {KEPT}" for point in points if (found := handed_over.match(point))]
     return Recorded(points + kept, trial.evidence)
 
 
 def in_doubt(points: list[str]) -> set[str]:
-    """The mails of which nobody can know: the relay has each, our commit is still to come.
+    """The mails in doubt: the relay may have them, and the worker died before its commit.
 
     Args:
-        points: What the dead worker passed; it may have been at two mails at a time.
+        points: The points that the dead worker passed; it may have sent two mails at once.
     """
     doubtful = set()
-    for each in points:
-        step = each.partition(":")[0]
-        if "before the reply to the message" in each:
+    for point in points:
+        step = point.partition(":")[0]
+        if "before the reply to the message" in point:
             doubtful.add(step)
-        if "after commit" in each:
+        if "after commit" in point:
             doubtful.discard(step)
     return doubtful
 
@@ -174,7 +176,7 @@ async def test_killed_at_every_point(
 ) -> None:
     journey = JOURNEYS[name]
     undisturbed = await recorded(temporal.client, new_records(), tmp_path / "recorded", journey)
-    aimed_at = [each for each in undisturbed.points if AIMED_AT[name].search(each)]
+    aimed_at = [point for point in undisturbed.points if AIMED_AT[name].search(point)]
     places = asyncio.Semaphore(AT_ONCE)
     failures = []
 
@@ -186,7 +188,7 @@ async def test_killed_at_every_point(
                 if aim.died_at is not None:
                     break
         lost, doubled = trial.lost(undisturbed.evidence), trial.doubled(undisturbed.evidence)
-        mails = all(each.startswith("received: ") for each in doubled)
+        mails = all(found.startswith("received: ") for found in doubled)
         doubtful = in_doubt(aim.log.read_text().splitlines())
         allowed = min(len(doubled), len(doubtful)) if mails and not lost else 0
         matrix.add(
@@ -203,7 +205,7 @@ async def test_killed_at_every_point(
         if aim.died_at is None or lost or len(doubled) > allowed:
             failures.append((point, aim.died_at and "died", lost, doubled))
 
-    await asyncio.gather(*(one(*each) for each in list(enumerate(aimed_at))[::EVERY]))
+    await asyncio.gather(*(one(*point) for point in list(enumerate(aimed_at))[::EVERY]))
     assert failures == []
 
 
@@ -234,7 +236,7 @@ PLANTED = {
     "fence_not_checked": "enroll: (after commit 1|before its completion)",
     "reported_before_told": "relay: (after commit 1|before telling the case)",
 }
-"""Bugs, and the points of which one at least must show them."""
+"""The planted bugs; a kill at one of its points at least must show each bug."""
 
 
 @full

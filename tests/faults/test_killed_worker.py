@@ -1,4 +1,4 @@
-"""The worker is killed again and again in mid-run; another goes on: nothing lost, nothing twice."""
+"""The worker is killed again and again in mid-run; nothing is lost, and nothing is done twice."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ PATIENCE = 400
 
 @asynccontextmanager
 async def dying_workers(system: System, log: Path) -> AsyncIterator[list[int]]:
-    """A worker in a process of its own, killed at random moments and replaced, then left alone."""
+    """Runs a worker process that is killed at random moments and replaced; the last one lives."""
     settings = system.settings
     environment = os.environ | {
         "TEMPORAL_ADDRESS": system.client.service_client.config.target_host,
@@ -58,7 +58,7 @@ async def dying_workers(system: System, log: Path) -> AsyncIterator[list[int]]:
             try:
                 if len(killed) >= KILLS:
                     await process.wait()
-                # From before it is ready to well into its work.
+                # The kill comes before the worker is ready, or in the middle of its work.
                 await asyncio.sleep(chance.uniform(1.0, 4.0))
                 killed.append(process.pid)
             finally:
@@ -97,7 +97,7 @@ async def test_each_assister_once_though_the_worker_is_killed(
             for signal, fact in facts().items():
                 await system.tell(training_id, signal, fact)
             await eventually(partial(mails, training_id, "activation"), bool, seconds=PATIENCE)
-            # The worker itself tells the case of it.
+            # The worker's relay tells the case.
             await portal.activate(await portal.registration_number(training_id, 1))
             await eventually(partial(mails, training_id, "confirmation"), bool, seconds=PATIENCE)
 
@@ -115,7 +115,7 @@ async def test_each_assister_once_though_the_worker_is_killed(
                 return (await session.exec(sent)).one()
 
         async with dying_workers(system, tmp_path / "worker.log") as killed:
-            await asyncio.gather(*(one(each) for each in ids))
+            await asyncio.gather(*(one(person) for person in ids))
             for each in ids:
                 await system.until(each, in_stage("active"))
         assert len(killed) > 0

@@ -1,4 +1,4 @@
-"""What life brings to a case: two agencies, an end and a return, a portal that is down."""
+"""Events in a long-lived case: two agencies, an end and a return, a portal that is down."""
 
 import asyncio
 from collections import Counter
@@ -45,7 +45,7 @@ from workflows.search_attributes import ATTENTION
 
 
 class Down:
-    """Makes a method of the portal fail until it is let go."""
+    """Makes a method of the portal fail while ``down`` is true."""
 
     def __init__(self, patch: pytest.MonkeyPatch, name: str) -> None:
         self.calls, self.down = 0, True
@@ -61,7 +61,7 @@ class Down:
 
 
 def active(status: Status) -> bool:
-    return status.stage == "active" and all(each.sent_at for each in status.mails)
+    return status.stage == "active" and all(mail.sent_at for mail in status.mails)
 
 
 async def active_case(system: System) -> str:
@@ -74,13 +74,13 @@ async def active_case(system: System) -> str:
 
 
 def at(training_id: str, host: str = "a.example.org", access: str = "Yes") -> str:
-    """A row of somebody's with a mailbox at this host."""
+    """A row of an assister whose mailbox is at this host."""
     return roster_row(training_id, access, f"{training_id.lower()}@{host}")
 
 
 @contextmanager
 def row(matrix: Matrix, fault: str, where: str) -> Iterator[None]:
-    """A run for the matrix, in which the test itself sees that nothing is lost or doubled."""
+    """Adds a run to the matrix; the test itself checks that nothing is lost or doubled."""
     begun = monotonic()
     yield
     matrix.add(fault, where, seconds=monotonic() - begun)
@@ -89,7 +89,7 @@ def row(matrix: Matrix, fault: str, where: str) -> Iterator[None]:
 async def orders_of(system: System, training_id: str) -> Counter[str]:
     async with system.database.snapshot() as session:
         trail = await audit.entries_of(session, assister_workflow_id(training_id))
-    return Counter(each.act for each in trail if each.by == "staff-1")
+    return Counter(entry.act for entry in trail if entry.by == "staff-1")
 
 
 async def test_another_agencys_roster_moves_no_address_and_no_number(
@@ -153,13 +153,13 @@ async def closed_and_opened_again(system: System, monkeypatch: pytest.MonkeyPatc
     assert (await system.status(training_id)).outcome is None
     suspend.down = False
     again = await system.until(
-        training_id, lambda s: active(s) and [each.kind for each in s.mails] == ["confirmation"]
+        training_id, lambda s: active(s) and [mail.kind for mail in s.mails] == ["confirmation"]
     )
     assert again.changes == []
     case = await system.case(training_id).query("snapshot")
     assert "while-closing" in str(case["evidence"]["trainings"])
     subjects = [subject for subject, _ in system.mails(to=training_id.lower())]
-    assert len([each for each in subjects if each.endswith("is closed")]) == 1
+    assert len([text for text in subjects if text.endswith("is closed")]) == 1
 
 
 async def test_every_order_is_in_the_trail_once_whatever_becomes_of_it(
@@ -190,7 +190,7 @@ async def test_a_second_cancellation_is_in_the_trail_too(system: System) -> None
         assert (await system.case(training_id).result())["outcome"] == "cancelled"
         async with system.database.snapshot() as session:
             trail = await audit.entries_of(session, assister_workflow_id(training_id))
-        assert [each.act for each in trail].count("close_case") == again
+        assert [entry.act for entry in trail].count("close_case") == again
         row = approved_again().model_copy(update={"sequence": 1_000_000 + again})
         await system.tell(training_id, "roster_recorded", row)
         await system.until(training_id, active)
@@ -237,7 +237,7 @@ async def overtaken(system: System, monkeypatch: pytest.MonkeyPatch, where: str)
     elif where == "void":
         await meet_requirements(system, training_id)
         down = Down(monkeypatch, where)
-        # It is not done before the step that fails is.
+        # The skip ends only after the failing step, so the test does not wait for it here.
         leap = asyncio.create_task(system.skip(training_id, days=14))
     else:
         await meet_requirements(system, training_id)
@@ -284,7 +284,7 @@ async def test_a_freed_mailbox_goes_to_whom_its_roster_names_next(each_system: S
     async def verdicts_of(submission_id: str) -> list[str | None]:
         async with system.database.snapshot() as session:
             own = SubmissionRow.submission_id == submission_id
-            return [each.verdict for each in await session.exec(select(SubmissionRow).where(own))]
+            return [kept.verdict for kept in await session.exec(select(SubmissionRow).where(own))]
 
     rows = roster_row(right, email=taken)
     refused = await take_in(system, rows, roster_type=AssisterType.CAC)

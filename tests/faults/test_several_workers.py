@@ -1,4 +1,4 @@
-"""Ten workers, started and killed at random over one roster: the same result as one."""
+"""Ten workers of one roster, killed and replaced at random, have the same result as one worker."""
 
 import asyncio
 import random
@@ -20,12 +20,12 @@ ROWS = 50
 WORKERS = 10
 KILLS = 30
 LIFE = (0.5, 4.0)
-"""Seconds that a worker lives, at random."""
+"""The shortest and the longest life of a worker, in seconds."""
 
 
 @asynccontextmanager
 async def crowd(system: System, workers: int, kills: int) -> AsyncIterator[None]:
-    """Workers that are killed and replaced at random, until enough were."""
+    """Runs workers, and kills and replaces them at random until the number of kills is reached."""
     chance = random.Random(ROWS)
     running = [WorkerProcess(system) for _ in range(workers)]
 
@@ -42,14 +42,14 @@ async def crowd(system: System, workers: int, kills: int) -> AsyncIterator[None]
         await killing
     finally:
         killing.cancel()
-        for each in running:
-            each.kill()
+        for worker in running:
+            worker.kill()
 
 
 async def worked(
     temporal: WorkflowEnvironment, records_url: str, folder: Path, workers: int, kills: int
 ) -> Trial:
-    """One roster, and everyone on it brought to an active account by so many workers."""
+    """Runs workers that bring all assisters of one roster to an active account."""
     trial = Trial()
     ids = [new_training_id() for _ in range(ROWS)]
     begun = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""Storms: what comes a thousand times, at once and in any order ends as if it had come once."""
+"""Storms: events that come often, at once and in any order have the same effect as once."""
 
 import asyncio
 import random
@@ -60,7 +60,7 @@ OTHER_CONTACT = "sam@south.example.org"
 
 
 def history() -> list[tuple[str, Fact]]:
-    """A year of contradictory facts; the last of each kind counts, and some results are void."""
+    """A year of contradictory facts: the last of each kind counts, and some results are voided."""
     told: list[tuple[str, Fact]] = []
     for number in range(40):
         at = LONG_AGO + timedelta(hours=number)
@@ -99,7 +99,7 @@ async def tell(
         async with places:
             await system.tell(training_id, signal, fact)
 
-    await asyncio.gather(*(one(*each) for each in told))
+    await asyncio.gather(*(one(*fact) for fact in told))
 
 
 @pytest.mark.timeout(240)
@@ -112,7 +112,7 @@ async def test_a_thousand_events_in_any_order_end_as_each_once_in_order(system: 
     chance.shuffle(storm)
     await tell(system, stormy, storm, 50)
     await tell(system, calm, sorted(events, key=lambda each: each[1].occurred_at), 1)
-    ends = [await activated_in_the_end(system, each) for each in (stormy, calm)]
+    ends = [await activated_in_the_end(system, person) for person in (stormy, calm)]
     assert ends[0] == ends[1]
     async with system.database.transaction() as session:
         assert (await audit.verify(session)).breaks == []
@@ -123,7 +123,7 @@ async def test_a_thousand_events_in_any_order_end_as_each_once_in_order(system: 
 
 
 async def activated_in_the_end(system: System, training_id: str) -> dict[str, Any]:
-    """Uses the registration number that counts when the storm has settled; what is known then."""
+    """Uses the registration number that is valid after the storm; returns the final state."""
 
     async def activate() -> bool:
         status = await system.status(training_id)
@@ -151,7 +151,7 @@ async def record_agencies(database: Database) -> None:
 
 
 async def submitted(system: System, path: Path, agency: str, by: str) -> str:
-    """What `rosters submit --wait` does."""
+    """Submits a roster as `rosters submit --wait` does."""
     done = await submit_roster(
         system.connections,
         read_roster(path),
@@ -177,7 +177,7 @@ async def test_one_roster_from_many_clients_at_once_is_one_submission(
     async with system.database.transaction() as session:
         assert len((await session.exec(select(Submission))).all()) == 1
         assert len((await session.exec(select(SubmissionRow))).all()) == len(ids)
-        acts = Counter(each.act for each in (await session.exec(select(AuditEntry))).all())
+        acts = Counter(entry.act for entry in (await session.exec(select(AuditEntry))).all())
         assert (await audit.verify(session)).breaks == []
     assert (acts["roster_submitted"], acts["roster_recorded"]) == (1, len(ids))
     for each in ids:
@@ -203,12 +203,12 @@ async def test_contradictory_rosters_racing_end_as_the_latest_says(
         agency = agencies[number % len(agencies)]
         access = "Yes" if number // len(agencies) % 2 == 0 else "No"
         path = tmp_path / f"{number}.csv"
-        # Another phone each time: no roster is the repetition of another.
-        rows = "".join(roster_row(each, access) for each in ids)
+        # Each roster has another phone number, so that none repeats another.
+        rows = "".join(roster_row(person, access) for person in ids)
         path.write_text(roster_text(rows.replace("555-0142", f"555-01{number:02}")))
         await submitted(system, path, agency, CONTACT if agency == AGENCY else OTHER_CONTACT)
 
-    await asyncio.gather(*(send(each) for each in range(8)))
+    await asyncio.gather(*(send(number) for number in range(8)))
     async with system.database.transaction() as session:
         every = (await session.exec(select(Submission))).all()
         rows = (await session.exec(select(SubmissionRow))).all()
@@ -216,16 +216,16 @@ async def test_contradictory_rosters_racing_end_as_the_latest_says(
         assert (await audit.verify(session)).breaks == []
     assert len(every) == 8
     access = {
-        each.submission_id: each.cells["access"] == "Yes" for each in rows
+        row.submission_id: row.cells["access"] == "Yes" for row in rows
     }  # fmt: skip
-    by_order = sorted(every, key=lambda each: each.sequence)
-    says = {each.agency_id: each for each in by_order}
-    for each in ids:
-        # Of two agencies the first that named a person speaks, and the other waits for staff.
-        case = await open_case(system.client, each)
+    by_order = sorted(every, key=lambda submission: submission.sequence)
+    says = {submission.agency_id: submission for submission in by_order}
+    for training_id in ids:
+        # The first agency that named a person counts; another one's approval waits for staff.
+        case = await open_case(system.client, training_id)
         assert case is not None
         assert len(case.evidence.known) == 1
-        speaker, status = case.evidence.known[0], await system.status(each)
+        speaker, status = case.evidence.known[0], await system.status(training_id)
         assert status.agency_id == speaker
         assert status.requirements["approval"].met == access[says[speaker].id]
         others = [agency for agency in agencies if agency != speaker]
@@ -240,7 +240,7 @@ async def test_contradictory_rosters_racing_end_as_the_latest_says(
 async def test_a_roster_told_late_is_still_an_agencys_older_word(
     each_system: System, tmp_path: Path
 ) -> None:
-    """The agency approves, then says No; the approval is told after it, as when it was held."""
+    """An agency approves, then says No; the case is told the approval later, as after a hold."""
     system, mine = each_system, new_training_id()
     await record_agencies(system.database)
     started = []
@@ -252,9 +252,9 @@ async def test_a_roster_told_late_is_still_an_agencys_older_word(
             roster_type=AssisterType.NAVIGATOR,
         )  # fmt: skip
         started.append(done.submission_id)
-    for each in reversed(started):
+    for submission_id in reversed(started):
         handle = await start_intake(
-            system.client, system.settings.task_queue, each, system.settings.terms
+            system.client, system.settings.task_queue, submission_id, system.settings.terms
         )
         await handle.result()
     async with system.database.transaction() as session:
@@ -269,14 +269,14 @@ async def test_a_burst_that_waited_for_a_worker_is_shown_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The page for each signal would take longer than a workflow task may."""
+    """Making the details page for each signal would exceed the time limit of a workflow task."""
     training_id, shown = new_training_id(), Counter[str]()
     async with without_worker(temporal.client, sqlite_url, tmp_path) as system:
         await record_people(system.database, training_id)
         worker = WorkerProcess(system)
         training = TrainingCompleted(event_id="t", occurred_at=LONG_AGO)
         await tell(system, training_id, [("training_completed", training)], 1)
-        # Until it is open, the end of that step shows it.
+        # The step that opens the case also shows it, so the burst starts after that step.
         await system.until(training_id, lambda status: status.next_deadline is not None)
         worker.kill()
         scored = AssessmentScored(event_id="a", occurred_at=LONG_AGO, score=Decimal(80))
@@ -286,7 +286,7 @@ async def test_a_burst_that_waited_for_a_worker_is_shown_once(
         taken = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
         history = await eventually(
             system.case(training_id).fetch_history,
-            lambda h: taken in {each.event_type for each in h.events[BURST:]},
+            lambda h: taken in {event.event_type for event in h.events[BURST:]},
         )
         worker.kill()
     show = presentation.details

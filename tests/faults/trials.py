@@ -1,4 +1,4 @@
-"""One fault at a time: a journey through the system, disturbed, and what it left behind."""
+"""Trials: a journey through the system that one fault disturbs, and the evidence that it leaves."""
 
 import asyncio
 from collections import Counter
@@ -34,7 +34,7 @@ from workflows.client import start_intake
 from workflows.contract import IntakeProgress
 
 PATIENCE = 300
-"""Seconds after which work that does not go on by itself counts as lost."""
+"""Seconds after which work that does not continue by itself counts as lost."""
 POLL = 0.1
 SMTP_TIMEOUT = 3.0
 
@@ -46,7 +46,7 @@ Journey = Callable[[System, list[str]], Awaitable[None]]
 async def without_worker(
     client: Client, records_url: str, folder: Path, **changes: Any
 ) -> AsyncIterator[System]:
-    """A whole system, but for its worker."""
+    """A whole system without a worker."""
     async with mail_inbox(folder / "inbox") as inbox:
         queue = f"faults-{new_training_id()}"
         changes = {"smtp_timeout": SMTP_TIMEOUT, "task_queue": queue} | changes
@@ -54,13 +54,13 @@ async def without_worker(
             yield system
 
 
-# Journeys: no worker is asked anything, so they go on as soon as any worker has done its part.
+# Journeys. They send no query or update, so they continue as soon as any worker has done its part.
 
 
 async def access(system: System, ids: list[str]) -> None:
-    """From the first event to an active account, through a suspension and back."""
+    """Takes cases from the first event to an active account, through a suspension and back."""
     await insist(lambda: record_people(system.database, *ids))
-    await asyncio.gather(*(_access(system, each) for each in ids))
+    await asyncio.gather(*(_access(system, person) for person in ids))
 
 
 async def _access(system: System, training_id: str) -> None:
@@ -75,16 +75,17 @@ async def _access(system: System, training_id: str) -> None:
 
 
 async def told(system: System, training_id: str, signal: str, fact: Fact) -> None:
-    """Tells a case something, and waits until it has done what follows from it."""
+    """Tells a case a fact, and waits until the case is at rest."""
     await insist(lambda: system.tell(training_id, signal, fact))
     await settled(system, training_id)
 
 
 async def activated(system: System, training_id: str) -> None:
-    """The assister activates the account; the worker itself tells the case."""
+    """Activates the account in the portal; the worker's relay tells the case."""
 
     async def activate() -> None:
-        with suppress(ActivationRefused, StaleCommand):  # an attempt without an answer did it
+        # An earlier attempt, whose answer was lost, may have activated the account.
+        with suppress(ActivationRefused, StaleCommand):
             number = await system.portal.registration_number(training_id, 1)
             await system.portal.activate(number)
 
@@ -99,17 +100,17 @@ async def activated(system: System, training_id: str) -> None:
 
 
 async def insist(ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-    """Asks until there is an answer: what is asked may be the very part that is broken."""
+    """Repeats a call until it succeeds: the part that is called may be down."""
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 return await ask()
-            except (SQLAlchemyError, RPCError, RuntimeError):  # the last: a lazy client
+            except (SQLAlchemyError, RPCError, RuntimeError):  # A lazy client raises the last one.
                 await asyncio.sleep(POLL)
 
 
 async def roster(system: System, ids: list[str]) -> None:
-    """A roster with a row for each assister and one that is rejected."""
+    """Submits a roster with a row for each assister, and one more that is rejected."""
     await record_people(system.database)
     submission_id = await submit_roster(system, *map(roster_row, [*ids, "wrong"]))
     intake = await start_intake(
@@ -122,7 +123,7 @@ async def roster(system: System, ids: list[str]) -> None:
 
 
 async def onboarding(system: System, ids: list[str]) -> None:
-    """A roster, and the way of everyone on it to an active account."""
+    """Submits a roster, and brings everyone on it to an active account."""
     await roster(system, ids)
 
     async def one(training_id: str) -> None:
@@ -131,11 +132,11 @@ async def onboarding(system: System, ids: list[str]) -> None:
                 await told(system, training_id, signal, fact)
         await activated(system, training_id)
 
-    await asyncio.gather(*(one(each) for each in ids))
+    await asyncio.gather(*(one(person) for person in ids))
 
 
 async def settled(system: System, training_id: str) -> None:
-    """Waits until nothing of a case is under way, at two looks: asks the server, not a worker."""
+    """Waits until the server shows twice that a case has no pending workflow task or activity."""
     looks = 0
 
     async def at_rest() -> bool:
@@ -154,9 +155,9 @@ class Trial:
     """A disturbed journey.
 
     Attributes:
-        seconds: From the blow to the end of all work.
-        evidence: What is left in the records, the inbox and the cases, counted.
-        in_doubt: Attempts at mails that the outbox itself marks as possibly doubled.
+        seconds: The seconds from the fault to the end of all work.
+        evidence: Counts of what the records, the inbox and the cases have at the end.
+        in_doubt: The number of attempts after which the outbox marks a mail as in doubt.
     """
 
     seconds: float = 0.0
@@ -165,39 +166,39 @@ class Trial:
     stuck: bool = False
 
     def lost(self, undisturbed: Counter[str]) -> list[str]:
-        """What an undisturbed journey leaves and this one did not."""
+        """The evidence of an undisturbed journey that this one did not leave."""
         return (
             ["not done in time"] if self.stuck else sorted((undisturbed - self.evidence).elements())
         )
 
     def doubled(self, undisturbed: Counter[str]) -> list[str]:
-        """What this one leaves beyond an undisturbed one."""
+        """The evidence of this journey that an undisturbed one does not leave."""
         return [] if self.stuck else sorted((self.evidence - undisturbed).elements())
 
 
 async def doubts(system: System) -> int:
-    """How often the outbox had to send a mail again without knowing what became of it."""
+    """How often the outbox sent a mail again although the relay may have had it."""
     async with system.database.transaction() as session:
         mails = (await session.exec(select(MailDelivery))).all()
-    return sum(each.doubts for each in mails)
+    return sum(mail.doubts for mail in mails)
 
 
 async def evidence(system: System, ids: list[str]) -> Counter[str]:
-    """Everything that an end state is judged by; the same for every undisturbed run."""
+    """Counts of the end state, which are the same for every undisturbed run."""
     found: Counter[str] = Counter()
     for message in system.inbox.messages():
         found[f"received: {_without_ids(str(message['Subject']), ids)}"] += 1
     async with system.database.transaction() as session:
         found.update(await _recorded(session))
-    for each in ids:
-        status = await system.status(each)
+    for person in ids:
+        status = await system.status(person)
         found[f"case: {status.stage}, attention {len(status.attention)}"] += 1
     return found
 
 
 def _without_ids(text: str, ids: list[str]) -> str:
-    for each in ids:
-        text = text.replace(each, "…")
+    for person in ids:
+        text = text.replace(person, "…")
     return text
 
 

@@ -1,7 +1,7 @@
-"""Worker processes to be broken: forked from one that has everything imported already.
+"""Worker processes to break, forked from one that has imported everything.
 
-What a test wants broken inside a worker is a *mischief*: a function of a module, named
-``module:function``, that is called in the new process before the worker starts.
+A *mischief* breaks something inside a worker. It is a function, named ``module:function``, that the
+new process calls before the worker starts.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class WorkerProcess:
     """The program of ``worker.py`` in a process of its own.
 
     Args:
-        mischief: What to break in it: ``module:function`` and its arguments.
+        mischief: The functions that break something, with their arguments.
     """
 
     def __init__(
@@ -46,21 +46,21 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         assert self._process.pid is not None
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; the negative signal that killed it."""
+        """None while the process runs; a negative signal number if a signal killed it."""
         return self._process.exitcode
 
     def kill(self) -> None:
-        """Ends it as a power cut would."""
+        """Ends the process as a power cut would."""
         self._process.kill()
 
     async def gone(self) -> None:
-        """Waits for its end."""
+        """Waits until the process has ended."""
         await gone(self._process)
 
 
