@@ -14,12 +14,12 @@ from tests.conftest import MakeSystem
 from tests.support.system import System, record_people
 
 EVENTS_OF_A_RUN = 200
-"""Few, so that a case can be seen going on in another run."""
+"""The limit is low, so that a case continues as a new run within a test."""
 
 
 @dataclass
 class Served:
-    """A Temporal and where its Web UI is."""
+    """A Temporal server, and the address of its Web UI."""
 
     environment: WorkflowEnvironment
     ui_url: str
@@ -37,7 +37,7 @@ async def chromium() -> AsyncIterator[BrowserContext]:
 
 @pytest.fixture(scope="session")
 async def served(chromium: BrowserContext) -> AsyncIterator[Served]:
-    """A server with its UI; none is started where no browser can look at it."""
+    """A server with its UI; the tests are skipped if there is no browser."""
     del chromium
     port = free_port()
     config = {
@@ -50,7 +50,7 @@ async def served(chromium: BrowserContext) -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def ui(chromium: BrowserContext, served: Served) -> AsyncIterator[TemporalUi]:
-    """A fresh window on the Web UI."""
+    """A new window on the Web UI."""
     page = await chromium.new_page()
     yield TemporalUi(page, served.ui_url)
     await page.close()

@@ -1,6 +1,6 @@
-"""Screenshots as PNG files of at most 256 colours: a third of the size, and no image library.
+"""Writes screenshots as PNG files of at most 256 colours, which are a third of the size.
 
-The browser that took the picture reads its pixels; writing a PNG is a few lines.
+No image library is needed: the browser that took the picture reads its pixels.
 """
 
 import base64
@@ -38,7 +38,7 @@ READ = """async (png) => {
 
 
 async def with_palette(easel: Page, png: bytes) -> bytes:
-    """The picture in as many colours as a palette holds.
+    """Reduces a picture to the colours of a palette.
 
     Args:
         easel: An empty page.
@@ -46,7 +46,7 @@ async def with_palette(easel: Page, png: bytes) -> bytes:
     read = await easel.evaluate(READ, base64.b64encode(png).decode())
     width, height = read["width"], read["height"]
     indices = base64.b64decode(read["indices"])
-    # Each row begins with its filter: none.
+    # Each row begins with its filter; 0 means none.
     rows = b"".join(b"\0" + indices[at * width : (at + 1) * width] for at in range(height))
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     chunks = (

@@ -1,6 +1,6 @@
 """Makes the pictures of the README and the staff guide from a real run of the demo.
 
-Everything is done as staff would do it, in a browser; nothing is left running.
+Every step is done in a browser, as staff do it.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ FAILED_ASSESSMENT = "NAV1004"
 ACTIVE, DOUBTFUL, MOVED = "NAV1003", "NAV1002", "NAV1001"
 MISREAD = "NAV1O04"
 HELD_AT_ONE = Terms(fuse_count=0)
-"""The demo's agency is too small for the fuse."""
+"""The demo's agency is too small for the default fuse."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Album:
     stack: Stack
 
     async def take(self, name: str, of: Locator, height: int = 900) -> None:
-        """A picture of a part of the page, in a window so high."""
+        """Takes a picture of a part of the page, in a window of this height."""
         await self.ui.page.set_viewport_size({"width": 1280, "height": height})
         taken = await of.screenshot(animations="disabled", caret="hide")
         (PICTURES / f"{name}.png").write_bytes(await with_palette(self.easel, taken))
@@ -68,11 +68,11 @@ class Album:
         return self.ui.page.get_by_role("heading", name=heading).locator("xpath=ancestor::div[3]")
 
     async def list(self, name: str, query: str, workflow_id: str) -> None:
-        """A ready-made list that holds a case."""
+        """Takes a picture of a ready-made list, once it shows a case."""
         client = self.stack.client
 
         async def listed() -> list[str]:
-            return [each.id async for each in client.list_workflows(query)]
+            return [workflow.id async for workflow in client.list_workflows(query)]
 
         await eventually(listed, lambda ids: workflow_id in ids)
         await self.ui.open_list(query)
@@ -80,7 +80,7 @@ class Album:
         await self.take(name, self.main, height=600)
 
     async def case(self, name: str, workflow_id: str, says: str) -> None:
-        """A case's details, once they say what is awaited."""
+        """Takes a picture of a case's details, once they contain a text."""
         await self.ui.open_case(workflow_id)
         await expect(self.ui.details).to_contain_text(says)
         await self.take(name, self.around("Current Details"), height=1500)
@@ -92,12 +92,12 @@ class Album:
         assert not answer, answer
         await eventually(
             lambda: case_status(self.stack.client, training_id),
-            lambda status: all(each.sent_at for each in status.mails),
+            lambda status: all(mail.sent_at for mail in status.mails),
         )
 
 
 async def tour(stack: Stack) -> None:
-    """Goes through what the staff guide tells, on the demo's cases."""
+    """Goes through the calls of the staff guide, on the demo's cases."""
     path = find_browser()
     if path is None:
         raise SystemExit("No Chromium on PATH: install it to make the pictures.")
@@ -116,7 +116,7 @@ async def tour(stack: Stack) -> None:
 
 
 async def pages(album: Album, page: Page) -> None:
-    """The gateway's pages: what an assister sees, and a contact before submitting a roster."""
+    """Takes pictures of the gateway's pages for an assister, and for a contact with a roster."""
     gateway, inbox = album.stack.settings.gateway_url, album.stack.inbox
 
     async def take(name: str) -> None:
@@ -124,8 +124,8 @@ async def pages(album: Album, page: Page) -> None:
         (PICTURES / f"{name}.png").write_bytes(await with_palette(album.easel, taken))
 
     async def links() -> list[str]:
-        found = [LINK.search(body_of(each)) for each in inbox.messages()]
-        return [each[0] for each in found if each][before:]
+        found = [LINK.search(body_of(mail)) for mail in inbox.messages()]
+        return [link[0] for link in found if link][before:]
 
     await page.set_viewport_size({"width": 900, "height": 400})
     await page.goto(f"{gateway}/activate")
@@ -145,8 +145,8 @@ async def pages(album: Album, page: Page) -> None:
 
 
 async def lists(album: Album) -> None:
-    """The lists and what they lead to."""
-    named = {each.name: each.query for each in ready_made(datetime.now(UTC))}
+    """Takes pictures of the lists and of the cases in them."""
+    named = {entry.name: entry.query for entry in ready_made(datetime.now(UTC))}
     refused = assister_workflow_id(REFUSED_ADDRESS)
     await album.list("list-open", named["All open cases"], refused)
     await album.list("list-attention", named["Needs attention"], refused)
@@ -155,7 +155,7 @@ async def lists(album: Album) -> None:
 
 
 async def expired_and_reissued(album: Album) -> None:
-    """An expired case, a refusal, and the way out."""
+    """Takes pictures of an expired case, of a refusal, and of the reissue."""
     ui, workflow_id = album.ui, assister_workflow_id(NEVER_ACTIVATES)
     await album.case("expired", workflow_id, "Activation expired")
     await ui.open_tab("timeline")
@@ -182,7 +182,7 @@ async def expired_and_reissued(album: Album) -> None:
 
 
 async def suspended(album: Album) -> None:
-    """An active case, and how staff suspend it."""
+    """Takes pictures of an active case while staff suspend it."""
     ui, workflow_id = album.ui, assister_workflow_id(ACTIVE)
     await album.case("active", workflow_id, "Reference number")
     dialog = await ui.open_dialog("Update")
@@ -196,7 +196,7 @@ async def suspended(album: Album) -> None:
 
 
 async def in_doubt(album: Album) -> None:
-    """A relay that keeps a mail and never says so."""
+    """Takes a picture of a case whose relay takes a mail and never answers."""
     inbox, workflow_id = album.stack.inbox, assister_workflow_id(DOUBTFUL)
     keep = inbox.handle_DATA
 
@@ -206,7 +206,7 @@ async def in_doubt(album: Album) -> None:
         server.transport.abort()
         return "250 never heard"
 
-    # A conversation that is under way keeps its handler; after this the worker begins another.
+    # An open SMTP connection keeps its handler. After this time the worker opens a new one.
     await asyncio.sleep(MAX_IDLE)
     put(inbox, "handle_DATA", keep_and_hang_up)
     order = StaffAct(by="arc-7", reason="The agency asked")
@@ -218,12 +218,12 @@ async def in_doubt(album: Album) -> None:
 
 
 async def elsewhere(album: Album) -> None:
-    """A result under a misread Training ID, and somebody who moved to another agency."""
+    """Takes pictures of a result with a misread Training ID, and of a move to another agency."""
     stack, now = album.stack, datetime.now(UTC)
     queue, terms = stack.settings.task_queue, stack.settings.terms
     result = TrainingCompleted(event_id="lms-4711", occurred_at=now)
     await tell_case(stack.client, queue, MISREAD, "training_completed", result, terms)
-    named = {each.name: each.query for each in ready_made(now)}
+    named = {entry.name: entry.query for entry in ready_made(now)}
     waiting = named["Waiting for approval"]
     await album.list("list-approval", waiting, assister_workflow_id(MISREAD))
     row = RosterRecorded(
@@ -244,7 +244,7 @@ async def elsewhere(album: Album) -> None:
 
 
 async def held_roster(album: Album) -> None:
-    """A roster that would end every access of the agency."""
+    """Takes pictures of a roster that would end every access of the agency."""
     stack = album.stack
     path = stack.settings.data_dir / "everybody-no.csv"
     with (DATA / "navigators.csv").open(newline="") as known, path.open("w", newline="") as made:
@@ -273,7 +273,7 @@ async def held_roster(album: Album) -> None:
 
 
 def main() -> None:
-    """Runs the demo, keeps what a terminal would show of it, and looks at it in a browser."""
+    """Runs the demo, saves its terminal output as a picture, and opens its cases in a browser."""
     console.out = Console(record=True, width=100, force_terminal=True)
     asyncio.run(run_demo(keep=False, visit=tour))
     (DOCS / "demo.svg").write_text(console.out.export_svg(title="make demo"))

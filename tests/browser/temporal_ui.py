@@ -22,19 +22,19 @@ FLAGS = (
     "--no-first-run",
 )
 PATIENCE = 40_000
-"""Milliseconds until something that should show counts as missing."""
+"""Milliseconds until something on a page counts as missing."""
 
 Message = Literal["Signal", "Update"]
 
 
 def find_browser() -> str | None:
-    """A Chromium on PATH; None where there is none."""
-    return next((path for each in BROWSERS if (path := shutil.which(each))), None)
+    """The path of a Chromium on PATH; None if there is none."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 @asynccontextmanager
 async def browser(path: str) -> AsyncIterator[BrowserContext]:
-    """The Chromium of somebody in Minnesota, for as long as the context is open."""
+    """Runs a Chromium with Minnesota's time zone while the context is open."""
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         try:
@@ -59,7 +59,7 @@ class TemporalUi:
     namespace: str = "default"
 
     async def open_list(self, query: str) -> None:
-        """Follows a ready-made link."""
+        """Opens a ready-made list."""
         await self.page.goto(link(self.url, self.namespace, query))
 
     def row(self, workflow_id: str) -> Locator:
@@ -77,7 +77,7 @@ class TemporalUi:
 
     @property
     def details(self) -> Locator:
-        """What the tab User Metadata shows of the case."""
+        """The case's details on the tab User Metadata."""
         return self._details_frame.locator("body")
 
     @property
@@ -85,12 +85,12 @@ class TemporalUi:
         return self.page.frame_locator('iframe[title="output"]').last
 
     async def actions(self) -> list[str]:
-        """What the menu More Actions offers."""
+        """The entries of the menu More Actions."""
         await self.page.get_by_role("button", name="More Actions").click()
         items = self.page.get_by_role("menuitem")
-        # Reading does not wait, unlike a click: a menu that has yet to open offers nothing.
+        # Unlike a click, reading does not wait: a menu that is not open yet has no entries.
         await items.first.wait_for()
-        offered = [each.strip() for each in await items.all_inner_texts()]
+        offered = [text.strip() for text in await items.all_inner_texts()]
         await self.page.keyboard.press("Escape")
         return offered
 
@@ -103,7 +103,7 @@ class TemporalUi:
         return dialog
 
     async def choose(self, dialog: Locator, name: str) -> str:
-        """Picks a message in an open dialog, and returns how it is described."""
+        """Picks a message in an open dialog; returns its description."""
         option = dialog.get_by_role("option", name=re.compile(rf"^{name}\b"))
         described = await option.inner_text()
         await option.click()
@@ -113,11 +113,11 @@ class TemporalUi:
         """Pastes into an open dialog."""
         box = dialog.get_by_role("textbox", name="Data")
         await box.fill(data)
-        # Leaving the box lays the text out anew, and the button moves away from under a click.
+        # Leaving the box reformats the text, and the button moves: a click now would miss it.
         await box.blur()
 
     async def submit(self, dialog: Locator) -> str:
-        """Returns what the dialog answers and stays open with; nothing where it took the input."""
+        """Submits the dialog; returns the error that it shows, or nothing if it closed."""
         await dialog.get_by_test_id("confirm-modal-button").click()
         await self.page.wait_for_function(
             """() => {
@@ -133,17 +133,17 @@ class TemporalUi:
         return " ".join(await dialog.locator("[role=alert]:visible").all_inner_texts())
 
     async def _put_away_what_it_says(self) -> None:
-        """A second note “Workflow signaled.” beside the first breaks the UI's page (2.54.1)."""
+        """Closes the note “Workflow signaled.”: a second one beside it breaks the page (2.54.1)."""
         note = "#workflow-signal-success-toast"
-        # At once: it goes away by itself, too, in the middle of a person's click.
+        # A script, not a click: the note may also close by itself in the middle of a click.
         await self.page.evaluate(f"document.querySelector('{note} [aria-label=Close]')?.click()")
         await self.page.locator(note).wait_for(state="detached")
 
     async def send(self, message: Message, name: str, data: str | None = None) -> str:
-        """Sends a signal or an update, and returns what was wrong with it.
+        """Sends a signal or an update; returns the error that the dialog shows.
 
         Args:
-            data: None sends the example in the message's own description.
+            data: If None, the example in the message's description is sent.
         """
         dialog = await self.open_dialog(message)
         described = await self.choose(dialog, name)
@@ -155,7 +155,7 @@ class TemporalUi:
         return answer
 
     async def run_query(self, name: str) -> Locator:
-        """Runs a query on its tab, and returns where the answer stands."""
+        """Runs a query on its tab; returns the place of the answer."""
         await self.open_tab("queries")
         await self.page.get_by_test_id("query-select-button").click()
         await self.page.get_by_role("option", name=re.compile(rf"^{name}\b")).click()
@@ -163,7 +163,7 @@ class TemporalUi:
         return self.page.get_by_role("textbox", name="Query Result")
 
     async def cancel(self) -> None:
-        """Presses the blue button, and confirms."""
+        """Presses the blue button for a cancellation, and confirms."""
         await self.page.get_by_role("button", name="Request Cancellation").click()
         dialog = self.page.locator("dialog[open]")
         await dialog.get_by_test_id("confirm-modal-button").click()

@@ -1,4 +1,4 @@
-"""Staff see and steer a case in the Temporal Web UI: a real browser, the real UI, a real worker."""
+"""Staff see and steer a case in the Temporal Web UI, with a real browser, UI and worker."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ async def test_a_ready_made_link_leads_to_a_case_that_explains_itself(
 ) -> None:
     training_id = await waiting_case(system)
     workflow_id = assister_workflow_id(training_id)
-    lists = {each.name: each.query for each in ready_made(datetime.now(UTC), AGENCY)}
+    lists = {entry.name: entry.query for entry in ready_made(datetime.now(UTC), AGENCY)}
     query = lists["Waiting for activation"]
     await listed(system, query, workflow_id)
     await ui.open_list(query)
@@ -81,14 +81,14 @@ async def test_each_staff_update_is_sent_with_the_example_of_its_description(
         assert await ui.send("Update", update) == ""
         status = await system.until(
             training_id,
-            lambda s: s.stage == stage and all(each.sent_at for each in s.mails),
+            lambda s: s.stage == stage and all(mail.sent_at for mail in s.mails),
         )
         await ui.page.keyboard.press("r")
         await expect(ui.details).to_contain_text(happened)
         return status
 
     status = await act("resend_activation", "awaiting_activation", "mail resent by staff")
-    assert [each.kind for each in status.mails] == ["activation"] * 2
+    assert [mail.kind for mail in status.mails] == ["activation"] * 2
     first, second = system.mails(to=training_id.lower())
     assert first == second
     await act("reissue_activation", "awaiting_activation", "registration number 2 issued")
@@ -162,7 +162,7 @@ async def test_a_case_cancelled_by_the_button_closes_with_its_mails(
     await ui.cancel()
     result = Status.model_validate(await system.case(training_id).result())
     assert result.outcome == "cancelled"
-    sent = {each.kind for each in result.mails if each.sent_at}
+    sent = {mail.kind for mail in result.mails if mail.sent_at}
     assert sent == {"activation", "case_closed", "case_closed_agency"}
     await ui.open_case(assister_workflow_id(training_id))
     await expect(ui.page.get_by_text("Completed", exact=True).first).to_be_visible()

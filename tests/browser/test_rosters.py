@@ -1,4 +1,4 @@
-"""A roster on hold is found and decided on in the Temporal Web UI."""
+"""Staff find a roster on hold in the Temporal Web UI, and decide on it."""
 
 import re
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ async def test_a_held_roster_is_found_by_its_mark_and_released(
     async with system.database.transaction() as session:
         for each in people:
             session.add(PortalAccount(training_id=each, fence=0, status="active"))
-    all_no = "".join(roster_row(each, "No") for each in people)
+    all_no = "".join(roster_row(person, "No") for person in people)
     workflow_id = roster_workflow_id(await take_in(system, all_no, wait=False))
     [attention, *_] = ready_made(datetime.now(UTC))
     await listed(system, attention.query, workflow_id)

@@ -1,5 +1,6 @@
-"""The main flow on a real Temporal cluster: how fast with one worker, two and three, and through
-the death of its parts. ``./run cluster``; prints a table.
+"""Runs the main flow on a real Temporal cluster: ``./run cluster``.
+
+Prints its speed with one, two and three workers, and while parts of the cluster are down.
 """
 
 import asyncio
@@ -35,12 +36,12 @@ PERSONS = int(os.environ.get("CLUSTER_PERSONS", "100"))
 AT_ONCE = 20
 PATIENCE = 300.0
 DOWN = 8.0
-"""Seconds for which a part stays away."""
+"""Seconds for which a part is down."""
 Blow = Callable[[Cluster], Awaitable[None]]
 
 
 async def main(out: Console) -> int:
-    """Runs all of it; the exit code."""
+    """Runs the whole test; returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
         try:
             async with AsyncExitStack() as stack:
@@ -52,7 +53,7 @@ async def main(out: Console) -> int:
 
 
 async def _all(made: Cluster, folder: Path, out: Console) -> None:
-    roles = Counter(each.role for each in made.nodes)
+    roles = Counter(node.role for node in made.nodes)
     out.print(f"cluster: {dict(roles)} on PostgreSQL; {os.cpu_count()} cores, {PERSONS} persons")
     os.environ["TEMPORAL_ADDRESS"] = made.address
     await migrate(made.postgres.url)
@@ -102,7 +103,7 @@ async def _all(made: Cluster, folder: Path, out: Console) -> None:
 @asynccontextmanager
 async def _workers(system: System, folder: Path, count: int) -> AsyncIterator[None]:
     settings = system.settings
-    # A queue of their own: those of the last run are still polled for by nobody.
+    # A new queue: the server still counts the pollers of ended workers on the old one.
     settings.task_queue = f"cluster-{uuid.uuid4().hex[:8]}"
     environment = os.environ | {
         "ASSISTER_DATABASE_URL": settings.database_url,
@@ -121,18 +122,18 @@ async def _workers(system: System, folder: Path, count: int) -> AsyncIterator[No
     try:
         yield
     finally:
-        for each in processes:
-            each.terminate()
-        await asyncio.gather(*(each.wait() for each in processes))
+        for process in processes:
+            process.terminate()
+        await asyncio.gather(*(process.wait() for process in processes))
 
 
 async def _journeys(system: System, count: int) -> float:
-    """Takes so many persons from the first event to the confirmation; how long that took."""
+    """Takes persons from the first event to the confirmation; returns the seconds."""
     ids = [new_training_id() for _ in range(count)]
     await _insist(lambda: record_people(system.database, *ids))
     places = asyncio.Semaphore(AT_ONCE)
     begun = time.monotonic()
-    await asyncio.gather(*(_journey(system, each, places) for each in ids))
+    await asyncio.gather(*(_journey(system, person, places) for person in ids))
     return time.monotonic() - begun
 
 
@@ -143,7 +144,7 @@ async def _journey(system: System, training_id: str, places: asyncio.Semaphore) 
     await _mailed(system, training_id, "activation")
 
     async def activate() -> None:
-        # An attempt without an answer did it.
+        # An earlier attempt, whose answer was lost, has activated the account.
         with suppress(ActivationRefused, StaleCommand):
             await system.portal.activate(await system.portal.registration_number(training_id, 1))
 
@@ -166,7 +167,7 @@ async def _mailed(system: System, training_id: str, kind: str) -> None:
 
 
 async def _insist(ask: Callable[[], Awaitable[object]]) -> object:
-    """Asks until there is an answer: what is asked may be the very part that is broken."""
+    """Repeats a call until it succeeds: the part that is called may be down."""
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
@@ -207,5 +208,5 @@ BLOWS: dict[str, Blow] = {
 
 if __name__ == "__main__":
     code = asyncio.run(main(Console(width=150)))
-    # The SDK may abort in the interpreter's own exit (sdk-python 300).
+    # The SDK may abort while the interpreter exits (sdk-python 300).
     os._exit(code)

@@ -1,7 +1,7 @@
-"""Temporal's own server, in the roles of a cluster: a process and an address for each node.
+"""A cluster of Temporal's server: a process and an address for each node.
 
-Frontend, history, matching and worker, on PostgreSQL for persistence and visibility. All on one
-machine, so that a node can be killed, cut off or brought back.
+The nodes are frontend, history, matching and worker, on PostgreSQL for persistence and visibility.
+All run on one machine, so that a test can kill a node, cut it off or bring it back.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ PORT = 17233
 POSTGRES_PORT = 17432
 SHARDS = 128
 PATIENCE = 90.0
-"""Seconds for a part to come up."""
+"""Seconds for a part to start."""
 
 
 class Unavailable(Exception):
-    """Something that the cluster is made of is not on this machine."""
+    """This machine lacks a part of the cluster."""
 
 
 @dataclass
@@ -41,11 +41,11 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """Of the records."""
+        """The URL of the records."""
         return f"postgresql://postgres@127.0.0.1:{POSTGRES_PORT}/assister"
 
     def begin(self) -> None:
-        """Makes an empty one, with the databases."""
+        """Makes a new server with empty databases."""
         self.folder.mkdir()
         if os.getuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
@@ -58,7 +58,7 @@ class Postgres:
             _as_postgres(self.programs / "createdb", *self._here(), name)
 
     def start(self) -> None:
-        """Starts it and waits until it answers."""
+        """Starts the server and waits until it answers."""
         self._process = Popen(
             [*_user(), str(self.programs / "postgres"), "-D", str(self.folder),
              "-p", str(POSTGRES_PORT), "-c", "listen_addresses=127.0.0.1",
@@ -76,9 +76,9 @@ class Postgres:
         )
 
     def kill(self) -> None:
-        """Ends it as a power cut would, its children with it."""
+        """Ends the server and its children without a checkpoint, as a power cut would."""
         assert self._process is not None
-        # SIGQUIT: every process of it ends at once, without a checkpoint, and it recovers at start.
+        # At SIGQUIT every process of the server ends at once, and the next start recovers.
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait()
 
@@ -96,7 +96,7 @@ class Node:
     _process: Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it; it joins by itself."""
+        """Starts the node, which joins the cluster by itself."""
         environment = {
             **os.environ,
             "DB": "postgres12",
@@ -127,13 +127,13 @@ class Node:
             )
 
     def kill(self) -> None:
-        """Ends it as a power cut would."""
+        """Ends the node as a power cut would."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def cut_off(self, *, yes: bool) -> None:
-        """Drops every packet from and to its address, or no more."""
+        """Drops every packet from and to the node's address, or stops dropping them."""
         act = "--insert" if yes else "--delete"
         for way in ("--source", "--destination"):
             subprocess.run(
@@ -150,17 +150,17 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """Of its first frontend."""
+        """The address of the first frontend."""
         return f"127.0.0.1:{PORT}"
 
     def nodes_of(self, role: str) -> list[Node]:
         """The nodes of one role."""
-        return [each for each in self.nodes if each.role == role]
+        return [node for node in self.nodes if node.role == role]
 
 
 @asynccontextmanager
 async def cluster(folder: Path) -> AsyncIterator[Cluster]:
-    """A cluster with the default namespace, for as long as the context is open.
+    """Runs a cluster with the default namespace while the context is open.
 
     Raises:
         Unavailable: If Go, PostgreSQL or a module is missing.

@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong with an installation, each thing in a line of its own."""
+"""The doctor finds each fault of an installation, and prints it in a line of its own."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ Doctor = Callable[..., Awaitable[dict[str, tuple[bool | None, str]]]]
 
 @pytest.fixture
 async def sound(make_system: MakeSystem, records_url: str) -> System:
-    """An installation in which nothing is wrong."""
+    """An installation without a fault."""
     system = await make_system(records_url)
     await schedule_digest(system.client, system.settings.task_queue)
     await _keep(system.client, days=90)
@@ -54,7 +54,7 @@ def doctor(
             monkeypatch.setenv(name, value)
         code = await asyncio.to_thread(starter.main, ["doctor", "--json", *words])
         checks = json.loads(capsys.readouterr().out)["checks"]
-        found = {each["check"]: (each["ok"], each["says"]) for each in checks}
+        found = {check["check"]: (check["ok"], check["says"]) for check in checks}
         assert code == (0 if all(ok for ok, _ in found.values()) else 1)
         return found
 
@@ -79,7 +79,7 @@ async def test_for_people(
     assert await asyncio.to_thread(starter.main, ["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 11
-    assert all(each.startswith("ok ") for each in lines)
+    assert all(line.startswith("ok ") for line in lines)
     monkeypatch.setenv("ASSISTER_SMTP_PORT", str(free_port()))
     assert await asyncio.to_thread(starter.main, ["doctor"]) == 1
     assert "WRONG relay: the relay cannot be reached" in capsys.readouterr().out
@@ -147,7 +147,7 @@ async def test_an_encoding_that_holds_no_names(postgres_template: str, doctor: D
 
 
 async def _keep(client: Client, days: int) -> None:
-    """How long the server keeps closed cases."""
+    """Sets for how many days the server keeps closed cases."""
     retention = Duration()
     retention.FromTimedelta(timedelta(days=days))
     await client.workflow_service.update_namespace(

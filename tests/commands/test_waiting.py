@@ -1,5 +1,8 @@
-"""No command waits in silence: without a server, a namespace, search attributes or a worker, each
-answers within ten seconds what is missing; and Ctrl-C ends each within two."""
+"""No command waits in silence.
+
+If the server, the namespace, the search attributes or the worker is missing, each command says so
+within ten seconds. Ctrl-C ends each command within two.
+"""
 
 import asyncio
 import logging
@@ -61,24 +64,24 @@ pytestmark = pytest.mark.timeout(300)
 LOG = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 WORKED_BY_OTHERS = 0.05
-"""Seconds between two looks at how long a command waited for a processor."""
+"""Seconds between two readings of how long a command waited for a processor."""
 ANSWERS, ENDS = 10.0, 2.0
 """Seconds."""
 FORKED_AT_ONCE, STARTED_AT_ONCE = 8, 3
-"""More would measure how fast the machine is."""
+"""With more commands at once, the machine's speed would decide how long they take."""
 STAYING = (("up",), ("demo",))
-"""Commands that print first and go on."""
+"""Commands that do not end by themselves."""
 STAFF = ("--by", "staff@arc.example.org", "--reason", "a caller")
 
 
 @dataclass
 class Shell:
-    """Runs commands as processes, as a person would."""
+    """Runs each command in a process of its own."""
 
     folder: Path
     environment: dict[str, str]
     poll: timedelta
-    """How long the silent worker waits for work before it asks again."""
+    """The length of one poll of the silent worker."""
     person: str = field(default_factory=new_training_id)
     submission: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FORKED_AT_ONCE))
@@ -103,7 +106,7 @@ class Shell:
 
     @property
     def beginning(self) -> list[tuple[str, ...]]:
-        """Commands that begin what a worker carries out."""
+        """Commands that give work to a worker."""
         roster, results = self.folder / "roster.csv", self.folder / "results.csv"
         roster.write_text(roster_of(self.person))
         results.write_text(f"Training ID,Event,Date\n{self.person},training,2026-02-03\n")
@@ -143,7 +146,7 @@ class Shell:
 
     @property
     def alone(self) -> list[tuple[str, ...]]:
-        """Commands that need the records alone, or nothing."""
+        """Commands that need only the records, or nothing."""
         roster, agencies = self.folder / "roster.csv", self.folder / "agencies.csv"
         agencies.write_text(
             f"Agency ID,Agency Name,Contact Name,Contact Email\n{AGENCY},North,Pat,{CONTACT}\n"
@@ -164,9 +167,9 @@ class Shell:
         ]
 
     async def run(self, *words: str) -> tuple[int, str, float]:
-        """The exit code, what was printed, and the seconds it took once Python had started.
+        """Runs a command; returns its exit code, its output and the seconds that it took.
 
-        Those in which it was ready and other programs had the processors do not count.
+        Python's start does not count, nor does the time in which it waited for a processor.
         """
         async with self.places:
             begun = time.monotonic()
@@ -188,8 +191,8 @@ class Shell:
         )  # fmt: skip
 
     async def refuse(self, commands: Sequence[tuple[str, ...]], says: str) -> None:
-        """Expects each command to be refused in time, in one sentence or two."""
-        ran = await asyncio.gather(*(self.run(*each) for each in commands))
+        """Checks that each command is refused in time, with this text."""
+        ran = await asyncio.gather(*(self.run(*words) for words in commands))
         for words, (code, said, seconds) in zip(commands, ran, strict=True):
             assert (code, says in said, "Traceback" in said) == (1, True, False), (words, said)
             assert seconds < ANSWERS - 1, (words, seconds, said)
@@ -200,7 +203,7 @@ class Shell:
 def _command(words: tuple[str, ...]) -> None:
     code = starter.main(words)
     sys.stdout.flush()
-    # As the program leaves: the SDK may abort at the interpreter's own exit.
+    # The program ends in the same way: the SDK may abort while the interpreter exits.
     os._exit(code)
 
 
@@ -211,7 +214,7 @@ async def _read(process: asyncio.subprocess.Process, printed: bytearray) -> None
 
 
 def _waited_for_a_processor(process_id: int | None) -> float:
-    """Seconds; 0 where the system does not tell."""
+    """The seconds that a process has waited for a processor; 0 if the system does not tell."""
     try:
         _, nanoseconds, _ = Path(f"/proc/{process_id}/schedstat").read_text().split()
     except (OSError, ValueError):
@@ -226,7 +229,7 @@ async def shell(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Shell:
-    """Commands on a server and a database of the tests, where no worker runs."""
+    """Commands on the tests' server and a new database, without a worker."""
     shell = Shell(
         tmp_path,
         {
@@ -238,7 +241,7 @@ async def shell(
         },
         poll=getattr(request, "param", timedelta(minutes=1)),
     )
-    # The process that the commands are forked from imports all of them first.
+    # The fork server imports every command before it starts the first one.
     await shell.run("--help")
     return shell
 
@@ -293,7 +296,7 @@ async def test_at_a_task_queue_without_workers(shell: Shell) -> None:
 
 @pytest.fixture
 async def stopped_worker(shell: Shell, temporal: WorkflowEnvironment, sqlite_url: str) -> None:
-    """A worker took in a roster and a result, and ended a moment ago: it still looks alive."""
+    """A worker that took a roster and a result and has just ended: the server still lists it."""
     settings = Settings(
         _env_file=None,
         database_url=sqlite_url,
@@ -361,18 +364,18 @@ async def test_an_agency_is_told_of_its_contact_with_the_worker_stopped(
 
     async def listed() -> int:
         found = temporal.client.list_workflows(waiting_for_contact(AGENCY))
-        return sum([each.id == waiting.id async for each in found])
+        return sum([case.id == waiting.id async for case in found])
 
     await eventually(listed, bool)
-    for each in shell.of_contacts:
-        # One after the other: what is revoked cannot be corrected.
-        await shell.refuse([each], "do it again once a worker runs. No worker answered in 5 sec")
+    for command in shell.of_contacts:
+        # One after the other: a contact who is revoked cannot be corrected.
+        await shell.refuse([command], "do it again once a worker runs. No worker answered in 5 sec")
     await waiting.terminate()
 
 
 @pytest.fixture
 async def silent_worker(shell: Shell, temporal: WorkflowEnvironment) -> AsyncIterator[None]:
-    """Takes work and never does any: commands are still waiting when they are interrupted."""
+    """A worker that takes tasks and never does them, so that commands wait until Ctrl-C."""
     client, queue = temporal.client, shell.environment["ASSISTER_TASK_QUEUE"]
     for signal_name, fact in facts().items():
         await tell_case(client, queue, shell.person, signal_name, fact, Terms())
@@ -428,7 +431,7 @@ async def test_ctrl_c_ends_a_command_at_any_moment(
             await asyncio.wait_for(asyncio.gather(reading, process.wait()), 60)
             took = time.monotonic() - begun
             assert took < ENDS, (words, printed)
-            # It was done when the signal came, or another stack of this machine has the port.
+            # The command may have ended before the signal, or found its port in use.
             over = words not in STAYING or b"is in use" in printed
             assert process.returncode == 130 or over, (words, process.returncode, printed)
             assert b"Traceback" not in printed, (words, printed)
@@ -436,7 +439,7 @@ async def test_ctrl_c_ends_a_command_at_any_moment(
             return process.returncode == 130
 
     ended: list[float] = []
-    under_way = await asyncio.gather(*(interrupt(each) for each in commands))
+    under_way = await asyncio.gather(*(interrupt(words) for words in commands))
     LOG.info("%d of %d interrupted, the last after %.2f s", sum(under_way), len(ended), max(ended))
     assert sum(under_way) > len(commands) / 2, "too few were interrupted to show anything"
 

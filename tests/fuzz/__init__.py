@@ -1,1 +1,1 @@
-"""Fuzzing: every parser fed with what nobody meant to send."""
+"""Fuzzing: every parser gets random and broken input."""

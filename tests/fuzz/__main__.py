@@ -1,8 +1,8 @@
-"""Runs every target for so many seconds, one after the other, and prints what was found.
+"""Runs every target for some seconds, one after the other, and prints the finds.
 
     ./run fuzz [SECONDS] [TARGET …]
 
-A find is kept in ``.fuzz/`` as the input that showed it.
+The input of each find is kept in ``.fuzz/``.
 """
 
 import re
@@ -19,18 +19,18 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 KEPT = ROOT / ".fuzz"
 SECONDS = 60
 LIMITS = ("-timeout=10", "-rss_limit_mb=1500", "-max_len=4096", "-print_final_stats=1")
-"""Of one input: seconds and megabytes."""
+"""The limits of one input: its seconds, megabytes and length."""
 
 
 def main(words: list[str]) -> int:
-    """Runs the targets that are named, or all; 1 where something was found."""
+    """Runs the named targets, or all; returns 1 if there was a find."""
     try:
         import atheris  # noqa: F401
     except ImportError:
         sys.stderr.write("atheris is not installed: its wheels are for Linux on x86-64 only.\n")
         return 2
-    seconds = next((int(each) for each in words if each.isdigit()), SECONDS)
-    names = [each for each in words if not each.isdigit()] or list(TARGETS)
+    seconds = next((int(word) for word in words if word.isdigit()), SECONDS)
+    names = [word for word in words if not word.isdigit()] or list(TARGETS)
     if unknown := set(names) - set(TARGETS):
         sys.stderr.write(f"no such target: {', '.join(unknown)}; there are {', '.join(TARGETS)}\n")
         return 2

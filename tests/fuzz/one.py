@@ -1,4 +1,4 @@
-"""Fuzzes one target until libFuzzer's limits or a find end it."""
+"""Fuzzes one target until a find, or until libFuzzer reaches a limit."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Targets for what reaches the gateway: exports as they are configured, events, statements."""
+"""Targets for the gateway's input: configured exports, signed events, xAPI statements."""
 
 import json
 import tempfile
@@ -40,7 +40,7 @@ STATEMENTS = StatementFormat.model_validate(
 
 
 def exports(data: bytes) -> None:
-    """A verdict for every row, and no score that was rounded up."""
+    """Every row gets a verdict, and no score is rounded up."""
     form = EXPORTS[data[0] % len(EXPORTS)] if data else EXPORTS[0]
     with tempfile.TemporaryDirectory() as folder, suppress(UnreadableFile):
         path = Path(folder) / "export"
@@ -54,7 +54,7 @@ def exports(data: bytes) -> None:
 
 
 def signed_events(data: bytes) -> None:
-    """Headers that are well formed or refused; an event that a case takes, or a refusal."""
+    """Headers are well formed or refused; an event is refused, or a case takes it."""
     head, _, body = data.partition(b"\n")
     words = [*head.decode("latin-1").split(SEPARATOR), "", "", ""]
     names = ("webhook-id", "webhook-timestamp", "webhook-signature")
@@ -69,7 +69,7 @@ def signed_events(data: bytes) -> None:
 
 
 def portals_events(data: bytes) -> None:
-    """An event that names an assister and a time that has come, or a refusal."""
+    """An event is refused, or names an assister and a time that is not in the future."""
     with suppress(HTTPException):
         event = portal_events.read_event(data)
         if event is not None:
@@ -78,7 +78,7 @@ def portals_events(data: bytes) -> None:
 
 
 def statements(data: bytes) -> None:
-    """A valid statement that is read and compared, or a refusal."""
+    """A statement is refused, or valid; the order of its fields does not change its digest."""
     with suppress(BadJson, BadStatement):
         value = loads(data)
         statement = read_statement(value, "2.0.0")

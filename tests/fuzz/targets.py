@@ -1,8 +1,8 @@
-"""One target per family of parsers: bytes in, and nothing may be raised but what is documented.
+"""One target for each family of parsers; a target takes bytes and raises documented errors only.
 
-Each target asserts what must hold of any input: a verdict for every row, neighbours unharmed, no
-header that was not meant, no text of the input in an error that is kept. The suite runs the same
-functions on random input and on everything that was ever found.
+Each target asserts what holds for any input: every row has a verdict, a bad row does not harm its
+neighbours, a mail has no additional header, and a stored error has no text of the input. The test
+suite runs the same functions on random input and on every earlier find.
 """
 
 import io
@@ -61,26 +61,26 @@ Target = Callable[[bytes], None]
 
 NOW = datetime(2026, 11, 20, 16, tzinfo=UTC)
 SEPARATOR = "\x1f"
-"""Between the texts that a target takes from its input."""
+"""Separates the texts in the input of a target."""
 GOOD = ["Ann", "Lee", "ann@x.org", "ABC1234", "Active", "Yes", "651-555-0142", "help@x.org"]
 ROSTER = f"{','.join(REQUIRED.values())}\n{','.join(GOOD)}\n"
 RESULTS = "Training ID,Event,Date,Score,Status,Valid Through\n"
 AGENCIES = {"agency_id": "Agency ID", "contact_email": "Contact Email"}
 ENCODINGS = ("utf-8-sig", "cp1252", "utf-16", "utf-7", "unicode_escape", "idna", "undefined")
 SAID_AT_MOST = 400
-"""Characters of a reason, whatever the cell held."""
+"""The most characters of a reason, for any cell."""
 
 _folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
 
 
 def texts(data: bytes, count: int) -> list[str]:
-    """So many texts, lone surrogates among them; missing ones are empty."""
+    """Splits the input into texts, which may have lone surrogates; missing texts are empty."""
     split = data.decode("utf-8", "surrogateescape").split(SEPARATOR)
     return [*split, *[""] * count][:count]
 
 
 def delimited_files(data: bytes) -> None:
-    """Rosters, results and agencies as CSV: the first byte says which, and in which encoding."""
+    """Reads rosters, results and agencies as CSV; the first byte selects one and its encoding."""
     which = data[0] if data else 0
     readers = (read_roster, read_results, lambda *a: read_table(a[0], AGENCIES, AGENCIES, a[1]))
     head = ("", ROSTER, RESULTS, "Agency ID,Contact Email\n")[which // 8 % 4]
@@ -91,7 +91,7 @@ def delimited_files(data: bytes) -> None:
 
 
 def workbooks(data: bytes) -> None:
-    """The same as XLSX: the input is the parts of the archive, or now and then all of it."""
+    """Reads a roster as XLSX; the input is the archive's parts, or sometimes the whole archive."""
     path = _folder / "file.xlsx"
     if data[:1] == b"P":
         path.write_bytes(b"PK\x03\x04" + data[1:])
@@ -101,31 +101,31 @@ def workbooks(data: bytes) -> None:
 
 
 def rows(data: bytes) -> None:
-    """The judges of a roster's row and of a result's row, between two good rows."""
+    """Judges a roster's row between two good rows, and a result's row."""
     cells = texts(data, len(COLUMNS))
     row = Row(3, dict(zip(COLUMNS, cells, strict=True)))
     before = Row(2, dict.fromkeys(COLUMNS, "") | dict(zip(REQUIRED, GOOD, strict=True)))
     after = before._replace(line=4, cells={**before.cells, "training_id": "XYZ9876",
                                            "email": "bo@x.org"})  # fmt: skip
     collisions = Collisions()
-    for each in (before, row, after):
-        collisions.add(each)
+    for added in (before, row, after):
+        collisions.add(added)
     for kind in AssisterType:
         alone = judge(row, kind, Collisions(), {})
         _check_verdict(alone)
         _check_verdict(judge(row, kind, collisions, {"bo@x.org": "OTHER01"}))
         for neighbour in (before, after):
             problems = judge(neighbour, kind, collisions, {}).reasons
-            assert all(" stands in line " in each.message for each in problems), problems
+            assert all(" stands in line " in reason.message for reason in problems), problems
     result = Row(2, dict(zip(RESULT_COLUMNS, islice(cycle(cells), 7), strict=True)))
     found = judge_result(result, NOW)
     assert (found.fact is None) == bool(found.reasons)
-    assert all(len(each.message) <= SAID_AT_MOST for each in found.reasons)
+    assert all(len(reason.message) <= SAID_AT_MOST for reason in found.reasons)
     _printable(found.training_id)
 
 
 def addresses_and_phones(data: bytes) -> None:
-    """Every spelling of an address or a phone number."""
+    """Reads and normalizes an address and a phone number."""
     text = texts(data, 1)[0]
     with suppress(BadAddress):
         assert clean_address("ann.lee@x.org") == "ann.lee@x.org"
@@ -160,7 +160,7 @@ EVENTS: dict[str, tuple[type[Fact], str]] = {
 
 
 def events_and_orders(data: bytes) -> None:
-    """A list of signals and updates in JSON, told to a case as its workflow does it."""
+    """Tells a case a list of signals and updates in JSON, as its workflow does."""
     try:
         told = json.loads(data)
     except (ValueError, RecursionError):
@@ -189,7 +189,7 @@ def events_and_orders(data: bytes) -> None:
 
 
 def letters(data: bytes) -> None:
-    """Messages and templates: hostile names, and only the headers that are meant."""
+    """Builds messages and templates with hostile names; no header may be added."""
     name, address, subject, text = texts(data, 4)
     kind = list(MailKind)[len(text) % len(MailKind)]
     hostile = {"first_name": name, "assister_name": name, "contact_name": subject}
@@ -216,7 +216,7 @@ VALUES: dict[str, Any] = {
 
 
 def replies_and_words(data: bytes) -> None:
-    """What a relay says, and what is typed at the command line."""
+    """Classifies a relay's replies, and parses words of the command line."""
     said, first, *words = texts(data, 6)
     code = int(first) if first.isascii() and first.isdigit() and len(first) < 5 else 550
     for error in (
@@ -368,8 +368,8 @@ def _read(path: Path, encoding: str, reader: Callable[..., Any], *, good_first: 
 
 
 def write_workbook(path: Path, parts: Sequence[str]) -> None:
-    """An XLSX of its parts: the sheet, its strings, and what comes before book and sheet."""
-    sheet, shared, book, extra = (each.encode("utf-8", "surrogateescape") for each in parts)
+    """Writes an XLSX of its parts: the sheet, its strings, and the text before book and sheet."""
+    sheet, shared, book, extra = (part.encode("utf-8", "surrogateescape") for part in parts)
     main = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     related = b"http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = b"http://schemas.openxmlformats.org/package/2006"
@@ -418,7 +418,7 @@ def _check_verdict(verdict: Verdict) -> None:
 
 
 def _check_case(case: Case) -> None:
-    """Whatever it was told: the same after a trip through Temporal, and something to do or not."""
+    """Checks that a case survives serialization, and that it can tell what is due and be shown."""
     again = Case.model_validate_json(case.model_dump_json())
     assert again == case
     assert case.due(NOW) in Due
@@ -461,20 +461,20 @@ def _check_message(name: str, address: str, subject: str, text: str) -> None:
 
 
 def _check_html(html: str) -> None:
-    tags = {each.lower() for each in re.findall(r"</?([a-zA-Z][^\s/>]*)", html)}
+    tags = {tag.lower() for tag in re.findall(r"</?([a-zA-Z][^\s/>]*)", html)}
     allowed = {"html", "head", "meta", "title", "body", "div", "ul", "li", "p", "br", "a"}
     assert tags <= allowed, tags - allowed
     links = re.findall(r"""<a ([^>]*)>""", html)
-    assert all(re.fullmatch(r'href="https?://[^"<>\s]+"', each) for each in links), links
+    assert all(re.fullmatch(r'href="https?://[^"<>\s]+"', link) for link in links), links
 
 
 def _printable(text: str) -> None:
-    """Nothing that a terminal, a log or a database would take for more than a letter."""
-    assert not [each for each in text if unicodedata.category(each) in ("Cc", "Cs")], repr(text)
+    """Checks that a text has no control characters and no lone surrogates."""
+    assert not [char for char in text if unicodedata.category(char) in ("Cc", "Cs")], repr(text)
 
 
 def _silent(error: Exception, *told: object, said: str = "") -> None:
-    """An error that is kept repeats no word of what was told to it."""
+    """Checks that an error repeats no address of the input."""
     spoken = said or str(error)
     for word in _words(told):
         assert word not in spoken, (word, spoken)
@@ -483,10 +483,10 @@ def _silent(error: Exception, *told: object, said: str = "") -> None:
 def _words(told: object) -> Iterable[str]:
     match told:
         case str():
-            # A word that ours could not be by chance.
+            # Only addresses: other words may be in our message by chance.
             yield from re.findall(r"\S*[\w.+-]{3}@[\w.-]{3,}\S*", told)
         case dict():
             yield from _words([*told, *told.values()])
         case list() | tuple():
-            for each in told:
-                yield from _words(each)
+            for part in told:
+                yield from _words(part)
