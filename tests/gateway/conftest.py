@@ -1,4 +1,4 @@
-"""A gateway on a real port, over the records and Temporal of a system under test."""
+"""Fixtures: a gateway on a real port, over the records and Temporal of a system under test."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -17,7 +17,7 @@ from tests.support.system import System
 def serve(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., AbstractAsyncContextManager[Gateway]]:
-    """Serves a gateway over the system, with other settings where a test names them."""
+    """Serves a gateway over the system, with the settings that a test changes."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", system.client.service_client.config.target_host)
 
     def started(**changes: Any) -> AbstractAsyncContextManager[Gateway]:
@@ -30,7 +30,7 @@ def serve(
 
 @pytest.fixture
 async def gateway(serve: Serving) -> AsyncIterator[Gateway]:
-    """A gateway as it is without configuration."""
+    """A gateway with the default settings."""
     async with serve() as made:
         yield made
 
@@ -39,7 +39,7 @@ async def gateway(serve: Serving) -> AsyncIterator[Gateway]:
 async def each_gateway(
     each_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Gateway]:
-    """A gateway over each database, at which one of the staff may sign in."""
+    """A gateway over each database, with one staff member who may sign in."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", each_system.client.service_client.config.target_host)
     port = free_port()
     changes = {"gateway_port": port, "gateway_url": f"http://127.0.0.1:{port}", "staff": (STAFF,)}
@@ -49,7 +49,7 @@ async def each_gateway(
 
 @pytest.fixture
 async def gateway_document(gateway: Gateway) -> dict[str, Any]:
-    """The OpenAPI document as it is served."""
+    """The served OpenAPI document."""
     document: dict[str, Any] = (await gateway.client.get("/openapi.json")).json()
     return document
 

@@ -1,4 +1,4 @@
-"""The activation page: a number is used once, by a person, and nothing tells who is on record."""
+"""The activation page: a person uses a number once, and no answer tells who is on record."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -33,10 +33,10 @@ async def test_a_number_is_used_once(system: System, gateway: Gateway) -> None:
         await browser.head(PAGE)
     typed = number.lower().replace("-", " ")
     answers = await asyncio.gather(*(use(browser, typed) for _ in range(4)))
-    assert sorted(each.status_code for each in answers) == [200, 422, 422, 422]
+    assert sorted(answer.status_code for answer in answers) == [200, 422, 422, 422]
     assert "set up already" in (await use(browser, number)).text
     settings = system.settings
-    # What the worker's program does every two seconds.
+    # The worker does this every two seconds.
     await relay_activations(system.portal, system.client, settings.task_queue, settings.terms)
     await system.until(training_id, in_stage("active"))
 
@@ -64,7 +64,7 @@ async def test_what_does_not_work_says_what_to_do_and_nothing_of_anybody(
     assert "no longer works" in void.text
     assert "no longer works" in expired.text
     assert "not known" in unknown.text
-    assert {each.status_code for each in (void, expired, unknown, empty)} == {422}
+    assert {answer.status_code for answer in (void, expired, unknown, empty)} == {422}
     for each in (void, expired, unknown, empty):
         assert training_id not in each.text
         assert "Ann" not in each.text
@@ -82,9 +82,9 @@ async def test_guesses_are_limited_by_number_and_by_address(
     answers = [(await use(browser, "AAAA")).status_code for _ in range(12)]
     assert answers == [422] * 10 + [429] * 2
     tries = [use(browser, f"GUESS{each}") for each in range(100)]
-    statuses = [each.status_code for each in await asyncio.gather(*tries)]
+    statuses = [answer.status_code for answer in await asyncio.gather(*tries)]
     assert statuses.count(429) == 12
-    # Another gateway, or this one after a restart, knows it too.
+    # The count is in the records, so another gateway knows it too.
     async with serve() as other:
         assert (await use(other.browser(), "FRESH")).status_code == 429
 

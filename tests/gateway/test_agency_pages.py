@@ -1,4 +1,4 @@
-"""The agency's pages, and signing in to them: who gets in, what they see, and who does not."""
+"""The agency's pages and their sign-in: who may sign in, and what they see."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -60,7 +60,7 @@ async def test_a_roster_is_shown_before_it_is_submitted(system: System, gateway:
 
     await eventually(look, lambda text: "Done." in text)
     await system.until(one, met("approval"))
-    # It was submitted: there is nothing to submit twice.
+    # The draft was submitted, so it cannot be submitted again.
     assert (await browser.get(draft.url)).status_code == 404
     await eventually(lambda: _text(browser, HOME), lambda text: one in text)
 
@@ -109,8 +109,8 @@ async def test_a_contact_looks_up_a_number_and_asks_for_a_resend(
     to = f"{training_id.lower()}@"
     await eventually(lambda: _count(system, to), lambda count: count == 2)
     for _ in range(3):
-        # One that is on its way is refused, and does not count.
-        await system.until(training_id, lambda status: all(each.sent_at for each in status.mails))
+        # While a mail is on its way, a resend is refused and does not count.
+        await system.until(training_id, lambda status: all(mail.sent_at for mail in status.mails))
         last = await browser.post(f"{found.headers['location']}/resend", data={"token": token})
     assert "was not sent again" in last.text
 

@@ -1,4 +1,4 @@
-"""The requests that the documents show can be pasted: each is run as it stands there."""
+"""The requests in the documents work as they are printed."""
 
 import asyncio
 import re

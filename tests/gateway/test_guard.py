@@ -1,4 +1,4 @@
-"""Nobody without a key gets in, and nothing that is sent holds up the others."""
+"""The gateway refuses requests without a key, and no request blocks other requests."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ CSV = {"Content-Type": "text/csv"}
 
 
 async def talk(gateway: Gateway, *parts: bytes, pause: float = 0) -> bytes:
-    """Sends bytes on a connection of its own and reads until the server closes it."""
+    """Sends bytes on a new connection, and reads until the server closes it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     try:
         for part in parts:
@@ -43,7 +43,7 @@ async def test_a_key_that_is_not_one_is_401(gateway: Gateway, sent: str) -> None
 
 
 async def test_no_byte_of_a_body_is_read_before_the_key(gateway: Gateway) -> None:
-    # Expect: 100-continue is answered by the server when somebody begins to read.
+    # The server answers Expect: 100-continue when the gateway begins to read the body.
     head = (
         b"POST /training/results HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
         b"Content-Length: 1000000\r\nExpect: 100-continue\r\nConnection: close\r\n%s\r\n"
@@ -72,7 +72,7 @@ async def test_a_key_that_was_revoked_or_replaced_ends(gateway: Gateway) -> None
     answer = await gateway.client.post(PATH, headers={**key, **CSV}, content="x")
     assert answer.status_code == 401
     async with gateway.database.snapshot() as session:
-        kept = "".join(each.model_dump_json() for each in await all_keys(session))
+        kept = "".join(key.model_dump_json() for key in await all_keys(session))
     assert sent.partition(".")[2] not in kept
     assert new.partition(".")[2] not in kept
 
@@ -103,7 +103,7 @@ async def test_what_is_too_large_or_ambiguous_is_refused(
         b"POST /training/results HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
         b"Authorization: " + key + b"\r\n" + head + b"Connection: close\r\n\r\nabc",
     )
-    # Megabytes that nobody reads may be answered by a reset.
+    # The client may get a reset instead of the answer if the server leaves megabytes unread.
     assert answer[9:12] in (status, b"") if len(head) > 100_000 else answer[9:12] == status
 
 
@@ -116,7 +116,7 @@ async def test_a_chunked_body_is_counted(gateway: Gateway) -> None:
         b"Authorization: " + key + b"\r\nTransfer-Encoding: chunked\r\n\r\n",
         *[megabyte] * 21,
     )
-    # The server hangs up on who goes on sending: then nothing of its answer may arrive.
+    # The server hangs up while the client still sends, so its answer may not arrive.
     assert answer[9:12] in (b"413", b"")
     assert await talk(gateway, b"GET /healthz HTTP/1.0\r\n\r\n")
 
@@ -198,7 +198,7 @@ async def test_the_log_has_no_query_no_path_and_no_key(gateway: Gateway) -> None
     assert "secret-token" not in told
     assert "ann" not in told
     assert key["Authorization"].partition(".")[2] not in told
-    assert [each["route"] for each in logged] == ["(none)", PATH]
+    assert [line["route"] for line in logged] == ["(none)", PATH]
     assert logged[1]["caller"]
 
 

@@ -1,4 +1,4 @@
-"""What somebody with a key or a visit of their own tries, to see or to stop the others."""
+"""A caller with a valid key or visit tries to see other people's data, or to stop the gateway."""
 
 import base64
 from typing import Any
@@ -43,9 +43,9 @@ async def test_a_forecast_tells_nothing_of_another_agencys_assister(
         if signal != "roster_recorded":
             await system.tell(unclaimed, signal, fact)
     stranger = await other_agency(gateway)
-    of_mine, of_nobody = [await checked(gateway, stranger, each) for each in (mine, nobody)]
+    of_mine, of_nobody = [await checked(gateway, stranger, person) for person in (mine, nobody)]
     assert str(of_mine).replace(mine, nobody) == str(of_nobody)
-    # Results that came before any roster are nobody's yet, and the agency itself sees its own.
+    # Results from before any roster belong to no agency, and an agency sees its own assisters.
     [foreseen] = (await checked(gateway, stranger, unclaimed))["forecast"]["cases"]
     assert foreseen["becomes"] == "awaiting_activation"
     own = (await checked(gateway, await gateway.agency_key(), mine))["forecast"]

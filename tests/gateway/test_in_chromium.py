@@ -1,4 +1,7 @@
-"""Each page's whole way in a real browser: with and without scripts, narrow and wide, by axe."""
+"""People's ways through the pages in a real browser: with and without scripts, narrow and wide.
+
+axe checks every page.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,7 +153,7 @@ async def test_what_does_not_work_is_said_on_a_page_for_everybody(
         await page.get_by_role("button", name="Sign in").click()
         await said("does not work here")
         await page.get_by_role("link", name="Ask for another link").click()
-        # What a browser takes for an address is not always one.
+        # The browser takes this for an address, and the gateway does not.
         await page.get_by_label("Your e-mail address").fill("pat@localhost")
         await page.get_by_role("button").click()
         await said("This address")
@@ -164,7 +167,7 @@ async def test_what_does_not_work_is_said_on_a_page_for_everybody(
 async def test_who_is_a_contact_twice_and_staff_chooses(
     system: System, serve: Serving, chromium: Browser, width: int, scripts: bool
 ) -> None:
-    """The chooser, and pages with nothing on them, with a claim, with somebody revoked."""
+    """The choice of the agency, empty pages, a claim, and a page with a revoked contact."""
     training_id, _ = await waiting(system)
     await record_people(system.database, training_id, agency=OTHER_AGENCY)
     async with system.database.transaction() as session:
@@ -206,7 +209,7 @@ async def test_who_is_a_contact_twice_and_staff_chooses(
         await page.goto("/staff/assisters/NOBODY1")
         await expect(page.get_by_role("alert")).to_contain_text("No roster has named")
         await looked_at(page, scripts)
-        # The link once more: it works once.
+        # The link works only once.
         await page.goto(link)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("alert")).to_contain_text("does not work here")

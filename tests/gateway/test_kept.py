@@ -1,4 +1,4 @@
-"""What the gateway keeps, on both databases: many at the same moment, each counted once."""
+"""The gateway's tables on both databases: of simultaneous requests, each is counted once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ async def test_a_link_is_used_once_though_it_is_clicked_twice(database: Database
         async with database.transaction() as session:
             return await use_link(session, token, "browser", NOW)
 
-    [cookie] = [each for each in await asyncio.gather(*(click() for _ in range(8))) if each]
+    [cookie] = [cookie for cookie in await asyncio.gather(*(click() for _ in range(8))) if cookie]
     async with database.transaction() as session:
         assert await visiting(session, cookie, NOW) == "pat@x.org"
         assert await visiting(session, cookie, NOW + timedelta(hours=8)) is None
@@ -59,7 +59,7 @@ async def test_keys_and_drafts(database: Database) -> None:
     async with database.transaction() as session:
         found = await key_sent(session, sent, NOW)
         assert found is not None
-        assert [each.id for each in await working_keys(session, Kind.EVENTS, NOW)] == [key.id]
+        assert [key.id for key in await working_keys(session, Kind.EVENTS, NOW)] == [key.id]
         chosen = await draft_of(session, AGENCY, draft, NOW)
         assert chosen is not None
         assert chosen.content == b"\0\xff" * 9
@@ -76,9 +76,9 @@ async def test_an_agency_cannot_fill_the_disk_with_drafts(database: Database) ->
         async with database.transaction() as session:
             return await keep_draft(session, AGENCY, "cac", "cp1252", "r.csv", b"", at)
 
-    chosen = [await choose(each) for each in range(MOST + 2)]
+    chosen = [await choose(number) for number in range(MOST + 2)]
     async with database.snapshot() as session:
-        found = [await draft_of(session, AGENCY, each, NOW) is not None for each in chosen]
+        found = [await draft_of(session, AGENCY, draft, NOW) is not None for draft in chosen]
     assert found == [False] * 2 + [True] * MOST
 
 

@@ -1,4 +1,4 @@
-"""Gateway and worker are killed while everything comes in: what was answered 2xx is done, once."""
+"""Gateway and worker are killed under load; every request that was answered 2xx is done once."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ Blow = Callable[[], Awaitable[None]]
 
 
 class GatewayProcess:
-    """A gateway in a process of its own, that is started again whenever it is killed."""
+    """A gateway process that can be killed and replaced."""
 
     def __init__(self, system: System) -> None:
         self.port = free_port()
@@ -98,7 +98,7 @@ class GatewayProcess:
 
 
 class Senders:
-    """A learning center, the portal and the agency's program: each sends until it is answered."""
+    """A learning center, the portal and an agency's program, which send until they are answered."""
 
     def __init__(self, system: System, gateway: GatewayProcess, client: httpx2.AsyncClient) -> None:
         self.system, self._gateway, self._client = system, gateway, client
@@ -106,11 +106,11 @@ class Senders:
         self._secrets: dict[Kind, str] = {}
         self._key = ""
         self.answered: Counter[str] = Counter()
-        """Deliveries, by the event's id."""
+        """The number of answered deliveries, by the event's id."""
         self.rosters: list[str] = []
-        """Submissions, as they were answered."""
+        """The ids of the submissions that were answered."""
         self.broken_off = 0
-        """Rosters that were sent and not answered: each may have been recorded."""
+        """The number of rosters without an answer, which may have been recorded."""
 
     async def introduced(self) -> None:
         now = datetime.now(UTC)
@@ -123,7 +123,7 @@ class Senders:
             _, self._key = await make_key(session, Kind.AGENCY, AGENCY, contact.id, now)
 
     async def event(self, kind: Kind, what: str, training_id: str, **data: object) -> None:
-        """One delivery of an event."""
+        """Delivers an event once."""
         identity = f"{training_id}-{what}"
         body = json.dumps(
             {"type": what, "timestamp": AT, "data": {"training_id": training_id, **data}}
@@ -151,7 +151,7 @@ class Senders:
                     pass
                 except httpx2.TransportError:
                     self.broken_off += path.startswith("/rosters")
-                # As senders do: no answer, so once more.
+                # Without an answer, a sender sends again.
                 await asyncio.sleep(0.1)
 
 
@@ -187,7 +187,7 @@ async def test_nothing_that_was_answered_is_lost_or_doubled(
 async def _all_sent(
     senders: Senders, ids: list[str], chance: random.Random, blows: list[Blow]
 ) -> None:
-    """Events, rosters and what the portal says, mixed, and the blows among them."""
+    """Sends events, rosters and the portal's events in random order, and kills in between."""
 
     async def events(training_id: str) -> None:
         said: dict[str, dict[str, object]] = {
@@ -204,7 +204,7 @@ async def _all_sent(
         )
 
     async def account(training_id: str) -> None:
-        """What the portal says: activated, and of some accounts that they were closed."""
+        """Sends the portal's events: each account is activated, and some are closed."""
         await eventually(partial(_invited, senders.system, training_id), bool, seconds=PATIENCE)
         said: dict[str, dict[str, object]] = {"account.activated": {"registration": 1}}
         if training_id in _closed(ids):
@@ -215,16 +215,16 @@ async def _all_sent(
             )
             await asyncio.gather(*deliveries)
 
-    groups = [ids[each : each + ON_A_ROSTER] for each in range(0, len(ids), ON_A_ROSTER)]
+    groups = [ids[first : first + ON_A_ROSTER] for first in range(0, len(ids), ON_A_ROSTER)]
     total = len(groups) + DELIVERIES * (4 * len(ids) + len(_closed(ids)))
 
     async def answers() -> int:
         return senders.answered.total() + len(senders.rosters)
 
-    # After how many answers a blow falls. A roster is sent at such a moment, too, while there are
-    # events that wait for none.
+    # The numbers of answers after which a kill comes. Rosters are sent at the early ones of these
+    # moments, which the events that wait for no roster reach by themselves.
     moments = sorted(int(total * chance.uniform(0, 0.95)) for _ in blows)
-    early = [each for each in moments if each < DELIVERIES * 3 * len(ids) - CONNECTIONS] or [0]
+    early = [count for count in moments if count < DELIVERIES * 3 * len(ids) - CONNECTIONS] or [0]
 
     async def strike() -> None:
         for moment, blow in zip(moments, chance.sample(blows, len(blows)), strict=True):
@@ -236,55 +236,57 @@ async def _all_sent(
         await eventually(answers, partial(int.__le__, moment), seconds=PATIENCE)
         await senders.roster(group)
 
-    work: list[Coroutine[Any, Any, None]] = [submitted(each) for each in groups]
-    work += [act(each) for act in (events, account) for each in ids]
+    work: list[Coroutine[Any, Any, None]] = [submitted(group) for group in groups]
+    work += [act(person) for act in (events, account) for person in ids]
     chance.shuffle(work)
     await asyncio.gather(strike(), *work)
     assert await answers() == total
 
 
 async def _all_done(system: System, senders: Senders, ids: list[str]) -> None:
-    """What follows from all that was answered is there, each once."""
+    """Checks that every answered event and roster had its effect, once."""
 
     async def untold() -> int:
         async with system.database.snapshot() as session:
             return len(await waiting(session, datetime.max.replace(tzinfo=UTC), 1))
 
     await eventually(untold, partial(int.__eq__, 0), seconds=PATIENCE)
-    for each in senders.rosters:
+    for roster in senders.rosters:
         done = await eventually(
-            partial(progress, system.client, each), lambda it: it.stage == "done", seconds=PATIENCE
+            partial(progress, system.client, roster),
+            lambda it: it.stage == "done",
+            seconds=PATIENCE,
         )
         assert done.rejected == 0
-    for each in ids:
-        stage = "suspended" if each in _closed(ids) else "active"
+    for person in ids:
+        stage = "suspended" if person in _closed(ids) else "active"
         reached = partial(lambda stage, it: it.stage == stage and _sent(it), stage)
-        await eventually(partial(system.status, each), reached, seconds=PATIENCE)
+        await eventually(partial(system.status, person), reached, seconds=PATIENCE)
     async with system.database.snapshot() as session:
         events = (await session.exec(select(ResultEvent))).all()
         submissions = (await session.exec(select(Submission.id))).all()
         accounts = (await session.exec(select(PortalAccount))).all()
         mails = (await session.exec(select(MailDelivery))).all()
         assert (await audit.verify(session)).breaks == []
-    # An activation stands in the portal's tables.
-    told = {each for each in senders.answered if not each.endswith("account.activated")}
-    assert sorted(each.event_id for each in events) == sorted(told)
+    # An activation is in the portal's tables, not in the inbox of results.
+    told = {event for event in senders.answered if not event.endswith("account.activated")}
+    assert sorted(event.event_id for event in events) == sorted(told)
     assert set(senders.rosters) <= set(submissions)
     assert len(submissions) <= len(senders.rosters) + senders.broken_off
-    assert sorted(each.training_id for each in accounts) == sorted(ids)
-    assert len({each.reference_number for each in accounts}) == len(ids)
-    assert {each.registration for each in accounts} == {1}
-    kinds = Counter((each.case_id, each.kind) for each in mails)
-    for each in ids:
-        ended = {"suspended", "suspended_agency"} if each in _closed(ids) else set()
+    assert sorted(account.training_id for account in accounts) == sorted(ids)
+    assert len({account.reference_number for account in accounts}) == len(ids)
+    assert {account.registration for account in accounts} == {1}
+    kinds = Counter((mail.case_id, mail.kind) for mail in mails)
+    for person in ids:
+        ended = {"suspended", "suspended_agency"} if person in _closed(ids) else set()
         for kind in {"activation", "confirmation"} | ended:
-            assert kinds[f"assister-{each}", kind] == 1 or (ended and kind == "confirmation")
+            assert kinds[f"assister-{person}", kind] == 1 or (ended and kind == "confirmation")
     received = Counter(
         (str(m["To"]), str(m["Subject"]), m["Message-ID"]) for m in system.inbox.messages()
     )
     doubled = received.total() - len(received)
     assert len(received) == len(mails)
-    assert doubled <= sum(each.doubts for each in mails)
+    assert doubled <= sum(mail.doubts for mail in mails)
     answered = f"{senders.answered.total()} events and {len(senders.rosters)} rosters answered"
     sys.stderr.write(
         f"\n{len(ids)} assisters: {answered}, {senders.broken_off} rosters broken off,"
@@ -293,16 +295,16 @@ async def _all_done(system: System, senders: Senders, ids: list[str]) -> None:
 
 
 def _closed(ids: list[str]) -> list[str]:
-    """Whose accounts the portal closes again."""
+    """The assisters whose accounts the portal closes again."""
     return ids[::3]
 
 
 def _sent(status: Status) -> bool:
-    return all(each.sent_at for each in status.mails)
+    return all(mail.sent_at for mail in status.mails)
 
 
 async def _invited(system: System, training_id: str) -> bool:
-    """Whether the activation mail was sent: before that, nobody has a number to use."""
+    """Whether the activation mail was sent: before that, the assister has no number."""
     sent = select(MailDelivery).where(
         MailDelivery.case_id == f"assister-{training_id}",
         MailDelivery.kind == "activation",

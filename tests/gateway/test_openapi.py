@@ -1,4 +1,4 @@
-"""Schemathesis over the OpenAPI document: what it promises, the gateway does."""
+"""The gateway keeps its OpenAPI document, tested with Schemathesis."""
 
 import asyncio
 import base64
@@ -53,7 +53,7 @@ async def test_the_document_is_kept(gateway: Gateway, mode: GenerationMode) -> N
 
 
 class Signer(AuthBase):
-    """Signs what is sent, whatever it is."""
+    """Signs every request."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret_bytes(secret)
@@ -103,7 +103,7 @@ def _holds(
     def holds(case: Case[Any]) -> None:
         case.call_and_validate(excluded_checks=excluded, **how)
 
-    # An operation that takes nothing cannot be called wrongly.
+    # Schemathesis finds no wrong call for an operation without parameters.
     with suppress(Unsatisfiable):
         holds()
 

@@ -1,4 +1,4 @@
-"""Signing in by OpenID Connect, with a provider that is not ours."""
+"""Signing in by OpenID Connect, with the provider of another project."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ async def gateway(serve: Serving, issuer: str) -> Any:
 
 
 async def to_provider(browser: httpx2.AsyncClient, sub: str) -> str:
-    """Signs in at the provider; returns where it sends the browser back to."""
+    """Signs in at the provider; returns the address to which it sends the browser back."""
     begun = await browser.get("/sign-in/openid")
     async with CLIENT() as other:
         answer = await other.post(begun.headers["location"], data={"sub": sub})
@@ -73,7 +73,7 @@ async def test_whose_address_is_not_proven_or_unknown_does_not(gateway: Gateway,
 async def test_another_browser_or_another_code_does_not(gateway: Gateway) -> None:
     browser, other = gateway.browser(), gateway.browser()
     back = await to_provider(browser, "pat")
-    # Somebody else's browser is sent to the address: it would be signed in as Pat.
+    # An attacker sends this address to another browser, which must not be signed in as Pat.
     await other.get("/sign-in/openid")
     assert (await other.get(back)).status_code == 403
     assert (await gateway.browser().get(back)).status_code == 403

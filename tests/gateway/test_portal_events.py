@@ -1,4 +1,4 @@
-"""POST /portal/events: told to the case, or refused: forged, repeated, too late."""
+"""POST /portal/events: the case is told of an event, or the event is refused."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ async def send(gateway: Gateway, body: str, secret: str, identity: str = "m1") -
 
 
 async def portals(gateway: Gateway) -> str:
-    """The secret with which the portal signs."""
+    """Makes the portal's key; returns its secret."""
     return (await made(gateway, "portal", Kind.PORTAL))[1]
 
 
@@ -43,7 +43,7 @@ async def relay(system: System) -> None:
 
 
 async def waiting(system: System) -> str:
-    """An assister to whom a registration number was mailed."""
+    """An assister who got the mail with a registration number."""
     training_id = new_training_id()
     await record_people(system.database, training_id)
     await meet_requirements(system, training_id)
@@ -65,7 +65,7 @@ async def test_an_activation_and_a_closing_reach_the_case(system: System, gatewa
     await relay(system)
     await system.until(training_id, in_stage("suspended"))
     assert not await system.portal.having_access([training_id])
-    kinds = [each.kind for each in (await system.status(training_id)).mails]
+    kinds = [mail.kind for mail in (await system.status(training_id)).mails]
     assert kinds.count("suspended") == 1
     await system.act(training_id, "reinstate_access")
     await system.until(training_id, in_stage("active"))
@@ -132,7 +132,7 @@ async def test_forged_replayed_and_anothers_is_401_and_changes_nothing(
     for headers in (signed(body, trainings, "m"), forged, late, other_id, {}):
         sent = headers | {"content-type": "application/json"}
         assert (await gateway.client.post(PATH, content=body, headers=sent)).status_code == 401
-    # Nor does the portal's secret speak for a training system.
+    # The portal's secret does not sign for a training system either.
     result = scored(training_id)
     headers = signed(result, secret, "m")
     answer = await gateway.client.post("/training/events", content=result, headers=headers)

@@ -1,4 +1,4 @@
-"""POST /rosters, POST /rosters/check, GET /rosters/{id}: what an agency's program does."""
+"""POST /rosters, POST /rosters/check and GET /rosters/{id}, as an agency's program calls them."""
 
 import httpx2
 import pytest
@@ -24,8 +24,8 @@ async def test_a_roster_is_checked_submitted_and_watched(system: System, gateway
     body = roster_of(one, "bad")
     key = await gateway.agency_key()
     checked = (await post(gateway, "/rosters/check", body, key)).json()
-    assert [each["verdict"] for each in checked["rows"]] == ["accepted", "rejected"]
-    assert [each["training_id"] for each in checked["forecast"]["cases"]] == [one]
+    assert [row["verdict"] for row in checked["rows"]] == ["accepted", "rejected"]
+    assert [case["training_id"] for case in checked["forecast"]["cases"]] == [one]
     answer = await post(gateway, "/rosters", body, key)
     assert (answer.status_code, answer.json()["new"]) == (202, True)
     where = answer.headers["location"]
@@ -35,7 +35,7 @@ async def test_a_roster_is_checked_submitted_and_watched(system: System, gateway
 
     done = await eventually(look, lambda answer: answer.json()["stage"] == "done")
     assert "retry-after" not in done.headers
-    assert [each["verdict"] for each in done.json()["rows"]] == ["accepted", "rejected"]
+    assert [row["verdict"] for row in done.json()["rows"]] == ["accepted", "rejected"]
     assert (await system.status(one)).requirements["approval"].met
     again = await post(gateway, "/rosters", body, key)
     assert (again.json()["new"], again.headers["location"]) == (False, where)

@@ -1,4 +1,4 @@
-"""The staff's pages: who gets in, whom they find, and that nothing of a person leaves the page."""
+"""The staff's pages: who may sign in and whom they find; no personal data leaves the page."""
 
 import httpx2
 import pytest
@@ -58,7 +58,7 @@ async def test_staff_find_a_person_and_correct_the_address(system: System, serve
         assert "leave out e-mail addresses" in named.text
     async with system.database.snapshot() as session:
         entries = await audit.entries_of(session, f"assister-{training_id}")
-    assert "email_corrected" in {each.act for each in entries}
+    assert "email_corrected" in {entry.act for entry in entries}
     assert STAFF not in str(entries)
 
 
@@ -123,7 +123,7 @@ async def test_nobody_else_gets_in(system: System, serve: Serving) -> None:
         for path in ("", f"/assisters/{training_id}/email", f"/assisters/{training_id}/orders"):
             assert (await contact.post(f"/staff{path}", data=form)).status_code == 404
         staff = await gateway.signed_in(system, STAFF)
-    # Taken off the list: the visit is over.
+    # The staff member is taken off the list, and the visit ends.
     async with serve() as gateway:
         staff.base_url = gateway.url
         assert (await staff.get("/staff")).headers["location"] == "/sign-in"

@@ -46,8 +46,8 @@ async def test_an_event_reaches_its_case_once(system: System, gateway: Gateway) 
     _, secret = await made(gateway)
     body = scored(training_id)
     answers = await asyncio.gather(*(send(gateway, body, secret, "msg_1") for _ in range(5)))
-    assert {each.status_code for each in answers} == {202}
-    said = sorted(each.json()["status"] for each in answers)
+    assert {answer.status_code for answer in answers} == {202}
+    said = sorted(answer.json()["status"] for answer in answers)
     assert said == ["recorded"] + ["repeated"] * 4
     settings = system.settings
     await relay_results(system.database, system.client, settings.task_queue, settings.terms)
@@ -149,7 +149,7 @@ async def test_a_signature_for_other_content_or_another_time_is_401(gateway: Gat
         await gateway.client.post(PATH, content=body[:-1], headers=signed(body, secret, "m"))
     )
     answers.append(await send(gateway, body, GIVEN, "m"))
-    assert {each.status_code for each in answers} == {401}
+    assert {answer.status_code for answer in answers} == {401}
     assert not await kept(gateway)
 
 
@@ -171,7 +171,7 @@ async def test_secrets_are_rotated_and_revoked(serve: Serving, gateway: Gateway)
     new = signing_secret(system_secret(gateway.settings), new_key.id)
     assert (await send(gateway, scored("NAV1001"), old, "m1")).status_code == 202
     assert (await send(gateway, scored("NAV1001"), new, "m2")).status_code == 202
-    # While they change over, senders sign with both.
+    # While a secret is replaced, a sender signs with both.
     body = scored("NAV1002")
     both = signed(body, GIVEN, "m3")["webhook-signature"] + " "
     both += signed(body, new, "m3")["webhook-signature"]
@@ -181,7 +181,7 @@ async def test_secrets_are_rotated_and_revoked(serve: Serving, gateway: Gateway)
     assert (await send(gateway, scored("NAV1001"), old, "m4")).status_code == 401
     async with serve(event_secrets={"absorb": (SecretStr(GIVEN),)}) as configured:
         assert (await send(configured, scored("NAV1001"), GIVEN, "m1")).status_code == 202
-    assert {each.source for each in await kept(gateway)} == {"lms", "absorb"}
+    assert {event.source for event in await kept(gateway)} == {"lms", "absorb"}
 
 
 @pytest.mark.parametrize("secret", ["abc", "whsec_", "whsec_YWJj", "whsec_!!!", "a" * 40])

@@ -1,4 +1,4 @@
-"""POST /training/results: what is taken, what is refused, and that nothing taken is lost."""
+"""POST /training/results: what is accepted and what is refused; no accepted result is lost."""
 
 import json
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ async def send(
 
 
 async def relay(system: System) -> None:
-    """What the worker's program does every two seconds."""
+    """Tells the cases, as the worker does every two seconds."""
     settings = system.settings
     await relay_results(system.database, system.client, settings.task_queue, settings.terms)
 
@@ -44,7 +44,7 @@ async def test_an_export_reaches_its_cases_with_a_verdict_per_row(
     key = await gateway.key()
     answer = await send(gateway, body, key)
     assert answer.status_code == 200
-    assert [each["verdict"] for each in answer.json()["rows"]] == ["accepted"] * 3 + ["rejected"]
+    assert [row["verdict"] for row in answer.json()["rows"]] == ["accepted"] * 3 + ["rejected"]
     assert answer.json()["rows"][3]["reasons"][0]["field"] == "Training ID"
     again = (await send(gateway, body, key)).json()
     assert (again["accepted"], again["repeated"], again["rejected"]) == (0, 3, 1)
@@ -94,7 +94,7 @@ async def test_a_source_is_read_as_it_is_configured(system: System, serve: Servi
     )
     async with serve(exports={"lms": form}) as gateway:
         answer = (await send(gateway, body, await gateway.key("lms"))).json()
-    assert [each["verdict"] for each in answer["rows"]] == ["accepted"] * 2 + ["rejected"] * 3
+    assert [row["verdict"] for row in answer["rows"]] == ["accepted"] * 2 + ["rejected"] * 3
     await relay(system)
     passed = await system.until(one, met("assessment"))
     assert passed.requirements["assessment"].at == datetime(2026, 1, 5, 15, 30, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""/xapi/statements, with the PyPI client as the sender and statements that are not valid."""
+"""/xapi/statements, with the client from PyPI as the sender, and with invalid statements."""
 
 import asyncio
 import json
@@ -72,7 +72,7 @@ async def test_a_statement_reaches_its_case_once(system: System, lms: Lms) -> No
     training_id, identity = new_training_id(), new_id()
     sent = statement(training_id, id=identity)
     answers = await asyncio.gather(*(lms.post(sent) for _ in range(4)))
-    assert [each.json() for each in answers] == [[identity]] * 4
+    assert [answer.json() for answer in answers] == [[identity]] * 4
     done = statement(training_id, "completed", object={"id": COURSE}, result={"completion": True})
     assert (await lms.post([done, statement("somebody@x.org")])).status_code == 200
     await relay(system)
@@ -101,7 +101,7 @@ async def test_only_its_source_voids_a_statement_whenever_the_void_comes(
     assert (await lms.get(statementId=first)).status_code == 404
     assert (await lms.get(voidedStatementId=first)).status_code == 200
     assert (await lms.post(void(voiding))).status_code == 400
-    # The void of the second comes before it, that of another source means nothing.
+    # The second statement's void comes before it. A void of another source has no effect.
     assert (await lms.post(void(second))).status_code == 200
     await lms.post(statement(training_id, id=second))
     await relay(system)
@@ -133,7 +133,7 @@ async def test_known_ids(lms: Lms) -> None:
     other = first | {"result": {"score": {"raw": 90, "min": 0, "max": 100}}}
     assert (await lms.put(identity, other)).status_code == 409
     assert (await lms.put(new_id(), first)).status_code == 400
-    # Without an id the same content is the same statement.
+    # Statements without an id are the same statement if they have the same content.
     ids = [(await lms.post(statement("NAV1009"))).json() for _ in range(2)]
     assert ids[0] == ids[1]
 

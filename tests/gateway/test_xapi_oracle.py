@@ -1,7 +1,9 @@
-"""Code of others around the xAPI door: what npm's validator refuses we refuse, its client works.
+"""The xAPI endpoint against code of others: it refuses what npm's validator refuses, and npm's
+client works with it.
 
-They are found where NODE_PATH says, after
-``npm install @learninglocker/xapi-validation@3.0.0 @xapi/xapi@3.0.3``; elsewhere this is skipped.
+The packages are looked for in NODE_PATH, after
+``npm install @learninglocker/xapi-validation@3.0.0 @xapi/xapi@3.0.3``. Without them the tests are
+skipped.
 """
 
 import asyncio
@@ -120,7 +122,7 @@ JUNK: list[Any] = [
 
 
 def mutants() -> Iterator[dict[str, Any]]:
-    """Each part of three statements replaced by junk, left out, or given one member too many."""
+    """Statements in which one part is replaced by junk, left out, or has one member too many."""
     bases = [WHOLE]
     for thing in (SUBSTATEMENT, GROUP):
         context = {k: v for k, v in WHOLE["context"].items() if k not in ("revision", "platform")}
@@ -155,7 +157,7 @@ def _paths(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 
 def test_what_the_validator_refuses_we_refuse() -> None:
-    lines = [json.dumps(each) for each in mutants()]
+    lines = [json.dumps(mutant) for mutant in mutants()]
     asked = subprocess.run(
         ["node", "-e", VALIDATE], input="\n".join(lines), text=True, capture_output=True, check=True
     )

@@ -1,4 +1,4 @@
-"""Lists of agencies and contacts: a verdict for each row, and the cell at fault is named."""
+"""Lists of agencies and contacts: each row has a verdict, and a reason names the bad cell."""
 
 from pathlib import Path
 
@@ -52,8 +52,8 @@ def test_the_cell_at_fault_is_named_and_hurts_no_other_row(
 ) -> None:
     good, bad = judged(tmp_path, PAT, row)
     assert good.reasons == []
-    assert field in [each.field for each in bad.reasons]
-    assert says in next(each.message for each in bad.reasons if each.field == field)
+    assert field in [reason.field for reason in bad.reasons]
+    assert says in next(reason.message for reason in bad.reasons if reason.field == field)
     assert bad.public()["verdict"] == "rejected"
 
 
@@ -66,7 +66,7 @@ def test_a_row_that_contradicts_an_earlier_one_is_rejected(tmp_path: Path) -> No
         PAT.replace("Pat Lind", "Pat Berg").replace("pat.lind@", "PAT.LIND@"),
         PAT.replace("pat.lind@", "kim@").replace("Pat Lind", "Kim"),
     )
-    fields = [[each.field for each in row.reasons] for row in rows]
+    fields = [[reason.field for reason in row.reasons] for row in rows]
     assert fields == [[], [], ["Agency Name"], ["Contact Name"], []]
     assert "line 2" in rows[2].reasons[0].message
 
@@ -75,7 +75,7 @@ def test_an_id_in_other_capitals_is_no_second_agency(tmp_path: Path) -> None:
     text = "AG-1,North,Pat,pat@x.org\nag-1,North,Kim,kim@x.org\n"
     first, second = judge_agencies(read_agencies(write(tmp_path, HEADER + text)))
     assert first.reasons == []
-    assert [(each.field, each.message) for each in second.reasons] == [
+    assert [(reason.field, reason.message) for reason in second.reasons] == [
         ("Agency ID", "is another one in line 2; write the same in both")
     ]
 
@@ -96,4 +96,4 @@ def test_what_is_no_name_is_told_by_its_column(
 ) -> None:
     text = f"{HEADER}AG-1,{agency},{contact},pat@x.org\n"
     [verdict] = judge_agencies(read_agencies(write(tmp_path, text)))
-    assert [each.field for each in verdict.reasons] == ([column] if column else [])
+    assert [reason.field for reason in verdict.reasons] == ([column] if column else [])

@@ -1,4 +1,4 @@
-"""Files as LibreOffice Calc exports them from one roster and one list of results."""
+"""Files that LibreOffice Calc exported from one roster and one list of results."""
 
 from pathlib import Path
 
@@ -26,8 +26,13 @@ EXPORTS = Path(__file__).parent / "exports"
 def test_one_roster_in_every_form_is_the_same_roster(name: str, encoding: str) -> None:
     table = read_roster(EXPORTS / name, encoding)
     found = verdicts(*table)
-    assert [each.training_id for each in found] == ["1234567", "0012345", "LAK0003", "LAK0004"]
-    [bad] = [each for each in found if each.reasons]
+    assert [verdict.training_id for verdict in found] == [
+        "1234567",
+        "0012345",
+        "LAK0003",
+        "LAK0004",
+    ]
+    [bad] = [verdict for verdict in found if verdict.reasons]
     assert (bad.training_id, len(bad.reasons)) == ("0012345", 1)
     assert "#DIV/0!" in bad.reasons[0].message
     entry = found[0].entry
@@ -39,7 +44,7 @@ def test_one_roster_in_every_form_is_the_same_roster(name: str, encoding: str) -
         True,
     )
     assert entry.business_address == "12 Shore Road Saint Paul"
-    hidden = any("hidden row" in each for each in table.notes)
+    hidden = any("hidden row" in note for note in table.notes)
     assert hidden is name.endswith(".xlsx"), "a CSV knows no hidden rows"
 
 
@@ -51,11 +56,11 @@ def test_another_encoding_than_the_file_has_is_refused() -> None:
 @pytest.mark.parametrize("name", ["results.xlsx", "results.xlsm"])
 def test_a_workbook_of_results_counts_as_it_is_seen(name: str) -> None:
     found = list(judge_results(read_results(EXPORTS / name), NOW))
-    facts = [each.fact for each in found if each.fact is not None]
-    scores = [str(each.score) for each in facts if isinstance(each, AssessmentScored)]
-    days = [str(each.valid_through) for each in facts if isinstance(each, CertificationRecorded)]
+    facts = [verdict.fact for verdict in found if verdict.fact is not None]
+    scores = [str(fact.score) for fact in facts if isinstance(fact, AssessmentScored)]
+    days = [str(fact.valid_through) for fact in facts if isinstance(fact, CertificationRecorded)]
     assert (scores, days) == (["85", "72.34", "72.33333333"], ["2027-09-02", "2027-10-15"])
-    said = {each.training_id: each.reasons[0].message for each in found if each.reasons}
+    said = {verdict.training_id: verdict.reasons[0].message for verdict in found if verdict.reasons}
     assert list(said) == ["RES0004", "RES0008"]
     assert "fraction" in said["RES0004"]
     assert "#DIV/0!" in said["RES0008"]
@@ -64,8 +69,8 @@ def test_a_workbook_of_results_counts_as_it_is_seen(name: str) -> None:
 @pytest.mark.parametrize("name", ["results-utf8.csv", "results-german.csv"])
 def test_dates_as_a_locale_shows_them_are_refused_with_what_to_write(name: str) -> None:
     found = list(judge_results(read_results(EXPORTS / name), NOW))
-    said = {each.training_id: (each.reasons[0].field, each.reasons[0].message)
-            for each in found if each.reasons}  # fmt: skip
+    said = {verdict.training_id: (verdict.reasons[0].field, verdict.reasons[0].message)
+            for verdict in found if verdict.reasons}  # fmt: skip
     assert {key: field for key, (field, _) in said.items()} == {
         "RES0001": "Date",
         "RES0002": "Date",

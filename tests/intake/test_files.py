@@ -1,4 +1,4 @@
-"""Files as people send them: each is read, or refused with a reason."""
+"""Files as people send them are read, or refused with a reason."""
 
 import zipfile
 from contextlib import suppress
@@ -93,7 +93,7 @@ def test_faults_of_a_row_stay_with_the_row(tmp_path: Path) -> None:
     text = f"{HEADER}\n{ROW},surplus\n{HEADER}\nAnn\n{ROW}\nA\0nn{ROW[3:]}\n{'x' * 4000}{ROW}\n"
     rows = list(read_roster(write(tmp_path, text)))
     assert ["more cells" in rows[0].fault, "repeats" in rows[1].fault] == [True, True]
-    assert [each.fault for each in rows[2:5]] == ["", "", ""]
+    assert [row.fault for row in rows[2:5]] == ["", "", ""]
     assert "too long" in rows[5].fault
 
 

@@ -1,4 +1,4 @@
-"""What a roster would lead to: foreseen without doing anything, and then so."""
+"""The forecast of a roster changes nothing, and the roster then does what it says."""
 
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ async def test_what_is_foreseen_then_happens(system: System, tmp_path: Path) -> 
     await meet_requirements(system, active)
     await system.activate(active)
     await system.until(
-        active, lambda s: s.stage == "active" and all(each.sent_at for each in s.mails)
+        active, lambda s: s.stage == "active" and all(mail.sent_at for mail in s.mails)
     )
     content = (
         roster_row(new)
@@ -39,7 +39,7 @@ async def test_what_is_foreseen_then_happens(system: System, tmp_path: Path) -> 
     assert forecast.missing == [gone], "a rejected row is not a missing one"
     assert (forecast.suspensions, forecast.with_access, forecast.held) == (1, 1, False)
     assert forecast.unchanged == 1
-    foreseen = {each.training_id: each for each in forecast.cases}
+    foreseen = {case.training_id: case for case in forecast.cases}
     assert foreseen.keys() == {new, ready, active}
     assert foreseen[new].opens
     assert foreseen[new].mails == []
@@ -50,7 +50,7 @@ async def test_what_is_foreseen_then_happens(system: System, tmp_path: Path) -> 
     await take_in(system, content)
     for training_id, case in foreseen.items():
         status = await system.until(training_id, partial(_came_true, case))
-        kinds = [each.kind for each in status.mails]
+        kinds = [mail.kind for mail in status.mails]
         assert sorted(kinds[len(kinds) - len(case.mails) :]) == sorted(case.mails)
 
 
@@ -58,5 +58,5 @@ def _came_true(case: CaseForecast, status: Status) -> bool:
     return (
         status.stage == case.becomes
         and status.next_deadline == case.next_deadline
-        and all(each.sent_at for each in status.mails)
+        and all(mail.sent_at for mail in status.mails)
     )

@@ -1,4 +1,4 @@
-"""Files made to do harm: each is refused in words, at once and in little memory."""
+"""Harmful files are refused with a reason, at once and in little memory."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ TWO_ROWS, _, _ = SHEET.partition("</sheetData>")
 
 
 def workbook(sheet: str = "", *, strings: str = "", before: str = "", after: str = "") -> list[str]:
-    """The parts of a good roster, with something put into them."""
+    """The parts of a good roster, with something added."""
     return [f"{before}{TWO_ROWS}{sheet}</sheetData>{after}", strings, "", ""]
 
 
@@ -57,7 +57,7 @@ BOMBS = {
     "long string": (workbook(strings=f"<si><t>{'a' * 2**22}</t></si>"), "longer than any cell"),
     "entities": ([SHEET, "", "", ENTITIES], "entities"),
     "half": ([SHEET[: len(SHEET) // 2], "", "", ""], "not a workbook"),
-    # A size that is claimed and not true, and rows that are not there, cost nothing and lose none.
+    # A false size, and rows that do not exist, cost nothing and lose no row.
     "vast": (workbook(before='<dimension ref="A1:XFD1048576"/>'), "1 rows"),
     "tiny": (workbook(before='<dimension ref="A1"/>'), "1 rows"),
     "gap": (workbook('<row r="1048576"><c><v>1</v></c></row>'), "2 rows"),
@@ -122,7 +122,7 @@ def test_other_encodings_are_read_when_named(tmp_path: Path, encoding: str) -> N
     path = write(tmp_path, f"{HEADER}\n{ROW}\n".encode(encoding))
     (row,) = read_roster(path, encoding)
     assert row.cells["first_name"] == "Ann"
-    if encoding == "cp037":  # the others say by their first bytes what they are
+    if encoding == "cp037":  # The first bytes of the others name their encoding.
         with pytest.raises(UnreadableFile):
             read_roster(path)
 

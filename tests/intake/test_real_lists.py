@@ -1,4 +1,4 @@
-"""CSV files as people export them: the columns found where they stand, or said what is there."""
+"""CSV files as people export them: the columns are found, or the refusal says what the file has."""
 
 import gzip
 from pathlib import Path
@@ -65,13 +65,13 @@ def refused(folder: Path, text: str | bytes, encoding: str = "utf-8-sig") -> str
 )
 def test_what_can_be_read_surely_is_read(tmp_path: Path, text: str | bytes) -> None:
     found = read(tmp_path, text)
-    assert [each.cells["first_name"].strip() for each in found] == ["Ann", "Bo"]
-    assert [each.reasons for each in verdicts(*found)] == [[], []]
+    assert [row.cells["first_name"].strip() for row in found] == ["Ann", "Bo"]
+    assert [verdict.reasons for verdict in verdicts(*found)] == [[], []]
 
 
 def test_what_stands_above_the_columns_is_told_with_its_line(tmp_path: Path) -> None:
     table = read_roster(write(tmp_path, "\nLakeside navigators\n" + BODY))
-    assert [each.line for each in table] == [4, 5]
+    assert [row.line for row in table] == [4, 5]
     assert len(table.notes) == 1
     assert "Line 2" in table.notes[0]
     assert "Lakeside navigators" in table.notes[0]
@@ -101,7 +101,7 @@ def test_a_row_above_the_columns_is_never_passed_over(tmp_path: Path) -> None:
 )
 def test_a_header_that_is_refused_is_quoted(tmp_path: Path, text: str, says: list[str]) -> None:
     said = refused(tmp_path, text)
-    assert [each for each in says if each not in said] == [], said
+    assert [text for text in says if text not in said] == [], said
     assert len(said) <= 400
 
 
@@ -256,4 +256,4 @@ def test_a_title_is_not_taken_for_another_kind_of_file(tmp_path: Path, above: st
 
 def test_a_total_or_an_end_costs_its_own_row_only(tmp_path: Path) -> None:
     found = verdicts(*read(tmp_path, f"{BODY}Total,2,,,,,,\n-- end of report --\n"))
-    assert [each.verdict for each in found] == ["accepted"] * 2 + ["rejected"] * 2
+    assert [row.verdict for row in found] == ["accepted"] * 2 + ["rejected"] * 2

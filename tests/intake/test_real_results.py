@@ -1,4 +1,4 @@
-"""Results as learning centers export them: what a person would read in each cell, or a refusal."""
+"""Results as learning centers export them: a cell is read as a person reads it, or refused."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -83,7 +83,7 @@ def test_a_fraction_is_refused_with_what_to_write(cell: str) -> None:
      "=B2*100", "NaN", "101", "-1", "85%%", "85 90"],
 )  # fmt: skip
 def test_a_score_that_says_nothing_sure_is_rejected(cell: str) -> None:
-    assert [each.field for each in attempt(cell).reasons] == ["Score"]
+    assert [reason.field for reason in attempt(cell).reasons] == ["Score"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_formula_or_an_error_of_a_spreadsheet_is_called_so_in_every_cell(
         judged(event="training", date="2026-09-02", course=cell),
         judged(event=cell, date="2026-09-02"),
     ):
-        assert [wanted in each.message for each in verdict.reasons] == [True], verdict
+        assert [wanted in reason.message for reason in verdict.reasons] == [True], verdict
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_date_in_iso_form_is_read(cell: str, moment: tuple[int, int]) -> None:
      "2026-11-20 24:00", "today", "20261320", "0"],
 )  # fmt: skip
 def test_a_date_that_cannot_be_read_surely_is_rejected(cell: str) -> None:
-    assert [each.field for each in judged(event="training", date=cell).reasons] == ["Date"]
+    assert [reason.field for reason in judged(event="training", date=cell).reasons] == ["Date"]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_last_day_may_come_as_its_midnight(cell: str, day: date | None) -> Non
      "never", "none", "N/A", "12/31/2027", "31-DEC-2027", "9999-12-31", "46675", "1823558400"],
 )  # fmt: skip
 def test_a_last_day_that_is_none_is_rejected(cell: str) -> None:
-    assert [each.field for each in certified(cell).reasons] == ["Valid Through"]
+    assert [reason.field for reason in certified(cell).reasons] == ["Valid Through"]
 
 
 def test_a_certification_that_ended_before_its_record_is_questioned() -> None:
@@ -197,7 +197,7 @@ def test_a_certification_that_ended_before_its_record_is_questioned() -> None:
 def test_a_withdrawal_of_the_same_day_does_not_lose_to_the_certification(
     tmp_path: Path,
 ) -> None:
-    """Of a bare date nobody knows the hour: it may be later than any other of that day."""
+    """A date without a time may mean a later hour than any other event of that day."""
     withdrawn = certified("", status="Not Certified").fact
     at_noon = certified("", date="2026-09-02T12:00:00-05:00").fact
     bare = certified("").fact

@@ -1,4 +1,4 @@
-"""Workbooks as programs and people save them: read as they are seen, or refused in true words."""
+"""Workbooks as programs and people save them are read as people see them, or truly refused."""
 
 import subprocess
 import sys
@@ -34,10 +34,10 @@ def rows_of(path: Path) -> list[Row]:
 
 
 def read_cells(folder: Path, *cells: object, date1904: str = "") -> list[str]:
-    """How the cells of a row are read."""
+    """The texts of the cells of one row."""
     titles = [f"C{at}" for at in range(len(cells))]
     path = write_book(folder / "cells.xlsx", Sheet("A", [titles, cells]), date1904=date1904)
-    wanted = {each: each for each in titles}
+    wanted = {title: title for title in titles}
     [row] = read_table(path, wanted, wanted)
     return list(row.cells.values())
 
@@ -131,9 +131,9 @@ def test_a_score_shown_in_percent_counts_as_shown(tmp_path: Path) -> None:
         ),
     )  # fmt: skip
     found = list(judge_results(read_results(path), NOW))
-    scores = [each.fact.score for each in found if isinstance(each.fact, AssessmentScored)]
+    scores = [verdict.fact.score for verdict in found if isinstance(verdict.fact, AssessmentScored)]
     assert scores == [Decimal(85), Decimal("72.33333333")]
-    said = [each.reasons[0].message for each in found if each.reasons]
+    said = [verdict.reasons[0].message for verdict in found if verdict.reasons]
     assert ["fraction" in said[0], "formula" in said[1], "formula" in said[2]] == [True] * 3
     assert "error" in said[3]
 
@@ -144,8 +144,8 @@ def test_a_hidden_sheet_is_never_read(tmp_path: Path, state: str, name: str) -> 
     old, new = Sheet(name, [HEADER, ANN, ANN], state), Sheet("Now", [HEADER, BO])
     for sheets in ((old, new), (new, old)):
         table = read_roster(write_book(tmp_path / "a.xlsx", *sheets))
-        assert [each.cells["first_name"] for each in table] == ["Bo"]
-        assert any(f"“{name}”" in each and "hidden" in each for each in table.notes)
+        assert [row.cells["first_name"] for row in table] == ["Bo"]
+        assert any(f"“{name}”" in note and "hidden" in note for note in table.notes)
     with pytest.raises(UnreadableFile, match=f"hidden sheet “{name}”"):
         read_roster(write_book(tmp_path / "b.xlsx", old, Sheet("Empty", [])))
 
@@ -160,7 +160,7 @@ def test_the_sheet_with_the_columns_is_read_and_the_other_named(
     ):
         table = read_roster(write_book(tmp_path / "a.xlsx", *sheets))
         assert len(list(table)) == 1
-        assert any("“How to”" in each and "not read" in each for each in table.notes)
+        assert any("“How to”" in note and "not read" in note for note in table.notes)
 
 
 def test_two_sheets_of_people_are_refused_and_both_named(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_what_a_spreadsheet_left_is_told(
 ) -> None:
     path = write_book(tmp_path / "a.xlsx", Sheet("A", [HEADER, changed(ANN, **{name: cell})]))
     [verdict] = verdicts(*rows_of(path))
-    assert [says in each.message for each in verdict.reasons] == [True]
+    assert [says in reason.message for reason in verdict.reasons] == [True]
 
 
 def test_numbers_of_other_libraries_are_accepted(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_numbers_of_other_libraries_are_accepted(tmp_path: Path) -> None:
             ],
         ),
     )
-    assert [each.reasons for each in verdicts(*rows_of(path))] == [[], []]
+    assert [row.reasons for row in verdicts(*rows_of(path))] == [[], []]
 
 
 def test_a_merged_cell_is_called_so(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_hidden_rows_are_read_and_counted(tmp_path: Path) -> None:
     )
     table = read_roster(path)
     assert len(list(table)) == 2
-    assert any("1 hidden row" in each for each in table.notes)
+    assert any("1 hidden row" in note for note in table.notes)
 
 
 @pytest.mark.parametrize("above", [[], [[]], [["Lakeside Health navigators"]], [["Agency:", "L"]]])
@@ -254,14 +254,14 @@ def test_what_stands_above_the_columns(tmp_path: Path, above: list[list[str]]) -
     table = read_roster(path)
     [row] = table
     assert row.line == len(above) + 3
-    titles = [each for each in above if each]
-    assert len([each for each in table.notes if "above" in each]) == len(titles)
+    titles = [title for title in above if title]
+    assert len([note for note in table.notes if "above" in note]) == len(titles)
 
 
 @pytest.mark.parametrize("namespace", [STRICT])
 def test_a_strict_workbook_is_read(tmp_path: Path, namespace: str) -> None:
     path = write_book(tmp_path / "a.xlsx", Sheet("A", [HEADER, ANN]), namespace=namespace)
-    assert [each.cells["first_name"] for each in rows_of(path)] == ["Ann"]
+    assert [row.cells["first_name"] for row in rows_of(path)] == ["Ann"]
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_looks_do_not_matter(tmp_path: Path, styles: str) -> None:
 
 def test_rows_far_down_keep_their_lines(tmp_path: Path) -> None:
     path = write_book(tmp_path / "a.xlsx", Sheet("A", [HEADER, ANN]), first_row=40)
-    assert [each.line for each in rows_of(path)] == [41]
+    assert [row.line for row in rows_of(path)] == [41]
 
 
 def repacked(
@@ -286,7 +286,7 @@ def repacked(
     sheet: tuple[bytes, bytes] = (b"", b""),
     more: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """The workbook with parts named otherwise, something of its sheet replaced, or more in it."""
+    """Copies a workbook with renamed parts, replaced text in its sheet, or additional parts."""
     copy = path.with_name(f"again-{path.name}")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
         for each in old.namelist():
@@ -346,7 +346,7 @@ def test_parts_that_hold_no_rows_do_not_matter(tmp_path: Path, part: dict[str, s
 
 
 def test_a_link_on_every_address_does_not_matter(tmp_path: Path) -> None:
-    """A spreadsheet program makes one of every address that is typed."""
+    """A spreadsheet program makes a link of every typed address."""
     link = "<hyperlink ref='C2' r:id='r' display='x' xmlns:r='r'/>"
     links = f"<hyperlinks>{link * 24_000}</hyperlinks>"
     path = write_book(tmp_path / "a.xlsx", Sheet("A", [HEADER, ANN], after=links))
@@ -392,7 +392,7 @@ def test_an_id_that_became_a_date_is_called_changed(tmp_path: Path) -> None:
 
 def compound(*streams: str) -> bytes:
     return b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + b"".join(
-        each.encode("utf-16-le") + bytes(64) for each in streams
+        stream.encode("utf-16-le") + bytes(64) for stream in streams
     )  # fmt: skip
 
 
@@ -466,7 +466,7 @@ def test_a_workbook_of_the_common_library_reads_the_same(tmp_path: Path) -> None
     for each in (HEADER, ANN, BO):
         sheet.append(each)
     book.save(tmp_path / "a.xlsx")
-    assert [list(each.cells.values())[:8] for each in rows_of(tmp_path / "a.xlsx")] == [
+    assert [list(row.cells.values())[:8] for row in rows_of(tmp_path / "a.xlsx")] == [
         list(ANN),
         list(BO),
     ]

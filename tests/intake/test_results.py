@@ -1,4 +1,4 @@
-"""A learning centre's export: a verdict for each row."""
+"""Each row of a learning center's export has a verdict."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -51,11 +51,11 @@ def test_the_same_row_is_the_same_event() -> None:
         {"event": "training", "date": "2027-01-01"},
         {"event": "training", "date": "0001-01-01T00:00:00+14:00"},
         {"event": "training", "date": "2026-08-20", "course": "a b"},
-        *({"event": "assessment", "date": "2026-08-20", "score": each} for each in
+        *({"event": "assessment", "date": "2026-08-20", "score": cell} for cell in
           ["", "A", "101", "-1", "NaN", "Infinity", "70,5"]),
         {"event": "certification", "date": "2026-08-20", "status": "maybe"},
         *({"event": "certification", "date": "2026-08-20", "status": "certified",
-           "valid_through": each} for each in ["x", "9999-01-01"]),
+           "valid_through": cell} for cell in ["x", "9999-01-01"]),
     ],
 )  # fmt: skip
 def test_a_bad_row_is_rejected_with_a_reason(cells: dict[str, str]) -> None:

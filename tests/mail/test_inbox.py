@@ -1,4 +1,4 @@
-"""The embedded inbox keeps whatever comes, and says so."""
+"""The embedded inbox keeps every message, and says so."""
 
 from pathlib import Path
 

@@ -95,7 +95,7 @@ def test_no_address_becomes_two_or_a_header(field: str, value: str) -> None:
 
 
 class Disguised(str):
-    """A subject that hides its encoded word from a look into it."""
+    """A subject that hides its encoded word from a search."""
 
     __slots__ = ()
 
@@ -204,7 +204,7 @@ async def send(sending: Transport, recipient: str = "ann@x.org") -> str:
 
 
 async def test_two_hundred_mails_over_four_connections(tmp_path: Path) -> None:
-    # A worker takes on as many at once; each waits for a connection within its own time limit.
+    # A worker takes as many mails at once; each waits for a connection within its own time limit.
     places = asyncio.Semaphore(8)
 
     async def in_turn(sending: Transport) -> str:
@@ -258,7 +258,7 @@ async def test_a_refusal_says_who_must_act_and_the_connection_goes_on(
 async def scripted(
     *replies: bytes | None, tls: Any = None
 ) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """A server that answers the greeting and each command in turn; None drops the connection."""
+    """Runs a server with one reply for the greeting and each command; None hangs up."""
     heard: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -436,7 +436,7 @@ async def test_settings_that_do_not_fit_are_the_operators(
 async def served(
     factory: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[int]:
-    """The port of an aiosmtpd server in this loop."""
+    """Runs an aiosmtpd server in this loop; gives its port."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(factory, "127.0.0.1", 0, ssl=tls)
     try:
@@ -492,11 +492,11 @@ async def test_a_trusted_certificate_lets_the_mail_through(
 
 
 class Relay:
-    """A relay that counts connections and does what a test's ``answer`` says, else agrees.
+    """A relay that counts connections, and gives the replies of a test.
 
     Attributes:
-        answer: Called with the connection's number, the mail's number on it and the verb; returns
-            the reply, and whether to hang up after it. None: the usual reply.
+        answer: Called with the connection's number, the mail's number on it and the verb. Returns
+            the reply, and whether to hang up after it; None gives the usual reply.
     """
 
     def __init__(self) -> None:
@@ -526,7 +526,7 @@ class Relay:
 
 @asynccontextmanager
 async def relay() -> AsyncIterator[tuple[Relay, int]]:
-    """A `Relay` and its port."""
+    """Runs a `Relay`; gives it and its port."""
     one = Relay()
     server = await asyncio.start_server(one.talk, "127.0.0.1", 0)
     try:

@@ -1,4 +1,4 @@
-"""The mail step on real records and a real relay: what it reads, builds and hands over."""
+"""The mail step on real records and a real relay: what it reads, builds and sends."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -36,7 +36,7 @@ HEAD = Letterhead(
 
 
 class Outbox(NamedTuple):
-    """The mail step, what it reads and where it delivers."""
+    """The mail step, its records and its relay."""
 
     step: MailActivities
     database: Database
@@ -113,7 +113,7 @@ async def test_a_name_that_cannot_be_mailed_is_a_clear_fault_until_it_is_mended(
         assert (failure.value.type, failure.value.non_retryable) == (steps.ADDRESS_REFUSED, True)
     async with outbox.database.snapshot() as session:
         waiting = (await session.exec(select(MailDelivery))).all()
-    assert [each.state for each in waiting if each.state != "prepared"] == [], "nothing in doubt"
+    assert [mail.state for mail in waiting if mail.state != "prepared"] == [], "nothing in doubt"
     await outbox.change_contact(name="Pat Contact")
     assert await outbox.send() == steps.Sent(copies=1)
 

@@ -1,4 +1,4 @@
-"""Certification addresses: one mailbox each, a person's, not a desk's."""
+"""Certification addresses: the spellings of one mailbox are one, and generic ones are refused."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""No decision of the policy changes unnoticed: running cases would decide otherwise than before."""
+"""No decision of the policy changes unnoticed, because running cases would change with it."""
 
 from tests.support.behaviour import FINGERPRINT, life, lives
 

@@ -1,4 +1,4 @@
-"""Periods end when somebody can help: weekends, holidays and clock changes in Central time."""
+"""Periods end on a day on which somebody can help, with weekends, holidays and clock changes."""
 
 from datetime import UTC, date, datetime
 
@@ -19,13 +19,13 @@ def central(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> 
     [
         # Seven days after a Monday is a Monday.
         (central(2026, 3, 2, 10), central(2026, 3, 10)),
-        # A Saturday is followed by the weekend: the end moves to Monday's.
+        # Seven days after a Saturday is a Saturday: the end moves to Monday's.
         (central(2026, 3, 7, 10), central(2026, 3, 17)),
         # Thanksgiving 2026 is November 26; the Friday after it is a holiday, too.
         (central(2026, 11, 19, 10), central(2026, 12, 1)),
-        # Issued before midnight in Central, after it in UTC.
+        # The number is issued before midnight in Central time, and after it in UTC.
         (central(2026, 3, 2, 23, 59), central(2026, 3, 10)),
-        # Daylight saving time ends on November 1, 2026: the day's end is local all the same.
+        # Daylight saving time ends on November 1, 2026: the day still ends at midnight local time.
         (central(2026, 10, 26, 10), central(2026, 11, 3)),
     ],
 )

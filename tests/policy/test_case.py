@@ -1,4 +1,4 @@
-"""The procedure without a server: what is due, what is refused, and what may never happen."""
+"""The case without a server: what is due, what is refused, and what never happens."""
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -85,7 +85,7 @@ def test_mastery_is_seventy_percent_without_rounding(percent: str, passes: bool)
     case = new_case()
     assert case.record_assessment(scored(percent), NOW) is None
     assert (Requirement.ASSESSMENT not in case.missing(NOW)) is passes
-    assert [each.kind for each in case.mails_due] == (
+    assert [mail.kind for mail in case.mails_due] == (
         [] if passes else [MailKind.ASSESSMENT_FAILED]
     )
 
@@ -181,7 +181,7 @@ def test_whatever_ends_access_suspends_first_and_tells_then(make, loss, reason) 
     assert case.due(NOW) is Due.SUSPENSION
     before = case.fence
     assert case.suspending() == before + 1
-    assert not [each for each in case.mails_due if each.registration], "the number is void"
+    assert not [mail for mail in case.mails_due if mail.registration], "the number is void"
     case.suspended(NOW)
     assert case.stage is Stage.SUSPENDED
     assert reason in (case.suspended_for or "")
@@ -243,13 +243,13 @@ def test_an_activation_found_while_suspending_is_confirmed_when_access_is_back()
     case.reinstating()
     case.reinstated(NOW)
     assert case.stage is Stage.ACTIVE
-    assert MailKind.CONFIRMATION in [each.kind for each in case.mails_due]
+    assert MailKind.CONFIRMATION in [mail.kind for mail in case.mails_due]
 
 
 def test_activation_reminders_and_expiry() -> None:
     case = enrolled_case()
     assert send_all(case) == [MailKind.ACTIVATION]
-    second, fifth, end = (NOW + timedelta(days=each) for each in (2, 5, 7))
+    second, fifth, end = (NOW + timedelta(days=days) for days in (2, 5, 7))
     assert case.next_deadline(NOW) == second
     assert case.due(second) is Due.ACTIVATION_REMINDER
     case.remind_of_activation(second)
@@ -262,7 +262,7 @@ def test_activation_reminders_and_expiry() -> None:
     assert send_all(case) == [MailKind.ACTIVATION_EXPIRED, MailKind.ACTIVATION_EXPIRED_AGENCY]
     assert case.next_deadline(end) == NOW + timedelta(days=37)
     assert waiting_on(case, end) == ["reissue"]
-    assert any("reissue_activation" in each for each in who_must_act(case, end))
+    assert any("reissue_activation" in line for line in who_must_act(case, end))
     assert case.due(NOW + timedelta(days=37)) is Due.CLOSING
     case.closing()
     case.closed(NOW + timedelta(days=37))
@@ -276,7 +276,7 @@ def test_a_number_whose_mail_never_went_out_is_issued_anew() -> None:
     case = enrolled_case()
     end = NOW + timedelta(days=7)
     case.remind_of_activation(NOW + timedelta(days=5))
-    assert [each.kind for each in case.mails_due] == [MailKind.ACTIVATION]
+    assert [mail.kind for mail in case.mails_due] == [MailKind.ACTIVATION]
     case.expired(end)
     assert case.stage is Stage.ENROLLING
     assert case.mails_due == []
@@ -321,7 +321,7 @@ def test_a_refused_address_waits_for_its_correction_and_starts_a_new_clock() -> 
     case = enrolled_case()
     case.mail_refused(case.mails_due[0], "the address was refused (550 5.1.1)", NOW)
     assert waiting_on(case, NOW) == ["attention", "activation"]
-    assert not [each for each in who_must_act(case, NOW) if each.startswith("the assister")]
+    assert not [line for line in who_must_act(case, NOW) if line.startswith("the assister")]
     assert "attention mark" in (case.refuse_resend(NOW) or "")
     assert case.refuse_correction(NOW) is None
     assert "1" in case.correct_email(NOW)
@@ -356,7 +356,7 @@ def test_a_mail_in_doubt_waits_for_a_person_or_for_its_own_proof() -> None:
     case.mail_in_doubt(case.mails_due[0], "never answered", NOW)
     assert "email_corrected" in case.attention["mail:confirmation"].remedy
     case.correct_email(NOW)
-    assert [each.kind for each in case.mails_due] == [MailKind.CONFIRMATION]
+    assert [mail.kind for mail in case.mails_due] == [MailKind.CONFIRMATION]
     case.mail_sent(case.mails_due[0], NOW, copies=2)
     assert "perhaps 2 copies" in presentation.details(case, NOW)
 
@@ -367,7 +367,7 @@ def test_other_refused_mails_are_sent_again_once_there_is_an_address() -> None:
     case.mail_waits(case.mails_due[0])
     assert case.attention == {}, "nobody's fault: no roster has named the person yet"
     case.record_roster(roster(), NOW)
-    assert [each.kind for each in case.mails_due] == [MailKind.ASSESSMENT_FAILED]
+    assert [mail.kind for mail in case.mails_due] == [MailKind.ASSESSMENT_FAILED]
     agency = Mail(number=9, kind=MailKind.SUSPENDED_AGENCY)
     case.mail_refused(agency, "refused", NOW)
     assert "agencies correct-contact" in case.attention["mail:suspended_agency"].remedy
@@ -436,7 +436,7 @@ def test_closing_by_staff_ends_everything_and_is_final() -> None:
     known.close(Outcome.CLOSED_BY_STAFF, NOW)
     known.closing()
     known.closed(NOW)
-    assert [each.kind for each in known.mails_due] == [
+    assert [mail.kind for mail in known.mails_due] == [
         MailKind.CASE_CLOSED,
         MailKind.CASE_CLOSED_AGENCY,
     ]
@@ -500,7 +500,7 @@ LATE = st.just(0) | st.integers(1, 30)
 
 
 class AnySequence(RuleBasedStateMachine):
-    """Random events, acts, time and a portal; the driver does whatever is due."""
+    """Plays random events, acts and times, and does what is due as the workflow does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -516,7 +516,7 @@ class AnySequence(RuleBasedStateMachine):
         self.open()
 
     def open(self) -> None:
-        """A new case, with nothing sent yet; it begins with its first event."""
+        """Opens a new case, which has sent no mail."""
         self.case = Case(training_id="ABC1234", opened_at=self.now)
         self.keys: set[int] = set()
         self.sent: Counter[tuple[MailKind, int]] = Counter()
@@ -543,7 +543,7 @@ class AnySequence(RuleBasedStateMachine):
             self.the_workflow_works()
 
     def record(self, how: str, kind: type[Fact], days_ago: int = 0, **values: object) -> None:
-        """Tells the case of an event, perhaps late, and remembers it to be told again."""
+        """Tells the case of an event, perhaps late; a later step may repeat it."""
         occurred_at = self.now - timedelta(days=days_ago)
         fact = kind(event_id=f"e{len(self.events) + 1}", occurred_at=occurred_at, **values)
         self.tell(how, fact)
@@ -797,9 +797,9 @@ class AnySequence(RuleBasedStateMachine):
         assert approval is None or approval.agency_id in evidence.known
         if self.case.opened and not self.case.only_keeps and self.account == "active":
             granting = [
-                each
-                for each in evidence.rows.values()
-                if each.approved and each.employed and each.sequence > self.ended
+                row
+                for row in evidence.rows.values()
+                if row.approved and row.employed and row.sequence > self.ended
             ]
             suspends = self.case.due(self.now) in (Due.SUSPENSION, Due.CLOSING)
             assert granting or suspends or self.case.parked, "access without a newer approval"
@@ -822,13 +822,13 @@ class AnySequence(RuleBasedStateMachine):
         assert page.startswith(f"## {shown.stage.replace('_', ' ').capitalize()}")
         assert found["WaitingOn"] == shown.waiting_on
         assert bool(found["NeedsAttention"]) == bool(shown.attention)
-        assert all(each.remedy in page for each in shown.attention)
+        assert all(mark.remedy in page for mark in shown.attention)
         assert found["NextDeadline"] == shown.next_deadline
         assert found.get("AgencyId") == shown.agency_id
         assert found["CertifiedThrough"] == shown.certified_until
         if case.stage is not Stage.CLOSED:
-            assert all(each in page for each in shown.who_must_act)
-        assert all(each in page for each in shown.allowed)
+            assert all(line in page for line in shown.who_must_act)
+        assert all(name in page for name in shown.allowed)
 
 
 AnySequence.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,4 +1,4 @@
-"""Rows as agencies write them: addresses, phones and names get the verdict a person would give."""
+"""Rows as agencies write them: addresses, phones and names get the verdict that a person gives."""
 
 import pytest
 
@@ -80,7 +80,7 @@ PEOPLE = {
 @pytest.mark.parametrize("local", DESKS.split())
 def test_a_desk_is_no_persons_address(local: str) -> None:
     (verdict,) = verdicts(row(email=f"{local}@lakeside.example.org"))
-    assert [each.clause for each in verdict.reasons] == ["1.2b"]
+    assert [reason.clause for reason in verdict.reasons] == ["1.2b"]
 
 
 @pytest.mark.clause("1.2b")
@@ -206,8 +206,8 @@ NUMBER = "+16515550142"
         ("1 (651) 555 0142 ext: 204", f"{NUMBER};ext=204"),
         ("+44 20 7946 0018", "+442079460018"),
         *(
-            (each, None)
-            for each in [
+            (cell, None)
+            for cell in [
                 "651-555-0142 opt 2", "651-555-0142 option 2", "651-555-0142, press 2",
                 "651-555-0142 / 651-555-0143", "651-555-0142/0143", "651-555-0142, 651-555-0143",
                 "651-555-0142; 651-555-0143", "651-555-0142 or 651-555-0143", "651-555-0142 (Ada)",
@@ -296,25 +296,25 @@ def test_line_breaks_of_an_optional_cell_become_spaces() -> None:
         ("last_name", "'Cole'", "quotation"),
         ("last_name", "«Cole»", "quotation"),
         *(
-            ("first_name", each, "stands for no name")
-            for each in ["N/A", "n/a", "[blank]", "(none)", "<null>", "First Name", "TBD", "tba",
+            ("first_name", cell, "stands for no name")
+            for cell in ["N/A", "n/a", "[blank]", "(none)", "<null>", "First Name", "TBD", "tba",
                          "undefined", "nan", "NaN", "None", "unknown"]
         ),
         ("last_name", "Last Name", "stands for no name"),
         *(
-            ("first_name", each, "stands for no name")
-            for each in ["vacant", "Not Applicable", "To be hired", "Open Position", "n\\a", "\\N",
+            ("first_name", cell, "stands for no name")
+            for cell in ["vacant", "Not Applicable", "To be hired", "Open Position", "n\\a", "\\N",
                          "FALSE", "DELETED", "See above"]
         ),
         *(
-            ("first_name", each, "which no name has")
-            for each in ["ann@x.org", "#NULL", "#Name", "%FIRST_NAME%", "{{first_name}} x", "$name",
+            ("first_name", cell, "which no name has")
+            for cell in ["ann@x.org", "#NULL", "#Name", "%FIRST_NAME%", "{{first_name}} x", "$name",
                          "Ann*", "Ann;", "Ann_Lee", "Zo‰", "Zo+AOs-", "Ann = Lee"]
         ),
         *(
-            (name, each, "lost a letter")
+            (name, cell, "lost a letter")
             for name in ("first_name", "last_name")
-            for each in ["ZoÃ«", "NuÃ±ez", "Oâ€™Brien", "JosÃ© MarÃ\u00ada", "BjÃ¶rk", "LukÃ¡Å¡",
+            for cell in ["ZoÃ«", "NuÃ±ez", "Oâ€™Brien", "JosÃ© MarÃ\u00ada", "BjÃ¶rk", "LukÃ¡Å¡",
                          "Zo&euml;", "O&#39;Brien", "Ann%20Marie", "Zoë?"]
         ),
         ("business_address", "12 RenÃ© Street", "lost a letter"),
@@ -335,5 +335,5 @@ def test_line_breaks_of_an_optional_cell_become_spaces() -> None:
 )  # fmt: skip
 def test_what_is_no_value_is_called_what_it_is(name: str, cell: str, says: str) -> None:
     (verdict,) = verdicts(row(**{name: cell}), roster_type=AssisterType.NAVIGATOR)
-    assert [each.field for each in verdict.reasons] == [COLUMNS[name]]
+    assert [reason.field for reason in verdict.reasons] == [COLUMNS[name]]
     assert says in verdict.reasons[0].message

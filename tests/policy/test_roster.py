@@ -1,4 +1,4 @@
-"""The verdict on a row: good ones pass, every bad cell gets its reason, nothing else suffers."""
+"""The verdict on a row: good rows pass, and a bad cell has a reason and harms no other row."""
 
 import pytest
 from hypothesis import given
@@ -10,8 +10,8 @@ from tests.support.rows import GOOD, row, verdicts
 
 BAD_CELLS = [
     *(
-        ("training_id", each, "2b")
-        for each in [
+        ("training_id", cell, "2b")
+        for cell in [
             "",
             " ",
             "1.02E+05",
@@ -33,8 +33,8 @@ BAD_CELLS = [
         ]
     ),
     *(
-        ("email", each, "1.2a")
-        for each in [
+        ("email", cell, "1.2a")
+        for cell in [
             "",
             "n/a",
             "ann",
@@ -60,8 +60,8 @@ BAD_CELLS = [
         ]
     ),
     *(
-        ("email", each, "1.2b")
-        for each in [
+        ("email", cell, "1.2b")
+        for cell in [
             "info@x.org",
             "intern@x.org",
             "Intern2@x.org",
@@ -75,8 +75,8 @@ BAD_CELLS = [
         ]
     ),
     *(
-        ("access", each, "1.1")
-        for each in [
+        ("access", cell, "1.1")
+        for cell in [
             "",
             "maybe",
             "yess",
@@ -96,8 +96,8 @@ BAD_CELLS = [
         ]
     ),
     *(
-        ("employment", each, "")
-        for each in [
+        ("employment", cell, "")
+        for cell in [
             "",
             "Yes",
             "Retired",
@@ -110,8 +110,8 @@ BAD_CELLS = [
         ]
     ),
     *(
-        ("first_name", each, "")
-        for each in [
+        ("first_name", cell, "")
+        for cell in [
             "",
             " ",
             '=HYPERLINK("x")',
@@ -131,8 +131,8 @@ BAD_CELLS = [
         ]
     ),
     *(
-        ("public_phone", each, "1.3a")
-        for each in [
+        ("public_phone", cell, "1.3a")
+        for cell in [
             "",
             "6.51556E+09",
             "555",
@@ -148,8 +148,8 @@ BAD_CELLS = [
         ]
     ),
     *(
-        ("public_email", each, "1.3a")
-        for each in [
+        ("public_email", cell, "1.3a")
+        for cell in [
             "",
             "none",
             "a@b",
@@ -160,9 +160,9 @@ BAD_CELLS = [
         ]
     ),
     *(
-        (name, each, "")
+        (name, cell, "")
         for name in ("business_address", "languages", "counties")
-        for each in [
+        for cell in [
             "x" * 301,
             "a\x00b",
             "a\u202eb",
@@ -184,7 +184,7 @@ def test_a_bad_cell_is_rejected_with_its_clause_and_hurts_no_other_row(
     good, bad = verdicts(row(2, email="bob@x.org", training_id="BOB1234"), row(3, **{name: cell}))
     assert good.verdict == "accepted"
     assert bad.verdict == "rejected"
-    assert [(each.field, each.clause) for each in bad.reasons] == [(COLUMNS[name], clause)]
+    assert [(reason.field, reason.clause) for reason in bad.reasons] == [(COLUMNS[name], clause)]
     assert bad.entry is None
     public = bad.public()
     assert (public["line"], public["verdict"]) == (3, "rejected")
@@ -241,7 +241,7 @@ def test_public_contact_is_asked_of_navigators_and_of_cacs_with_access() -> None
     navigator = verdicts(row(**blank, access="No"))[0]
     cac_without = verdicts(row(**blank, access="No"), roster_type=AssisterType.CAC)[0]
     cac_with = verdicts(row(**blank), roster_type=AssisterType.CAC)[0]
-    assert [each.verdict for each in (navigator, cac_without, cac_with)] == [
+    assert [verdict.verdict for verdict in (navigator, cac_without, cac_with)] == [
         "rejected",
         "accepted",
         "rejected",
@@ -251,7 +251,7 @@ def test_public_contact_is_asked_of_navigators_and_of_cacs_with_access() -> None
 @pytest.mark.clause("1.3b")
 def test_public_contact_may_be_shared_and_central() -> None:
     found = verdicts(row(2), row(3, email="bob@x.org", training_id="BOB1234"))
-    assert [each.verdict for each in found] == ["accepted", "accepted"]
+    assert [verdict.verdict for verdict in found] == ["accepted", "accepted"]
 
 
 @pytest.mark.clause("1.2a")
@@ -278,7 +278,7 @@ def test_a_mailbox_of_another_assister_is_rejected_without_naming_them() -> None
     mine = judge(row(), AssisterType.CAC, Collisions(), {"ann.lee@x.org": "ABC1234"})
     theirs = judge(row(), AssisterType.CAC, Collisions(), taken)
     assert mine.verdict == "accepted"
-    assert [each.clause for each in theirs.reasons] == ["1.2a"]
+    assert [reason.clause for reason in theirs.reasons] == ["1.2a"]
     assert "OTHER01" not in theirs.reasons[0].message
 
 

@@ -1,6 +1,6 @@
-"""A mail that waits for its relay or for an address, and what happens before it goes out.
+"""A mail waits for its relay or for an address, and a newer event happens before it is sent.
 
-No mail says what a newer event has made untrue.
+No mail is sent that the newer event made untrue.
 """
 
 from collections.abc import Callable
@@ -190,7 +190,7 @@ def test_a_mail_that_became_untrue_never_goes_out(
     made: Callable[[], Case], kind: MailKind, happens: Callable[[Case], None], refused: bool
 ) -> None:
     case = made()
-    [mail] = [each for each in case.mails_due if each.kind is kind]
+    [mail] = [mail for mail in case.mails_due if mail.kind is kind]
     if refused:
         case.mail_refused(mail, "the address was refused (550 5.1.1)", NOW)
     happens(case)
@@ -198,7 +198,7 @@ def test_a_mail_that_became_untrue_never_goes_out(
     assert mail not in case.mails_undeliverable
     assert f"mail:{kind}" not in case.attention
     case.retry_mails(NOW)
-    assert kind not in [each.kind for each in case.mails_due]
+    assert kind not in [mail.kind for mail in case.mails_due]
 
 
 def test_a_mail_that_is_still_true_goes_out() -> None:
@@ -208,7 +208,7 @@ def test_a_mail_that_is_still_true_goes_out() -> None:
     case = claimed_case()
     case.record_roster(roster(agency="C", sequence=4, mailbox=4), NOW)
     case.decline_change("C", NOW)
-    assert {each.facts["by_agency"] for each in case.mails_due} == {"B"}
+    assert {mail.facts["by_agency"] for mail in case.mails_due} == {"B"}
 
 
 def test_who_was_never_told_of_the_account_is_told_once_access_is_back() -> None:

@@ -1,4 +1,4 @@
-"""Who speaks for an assister: of several agencies, of several mailboxes, and after an end."""
+"""Which of several agencies and mailboxes counts for an assister, also after a close."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ CLAIMS = [MailKind.CHANGE_CLAIMED, MailKind.CHANGE_CLAIMED_AGENCY]
 
 
 def waiting() -> Case:
-    """A case with a number that agency A's mailbox 1 was sent."""
+    """A case whose registration number was sent to mailbox 1 of agency A."""
     case = new_case()
     case.record_roster(roster(sequence=1, mailbox=1), NOW)
     case.record_certification(certified(), NOW)
@@ -37,7 +37,7 @@ def waiting() -> Case:
 
 
 def closed(case: Case, *, until: int, outcome: Outcome = Outcome.CLOSED_BY_STAFF) -> Earlier:
-    """What the records keep of a case that ends after ``until`` submissions."""
+    """Closes a case after ``until`` submissions; returns what the records keep of it."""
     case.close(outcome, NOW)
     fence = case.closing()
     case.closed(NOW)
@@ -64,7 +64,7 @@ def test_another_agencys_approval_is_a_claim_until_staff_confirm_it() -> None:
     assert case.record_roster(roster(agency="B", sequence=2, mailbox=2), NOW) is None
     assert case.speaker == Speaker(agency_id="A", mailbox=1)
     assert "confirm_change" in case.attention["change:B"].remedy
-    assert [(each.kind, each.to) for each in case.mails_due] == [
+    assert [(mail.kind, mail.to) for mail in case.mails_due] == [
         (kind, Speaker(agency_id="A", mailbox=1)) for kind in CLAIMS
     ], "who spoke so far is told"
     assert case.due(NOW) is Due.NOTHING
@@ -174,7 +174,7 @@ def test_a_newer_approval_opens_and_what_was_met_still_counts() -> None:
     case.enrolling(NOW)
     case.found_active("1234567", NOW)
     assert case.stage is Stage.ACTIVE
-    assert MailKind.CONFIRMATION in [each.kind for each in case.mails_due]
+    assert MailKind.CONFIRMATION in [mail.kind for mail in case.mails_due]
 
 
 def test_another_agencys_approval_after_a_close_is_still_a_claim() -> None:

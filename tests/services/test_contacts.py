@@ -1,4 +1,7 @@
-"""Contacts: imported all or none, revoked for good, and mails go to whoever is left."""
+"""Contacts: an import counts whole or not at all, and no import brings a revoked contact back.
+
+An agency's mails go to its oldest contact who is not revoked.
+"""
 
 import asyncio
 import os
@@ -55,7 +58,7 @@ sys.exit(starter.main(sys.argv[1:]))
 async def contacts(database: Database) -> dict[str, bool]:
     async with database.snapshot() as session:
         found = await session.exec(select(Contact).where(Contact.agency_id == AGENCY))
-        return {each.email: each.revoked_at is None for each in found}
+        return {contact.email: contact.revoked_at is None for contact in found}
 
 
 def kim() -> AgencyVerdict:
@@ -142,7 +145,7 @@ async def test_a_revoked_contact_may_nothing_and_no_list_brings_them_back(system
     assert await contacts(system.database) == {CONTACT: True, KIM: True}
     async with system.database.snapshot() as session:
         trail = await audit.entries_of(session, f"agency-{AGENCY}")
-    assert [each.act for each in trail] == ["contact_revoked", "contact_restored"]
+    assert [entry.act for entry in trail] == ["contact_revoked", "contact_restored"]
 
 
 async def test_mails_go_to_another_contact_or_wait_for_one(system: System) -> None:
@@ -156,7 +159,7 @@ async def test_mails_go_to_another_contact_or_wait_for_one(system: System) -> No
 
     async def listed() -> list[str]:
         query = waiting_for_contact(AGENCY)
-        return [each.id async for each in system.client.list_workflows(query)]
+        return [workflow.id async for workflow in system.client.list_workflows(query)]
 
     await eventually(listed, [intake].__eq__)
     done = await revoke_contact(system.connections, AGENCY, CONTACT, **STAFF)
@@ -183,7 +186,7 @@ async def test_a_case_that_cannot_reach_its_assister_either_hears_of_a_corrected
 
     async def listed() -> list[str]:
         query = waiting_for_contact(AGENCY)
-        return [each.id async for each in system.client.list_workflows(query)]
+        return [workflow.id async for workflow in system.client.list_workflows(query)]
 
     await eventually(listed, [case].__eq__)
     assert await correct_contact(system.connections, AGENCY, CONTACT, KIM, **STAFF) == [case]
@@ -228,7 +231,7 @@ async def test_staff_accept_a_desks_address_for_one_person(system: System) -> No
     first = await accepted()
     assert first[1] == 0
     assert await accepted() == first, "the same roster, while nothing has changed"
-    email = next(each for each in roster.split(",") if each.startswith("welcome@"))
+    email = next(cell for cell in roster.split(",") if cell.startswith("welcome@"))
     for _ in range(2):
         await accept_address(system.database, mine, email, **STAFF)
     second = await accepted()
@@ -238,7 +241,7 @@ async def test_staff_accept_a_desks_address_for_one_person(system: System) -> No
         await accept_address(system.database, mine, "ann@x.org", **STAFF)
     async with system.database.snapshot() as session:
         trail = await audit.entries_of(session, f"assister-{mine}")
-    assert [each.act for each in trail][:1] == ["address_accepted"]
+    assert [entry.act for entry in trail][:1] == ["address_accepted"]
 
 
 @pytest.mark.clause("1.2b")

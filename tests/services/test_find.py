@@ -1,4 +1,4 @@
-"""A caller says a name, an address or a number; who is it?"""
+"""Staff find a caller by a name, an address or a number."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.support.system import AGENCY, record_people
 
 @pytest.fixture
 async def known(records_url: str) -> Database:
-    """Two assisters, one with a name that a search can stumble over."""
+    """Two assisters, one with a name that is hard to search for."""
     database = Database(records_url)
     await record_people(database, "AAA0001", "AAA0002")
     async with database.transaction() as session:
@@ -25,7 +25,7 @@ async def test_every_word_must_be_found_in_any_case_and_order(known: Database) -
         "Élise", "élise", "o'brien", "VANG éli", "aaa0001", "aaa0001@ASSISTERS.example.org",
         "aaa0001+old@assisters.example.org", "brien_v",
     ):  # fmt: skip
-        assert [each.training_id for each in await find(known, said)] == ["AAA0001"], said
+        assert [person.training_id for person in await find(known, said)] == ["AAA0001"], said
     assert len(await find(known, "assisters.example.org")) == 2
     for nobody in ("nobody", "%", "brien%v", "élise lee"):
         assert await find(known, nobody) == [], nobody

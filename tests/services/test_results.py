@@ -1,4 +1,4 @@
-"""The inbox of results: recorded once, told to the case until the case has taken it."""
+"""The inbox of results: a result is recorded once, and its case is told until it has taken it."""
 
 import asyncio
 import os
@@ -102,7 +102,7 @@ async def test_a_case_that_cannot_be_told_holds_up_no_other(
     monkeypatch.setattr(activities.digest, "LATE", timedelta())
     needs = (await digest.list_attention()).needs
     assert needs[assister_workflow_id(wedged)] == "late:result"
-    assert not {assister_workflow_id(each) for each in healthy} & needs.keys()
+    assert not {assister_workflow_id(person) for person in healthy} & needs.keys()
 
     monkeypatch.undo()
     async with system.database.transaction() as session:
@@ -119,7 +119,7 @@ async def test_a_case_that_cannot_be_told_holds_up_no_other(
 async def test_nobody_is_asked_to_take_again_what_the_same_file_says_they_passed(
     system: System, monkeypatch: pytest.MonkeyPatch, passed_first: bool, by_the_worker: bool
 ) -> None:
-    """Whatever stands first in the file, and however far apart."""
+    """The order and the distance of the attempts in the file do not matter."""
     monkeypatch.setattr(services.results, "AT_ONCE", 3)
     monkeypatch.setattr(activities.results, "BATCH", 3)
     ids = [new_training_id() for _ in range(6)]
