@@ -1,4 +1,4 @@
-"""The whole way of one assister, on the real server with real mail."""
+"""One assister from the first event to the confirmation, on the real server with real mail."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The audit trail: whatever is done to one row shows, and what cannot show is said."""
+"""The audit trail shows every change of one row, and names what it cannot show."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +28,7 @@ OTHER: dict[str, Callable[[Any], Any]] = {
     "previous": lambda value: value[:-1] + "0" if value else "0" * 64,
     "hash": lambda value: value[:-1] + ("0" if value[-1] != "0" else "1"),
 }
-"""Another value for each column; for details it is the same number as a text."""
+"""Another value for each column; for ``details`` the same number, but as a text."""
 
 
 ADMINISTRATOR = {
@@ -39,7 +39,7 @@ ADMINISTRATOR = {
 
 @pytest.fixture
 async def trail(records_url: str) -> AsyncIterator[Database]:
-    """Three chains, and nothing wrong with them."""
+    """A trail of three unbroken chains."""
     database = Database(records_url)
     async with database.transaction() as session:
         for case_id, count in CASES.items():
@@ -50,7 +50,7 @@ async def trail(records_url: str) -> AsyncIterator[Database]:
                     number=number, ä="é",
                 )  # fmt: skip
     async with database.engine.begin() as connection:
-        # Whoever administers the database can do so, too.
+        # An administrator of the database can do this too.
         for each in ADMINISTRATOR[database.engine.dialect.name]:
             await connection.execute(text(each))
     yield database
@@ -60,11 +60,11 @@ async def trail(records_url: str) -> AsyncIterator[Database]:
 async def rows(database: Database) -> list[dict[str, Any]]:
     async with database.engine.connect() as connection:
         found = await connection.execute(select(TABLE).order_by(TABLE.c.id))
-        return [dict(each) for each in found.mappings()]
+        return [dict(entry) for entry in found.mappings()]
 
 
 async def broken(database: Database, *statements: Any) -> list[audit.Break]:
-    """The breaks that a change makes; it is taken back."""
+    """Makes a change, finds its breaks and rolls it back."""
     async with database._sessions() as session:
         try:
             for each in statements:
@@ -124,12 +124,12 @@ async def test_an_act_with_a_key_is_entered_once_in_its_case(records_url: str) -
 
 async def test_every_altered_value_is_found(trail: Database) -> None:
     assert await broken(trail) == []
-    assert OTHER.keys() == {each.name for each in TABLE.columns} - {"id"}
+    assert OTHER.keys() == {column.name for column in TABLE.columns} - {"id"}
     for row in await rows(trail):
         for column, other in OTHER.items():
             change = update(TABLE).where(named(row)).values({column: other(row[column])})
             assert await broken(trail, change), (row["case_id"], row["sequence"], column)
-        # With a hash that fits the new content: the entry after it does not follow.
+        # The forged entry has a hash that fits, but the next entry has the old one.
         forged = {**row, "act": "forged"}
         forged["hash"] = audit._hash(AuditEntry(**forged))
         follows = row["sequence"] < CASES[row["case_id"]]
@@ -143,15 +143,15 @@ async def test_every_removed_inserted_or_exchanged_entry_is_found(trail: Databas
         newest = row["sequence"] == CASES[row["case_id"]]
         found = await broken(trail, delete(TABLE).where(named(row)))
         assert bool(found) == (not newest), "the newest can go unseen: compare heads"
-        # Removed, and those after it counted anew.
+        # The entry is removed, and the later ones get new sequence numbers.
         after = (TABLE.c.case_id == row["case_id"]) & (TABLE.c.sequence > row["sequence"])
         if not newest:
             later = [each for each in every if each["case_id"] == row["case_id"]
                      and each["sequence"] > row["sequence"]]  # fmt: skip
-            closed = [update(TABLE).where(named(each)).values(sequence=each["sequence"] - 1)
-                      for each in later]  # fmt: skip
+            closed = [update(TABLE).where(named(entry)).values(sequence=entry["sequence"] - 1)
+                      for entry in later]  # fmt: skip
             assert await broken(trail, delete(TABLE).where(named(row)), *closed)
-        # Inserted in front, in the middle and at the end.
+        # An entry is inserted at the start, in the middle and at the end.
         apart = update(TABLE).where(after).values(sequence=TABLE.c.sequence + 100)
         together = update(TABLE).where(after).values(sequence=TABLE.c.sequence - 99)
         copy = {**row, "id": 1000, "sequence": row["sequence"] + 1}
@@ -184,14 +184,14 @@ async def test_what_no_chain_shows_the_kept_heads_show(trail: Database) -> None:
     newest = delete(TABLE).where((TABLE.c.case_id == "assister-A") & (TABLE.c.sequence == 4))
     chain = delete(TABLE).where(TABLE.c.case_id == "assister-B")
     rewritten = [
-        {**each, "hash": "", "act": "forged"} for each in await rows(trail)
-        if each["case_id"] == "roster-C"
+        {**entry, "hash": "", "act": "forged"} for entry in await rows(trail)
+        if entry["case_id"] == "roster-C"
     ]  # fmt: skip
     previous = ""
     for each in rewritten:
         each["previous"] = previous
         previous = each["hash"] = audit._hash(AuditEntry(**each))
-    rewrite = [update(TABLE).where(named(each)).values(each) for each in rewritten]
+    rewrite = [update(TABLE).where(named(entry)).values(entry) for entry in rewritten]
     assert await broken(trail, newest, chain, *rewrite) == [], "no chain shows it"
     async with trail.engine.begin() as connection:
         changes: list[Any] = [newest, chain, *rewrite]
@@ -200,7 +200,7 @@ async def test_what_no_chain_shows_the_kept_heads_show(trail: Database) -> None:
     async with trail.transaction() as session:
         await audit.append(session, "assister-A", "another", at=NOW, by="t")
         breaks = (await audit.verify(session, kept)).breaks
-    assert [each.case_id for each in breaks] == sorted(CASES)
+    assert [fault.case_id for fault in breaks] == sorted(CASES)
 
 
 async def test_one_line_shows_whatever_is_missing_or_new_until_then(trail: Database) -> None:

@@ -1,4 +1,4 @@
-"""The bench's own reckoning: what a comparison shows, and where figures go."""
+"""The benchmark's calculations: what a comparison shows, and where figures are written."""
 
 import re
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_a_kept_run_names_a_figure_for_each_bar_that_it_could_keep() -> None:
 
 def test_a_picture_draws_the_longest_bar_at_full_width_and_the_rest_in_its_measure() -> None:
     drawn = pictures.bars("Speeds", {"ours": 5.0, "floor": 10.0}, ours="ours")
-    short, long = (int(each) for each in re.findall(r'<rect .*? width="(\d+)"', drawn))
+    short, long = (int(width) for width in re.findall(r'<rect .*? width="(\d+)"', drawn))
     assert long == 2 * short
 
 

@@ -30,7 +30,7 @@ def _at(day: date, hour: int, *, minute: int = 0) -> datetime:
 
 
 def _sent(status: Status, kind: str) -> list[datetime]:
-    return [each.sent_at for each in status.mails if each.kind == kind and each.sent_at]
+    return [mail.sent_at for mail in status.mails if mail.kind == kind and mail.sent_at]
 
 
 def _reminded(times: int, status: Status) -> bool:
@@ -38,7 +38,7 @@ def _reminded(times: int, status: Status) -> bool:
 
 
 async def _activation_issued_on(system: System, moment: datetime) -> str:
-    """A case whose activation is issued at ``moment`` by its own clock."""
+    """Brings a case to an activation that is issued at ``moment`` of its clock."""
     training_id = new_training_id()
     await record_people(system.database, training_id)
     first, *others = facts().items()
@@ -56,16 +56,16 @@ async def _activation_issued_on(system: System, moment: datetime) -> str:
     [
         pytest.param(
             _at(THANKSGIVING - timedelta(days=7), 10),
-            # Two days on is a Saturday, five a Tuesday.
+            # The day after two days is a Saturday, the day after five a Tuesday.
             [_at(THANKSGIVING - timedelta(days=3), 9), _at(THANKSGIVING - timedelta(days=2), 9)],
-            # Seven days on is Thanksgiving, and the Friday after it is a holiday: Monday counts.
+            # The day after seven days is Thanksgiving, and the Friday is a holiday: Monday counts.
             _at(THANKSGIVING + timedelta(days=5), 0),
             id="weekend and Thanksgiving",
         ),
         pytest.param(
             _at(DST_ENDS - timedelta(days=4), 10),
             [_at(DST_ENDS - timedelta(days=2), 9), _at(DST_ENDS + timedelta(days=1), 9)],
-            # In standard time: an hour later, by the clock of the world, than seven times 24 hours.
+            # The end is in standard time, one hour more than seven times 24 hours later.
             _at(DST_ENDS + timedelta(days=4), 0),
             id="end of daylight saving time",
         ),

@@ -1,4 +1,4 @@
-"""The commands as scripts see them: output, exit codes, and no traceback for a mistake."""
+"""The commands as scripts see them: output and exit codes, and no traceback after a mistake."""
 
 import json
 import os
@@ -49,7 +49,7 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
     unseen = tmp_path / "unseen.csv"
     unseen.write_text(agencies.read_text().replace("Sam", "S\u202eam"))
     code, said = await cli("agencies", "import", unseen, "--json")
-    assert [each["verdict"] for each in json.loads(said)["rows"]] == ["accepted", "rejected"]
+    assert [row["verdict"] for row in json.loads(said)["rows"]] == ["accepted", "rejected"]
     staff = ("--by", "staff@arc.example.org", "--reason", "left")
     sam = ("AG-200", "--email", "sam@south.example.org", *staff)
     code, said = await cli("agencies", "revoke-contact", *sam)
@@ -121,9 +121,9 @@ async def test_a_case_through_the_commands(cli: Any, system: System, tmp_path: P
 
     async def listed() -> list[tuple[str, str]]:
         cases = json.loads((await cli("list", "--agency", "AG-100", "--json"))[1])
-        return [(each["training_id"], each["agency_id"]) for each in cases]
+        return [(case["training_id"], case["agency_id"]) for case in cases]
 
-    # The list is the server's, which follows a moment later.
+    # The server updates its list a moment later.
     found = await eventually(listed, lambda cases: (mine, "AG-100") in cases)
     assert {agency for _, agency in found} == {"AG-100"}
     for stage in ("active", "collecting_requirements"):
@@ -197,7 +197,7 @@ async def test_a_corrected_contact_hears_of_the_roster(cli: Any, system: System)
 
     async def listed() -> list[str]:
         query = waiting_for_contact(AGENCY)
-        return [each.id async for each in system.client.list_workflows(query)]
+        return [workflow.id async for workflow in system.client.list_workflows(query)]
 
     await eventually(listed, [roster_workflow_id(submission_id)].__eq__)
     staff = ("--by", "staff@arc.example.org", "--reason", "a caller")
@@ -212,7 +212,7 @@ async def test_a_corrected_contact_hears_of_the_roster(cli: Any, system: System)
     assert (code, json.loads(out)["told"]) == (0, []), "once more is harmless"
     async with system.database.snapshot() as session:
         trail = await audit.entries_of(session, f"agency-{AGENCY}")
-    assert [each.act for each in trail] == ["contact_corrected"]
+    assert [entry.act for entry in trail] == ["contact_corrected"]
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ async def test_the_demo_survives_its_worker_and_tells_nobodys_name(
     personal |= {"651-555-0142", "6515550142", "northstar.example.org", "Pat Contact"}
     assert len(histories) > 10
     for history in histories:
-        assert not [each for each in personal if each.lower() in history.lower()]
+        assert not [value for value in personal if value.lower() in history.lower()]
 
 
 def test_the_worker_stops_cleanly_when_told(temporal: Any, sqlite_url: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A configuration that cannot be used: every fault named, one line each, before anything begins."""
+"""A wrong configuration stops a program before it begins, with one line for each fault."""
 
 import os
 import subprocess
@@ -58,12 +58,12 @@ WRONG = {
     "terms__fuse_percent": "101",
     "terms__training_courses": "not a list",
 }
-"""A value for each setting that cannot be meant; None where any text may be."""
+"""A wrong value for each setting; None if every text is allowed."""
 
 
 @pytest.fixture(autouse=True)
 def nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [each for each in os.environ if each.startswith("ASSISTER_")]:
+    for name in [name for name in os.environ if name.startswith("ASSISTER_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
@@ -95,7 +95,7 @@ def test_all_faults_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("ASSISTER_STAFF", "[")
     (tmp_path / ".env").write_text("ASSISTER_SMTP_TIMEOUT=long\nASSISTER_COLOUR=red\nOTHER=1\n")
     told = faults()
-    assert [each.partition(":")[0] for each in told] == [
+    assert [line.partition(":")[0] for line in told] == [
         "ASSISTER_COLOUR",
         "ASSISTER_SMPT_HOST",
         "ASSISTER_SMTP_PORT__X",
@@ -137,7 +137,7 @@ def test_secrets_come_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert made.portal_secret.get_secret_value() == "a" * 32
     assert made.records_url == ("postgresql://us%40er:p%40ss%2Fw%3Ard%25@db:5433/records?sslmode=x")
     (folder / "assister_portal_key").write_text("x")
-    assert [each.partition(":")[0] for each in faults()] == ["ASSISTER_PORTAL_KEY"]
+    assert [line.partition(":")[0] for line in faults()] == ["ASSISTER_PORTAL_KEY"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_every_program_says_so_and_ends_with_2(program: list[str], tmp_path: Pat
         check=False,
     )
     assert done.returncode == 2
-    assert [each.partition(":")[0] for each in done.stderr.splitlines()] == [
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
         "ASSISTER_COLOUR",
         "ASSISTER_SMTP_PORT",
     ]

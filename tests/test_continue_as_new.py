@@ -1,4 +1,4 @@
-"""One run after the other: nothing is lost or done twice between them."""
+"""A case continues as new many times; nothing is lost or done twice between two runs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -57,12 +57,12 @@ async def test_handlers_that_take_a_moment_need_the_wait_for_them(
 
 
 async def survive_many_runs(system: System) -> None:
-    """A stream of signals and updates at a case whose runs are short."""
+    """Sends a stream of signals and updates to a case whose runs are short."""
     training_id = new_training_id()
     await record_people(system.database, training_id)
     await meet_requirements(system, training_id)
     await system.activate(training_id)
-    # Overtaken by the first suspension, it would be sent again instead of the first "is back".
+    # A suspension before the confirmation would drop it, and send it later instead of "is back".
     await system.until(training_id, mailed("confirmation"))
 
     async def signals() -> None:
@@ -74,7 +74,7 @@ async def survive_many_runs(system: System) -> None:
     async def updates() -> None:
         for _ in range(ROUNDS):
             await system.act(training_id, "suspend_access")
-            # A mail that is overtaken before it left is dropped: each is awaited.
+            # The next event drops a mail that waits, so the test waits until each mail is sent.
             await system.until(
                 training_id, lambda s: s.stage == "suspended" and all(e.sent_at for e in s.mails)
             )
@@ -89,14 +89,14 @@ async def survive_many_runs(system: System) -> None:
         "certification_recorded",
         facts(LONG_AGO.replace(year=2026, month=6))["certification_recorded"],
     )
-    await system.until(training_id, lambda s: not any(each.sent_at is None for each in s.mails))
+    await system.until(training_id, lambda s: not any(mail.sent_at is None for mail in s.mails))
     subjects = [subject for subject, _ in system.mails(to=training_id.lower())]
-    assert len([each for each in subjects if "is suspended" in each]) == ROUNDS
-    assert len([each for each in subjects if "is back" in each]) == ROUNDS
-    assert len([each for each in subjects if "been created" in each]) == 1
+    assert len([subject for subject in subjects if "is suspended" in subject]) == ROUNDS
+    assert len([subject for subject in subjects if "is back" in subject]) == ROUNDS
+    assert len([subject for subject in subjects if "been created" in subject]) == 1
     runs = [
-        each
-        async for each in system.client.list_workflows(f"WorkflowId = 'assister-{training_id}'")
+        workflow
+        async for workflow in system.client.list_workflows(f"WorkflowId = 'assister-{training_id}'")
     ]
     assert len(runs) >= 4
     async with system.database.transaction() as session:

@@ -1,5 +1,7 @@
-"""The container files: valid, and without a reference that leads nowhere; `make compose-test` runs
-them."""
+"""The container files are valid, and everything that they name exists.
+
+`make compose-test` runs them.
+"""
 
 import re
 import subprocess
@@ -64,11 +66,11 @@ def test_the_secrets_are_those_that_the_script_makes(
 ) -> None:
     def make() -> dict[str, str]:
         subprocess.run(["sh", ROOT / "deploy/secrets.sh"], cwd=tmp_path, check=True)
-        return {each.name: each.read_text() for each in (tmp_path / "secrets").iterdir()}
+        return {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()}
 
     made = make()
     assert {f"./secrets/{each}" for each in made} == {
-        each["file"] for each in compose["secrets"].values()
+        secret["file"] for secret in compose["secrets"].values()
     }
     assert make() == made
     lengths = {len(each) for name, each in made.items() if name != "assister_smtp_password"}
@@ -92,12 +94,12 @@ def test_the_example_can_be_used_as_it_is(
 def test_only_programs_get_into_the_image() -> None:
     kept = (ROOT / ".dockerignore").read_text().splitlines()
     assert kept[1] == "*"
-    programs = {each.removeprefix("!") for each in kept if each.startswith("!")}
-    assert all((ROOT / each).exists() for each in programs)
+    programs = {line.removeprefix("!") for line in kept if line.startswith("!")}
+    assert all((ROOT / program).exists() for program in programs)
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    code = {each.partition("/")[0] for each in tracked.stdout.split() if each.endswith(".py")}
+    code = {path.partition("/")[0] for path in tracked.stdout.split() if path.endswith(".py")}
     assert code - programs <= {"bench", "deploy", "tests"}
 
 
@@ -121,16 +123,20 @@ def test_the_namespace_job_makes_the_search_attributes_of_the_code() -> None:
 
 def test_the_kubernetes_manifests_name_what_is_there() -> None:
     manifests = list(YAML(typ="safe").load_all(ROOT / "deploy/kubernetes/assister.yaml"))
-    [config] = [each for each in manifests if each["kind"] == "ConfigMap"]
-    pods = [each["spec"]["template"] for each in manifests if "template" in each.get("spec", {})]
-    containers = [each for pod in pods for each in pod["spec"]["containers"]]
+    [config] = [manifest for manifest in manifests if manifest["kind"] == "ConfigMap"]
+    pods = [
+        manifest["spec"]["template"]
+        for manifest in manifests
+        if "template" in manifest.get("spec", {})
+    ]
+    containers = [container for pod in pods for container in pod["spec"]["containers"]]
     fields = {f"ASSISTER_{each}".upper() for each in settings.Settings.model_fields}
-    env = [each["name"] for container in containers for each in container.get("env", ())]
-    named = {each for each in [*config["data"], *env] if each.startswith("ASSISTER_")}
+    env = [variable["name"] for container in containers for variable in container.get("env", ())]
+    named = {name for name in [*config["data"], *env] if name.startswith("ASSISTER_")}
     assert named <= fields
     for container in containers:
         assert container["securityContext"]["readOnlyRootFilesystem"]
-        assert [each["configMapRef"] for each in container["envFrom"]] == [{"name": "assister"}]
+        assert [source["configMapRef"] for source in container["envFrom"]] == [{"name": "assister"}]
         script = container["command"][1]
         assert script == "-m" or (ROOT / script).exists()
     compose = (ROOT / "docker-compose.yml").read_text()

@@ -1,7 +1,7 @@
-"""What runs in a workflow asks nothing but its events: no clock, no chance, no world.
+"""Code in a workflow depends on its events only, not on clocks, randomness, input or shared state.
 
-Temporal's sandbox would refuse such a call when it is made. The worker runs without the sandbox, so
-the source is looked through here, and `tests/test_replay.py` replays the histories in the sandbox.
+Temporal's sandbox refuses such a call when it is made, but the worker runs without the sandbox. So
+this test searches the source, and `tests/test_replay.py` replays the histories in the sandbox.
 """
 
 import ast
@@ -12,9 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = {"client.py", "readiness.py", "lists.py"}
-"""Of ``workflows/``, what programs call from outside."""
+"""The modules of ``workflows/`` that programs call from outside."""
 IN_WORKFLOWS = [
-    *(each for each in sorted(ROOT.glob("workflows/*.py")) if each.name not in OUTSIDE),
+    *(file for file in sorted(ROOT.glob("workflows/*.py")) if file.name not in OUTSIDE),
     *sorted(ROOT.glob("policy/*.py")),
 ]
 PURE = {
@@ -24,12 +24,12 @@ PURE = {
 }  # fmt: skip
 CLOCKS = {"now", "today", "utcnow"}
 UNORDERED = {"wait", "as_completed"}
-"""Of asyncio: they go through a set, whose order differs from run to run."""
+"""Functions of asyncio that iterate over a set, whose order differs from run to run."""
 BUILT_IN = {"open", "input", "id", "hash", "exec", "eval", "__import__"}
 
 
 def impure(source: str) -> Iterator[str]:
-    """What the source imports or calls that another replay might see otherwise."""
+    """Imports and calls that may have another result in a replay."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names):

@@ -1,4 +1,4 @@
-"""What has ended stays so, though systems send everything they know again every night."""
+"""A closed case stays closed, even if systems send all their results again every night."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from workflows.contract import Status
 
 def awaiting(status: Status) -> bool:
     return status.stage == "awaiting_activation" and any(
-        each.kind == "activation" and each.sent_at for each in status.mails
+        mail.kind == "activation" and mail.sent_at for mail in status.mails
     )
 
 
@@ -35,7 +35,7 @@ async def test_the_same_export_and_the_same_roster_after_the_end(
 
     async def import_all() -> None:
         verdicts = list(judge_results(read_results(export), datetime.now(UTC)))
-        assert not any(each.reasons for each in verdicts)
+        assert not any(verdict.reasons for verdict in verdicts)
         await import_results(system.connections, verdicts)
 
     first = await take_in(system, row)
@@ -49,7 +49,7 @@ async def test_the_same_export_and_the_same_roster_after_the_end(
     mails = len(system.mails(to=training_id.lower()))
 
     with export.open("a") as file:
-        # What is known already is not even told again; a course taken once more is.
+        # Known results are not told again; a repeated course is a new result, and it is told.
         file.write(f"{training_id},training,2026-01-08,,,\n")
     await import_all()
     await system.case(training_id).result()

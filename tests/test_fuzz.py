@@ -1,4 +1,4 @@
-"""The fuzzer's targets on random input, and on everything it ever found."""
+"""The fuzzer's targets on random input, and on every earlier find."""
 
 import json
 
@@ -42,11 +42,11 @@ FINDS = {
         b'[["suspend", {"ann.lee@x.org": 1}]]',
     ),
 }
-"""What was wrong, by the input that showed it."""
+"""The inputs of earlier finds, by fault."""
 
 
 def altered(seed: bytes, at: int, put: bytes) -> bytes:
-    """A seed with some bytes written over it."""
+    """A seed in which some bytes are overwritten."""
     return seed[: at % (len(seed) + 1)] + put + seed[at % (len(seed) + 1) + len(put) :]
 
 

@@ -1,4 +1,4 @@
-"""What several tests need stands in tests/support/."""
+"""Helpers that several tests need are in tests/support/."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ OF_TESTS = re.compile(r"^\s*(?:from|import) (tests\.(?:\w+\.)*test_\w+)", re.MUL
 
 
 def test_no_module_imports_a_module_of_tests() -> None:
-    """Otherwise a change to one test breaks others, and readers look for helpers in test files."""
+    """If test modules imported each other, a change of one test would break another."""
     imported = {
         path.relative_to(TESTS).as_posix(): found
         for path in TESTS.rglob("*.py")

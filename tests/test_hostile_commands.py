@@ -1,4 +1,4 @@
-"""Commands with values nobody meant: a plain word and an exit code, never a traceback."""
+"""Commands with hostile values answer with a message and an exit code, never with a traceback."""
 
 import os
 from pathlib import Path
@@ -29,9 +29,10 @@ VALUES = [
     "half \udcff a character",
 ]
 HARMLESS = {"", "-1", "1e999999"}
-"""Nothing, or what an agency may be called."""
+"""Values that some commands may accept: no value, or a valid agency id."""
 ALL = "HOSTILE_VALUES" in os.environ
-"""Otherwise some for each command, others for the next: each takes a connection to the server."""
+"""Whether each command gets all values; by default each gets a few, because a command needs a
+connection to the server."""
 STAFF = ("--by", "staff@x.org", "--reason", "a test")
 COMMANDS: list[tuple[str, ...]] = [
     ("{}",),
@@ -90,7 +91,7 @@ async def test_no_value_ends_in_a_traceback(
             for each in command
         ]
         code, out = await cli(*words)
-        unsaid = any(each in out for each in ("Traceback", "\x1b", "root:x:"))
+        unsaid = any(text in out for text in ("Traceback", "\x1b", "root:x:"))
         if code not in ((0, 1, 2) if value in HARMLESS else (1, 2)) or unsaid or len(out) > 20_000:
             wrong.append((value[:50], code, out[:500]))
     assert wrong == []

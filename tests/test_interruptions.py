@@ -1,4 +1,4 @@
-"""A suspension at every stage and in the middle of every step: access always ends."""
+"""A suspension ends access in every stage and in the middle of every step."""
 
 import asyncio
 from typing import Any
@@ -31,7 +31,7 @@ from workflows.contract import Status
 
 
 async def nothing_works(system: System, training_id: str) -> None:
-    """The account ends suspended or was never made, and no number of it works."""
+    """Checks that the account is suspended or was never made, and that no number of it works."""
 
     async def account_of() -> PortalAccount | None:
         async with system.database.transaction() as session:
@@ -160,6 +160,6 @@ async def test_one_case_that_cannot_be_told_of_its_activation_holds_up_no_other(
                 system.portal, system.client, settings.task_queue, settings.terms
             )
     await system.until(other, in_stage("active"))
-    assert full in {each.training_id for each in await system.portal.unreported()}
+    assert full in {activation.training_id for activation in await system.portal.unreported()}
     await relay.relay_activations(system.portal, system.client, settings.task_queue, settings.terms)
     await system.until(full, in_stage("active"))

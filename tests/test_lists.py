@@ -1,4 +1,4 @@
-"""The ready-made lists, asked of the real server."""
+"""The ready-made lists, as the real server answers them."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -46,7 +46,7 @@ async def test_every_list_holds_the_cases_it_names(system: System) -> None:
     for signal, fact in facts().items():
         await system.tell(refused, signal, fact)
     await system.until(refused, marked)
-    lists = {each.name: each.query for each in ready_made(datetime.now(UTC), AGENCY)}
+    lists = {entry.name: entry.query for entry in ready_made(datetime.now(UTC), AGENCY)}
     expected = {
         "All open cases": {collecting, waiting, active, ending, refused},
         "Needs attention": {refused},
@@ -59,12 +59,12 @@ async def test_every_list_holds_the_cases_it_names(system: System) -> None:
         "Suspended": set(),
         "Certification ends within 60 days": {ending},
     }
-    ours = {assister_workflow_id(each): each for each in expected["All open cases"]}
+    ours = {assister_workflow_id(person): person for person in expected["All open cases"]}
     for name, ids in expected.items():
 
         async def found(query: str = lists[name]) -> set[str]:
-            listed = [each.id async for each in system.client.list_workflows(query)]
-            return {ours[each] for each in listed if each in ours}
+            listed = [workflow.id async for workflow in system.client.list_workflows(query)]
+            return {ours[workflow_id] for workflow_id in listed if workflow_id in ours}
 
         await eventually(found, ids.__eq__)
 
@@ -81,7 +81,7 @@ async def test_the_digest_lists_what_needs_a_person_and_says_nothing_else(system
 
     def about_us() -> list[str]:
         texts = [text for _, text in system.mails(to=system.settings.arc_email)]
-        return [each for each in texts if f"assister-{refused}" in each]
+        return [text for text in texts if f"assister-{refused}" in text]
 
     refused = new_training_id()
     await record_people(system.database, refused)
@@ -101,7 +101,9 @@ async def test_the_digest_lists_what_needs_a_person_and_says_nothing_else(system
     await system.until(refused, lambda s: not s.attention)
 
     async def cleared() -> bool:
-        return refused in str([each.id async for each in system.client.list_workflows(ATTENTION)])
+        return refused in str(
+            [workflow.id async for workflow in system.client.list_workflows(ATTENTION)]
+        )
 
     await eventually(cleared, lambda still: not still)
     await digest("second")
@@ -121,7 +123,7 @@ async def test_no_digest_is_sent_where_nothing_waits(temporal: WorkflowEnvironme
         activities=[nothing_waits],
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
-        # Without a mail step at hand, a digest that wanted one would never end.
+        # This worker has no mail step, so a digest with a mail would never end.
         listed = await temporal.client.execute_workflow(
             ATTENTION_DIGEST, id=f"empty-{queue}", task_queue=queue, result_type=int
         )

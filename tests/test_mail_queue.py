@@ -1,4 +1,4 @@
-"""Mails wait at a task queue of their own, with a rate: the relay's pace is nobody else's."""
+"""Mails have a task queue of their own with a rate, so that a slow relay delays mails only."""
 
 import asyncio
 import time
@@ -13,17 +13,17 @@ from tests.support.conditions import in_stage, mailed
 from tests.support.system import facts, new_training_id, record_people
 
 SLOTS = 4
-"""Steps that a worker takes on at once, if it is told nothing else: 100, but for this test."""
+"""The steps that a worker takes at once in this test; the SDK's default is 100."""
 
 
 @pytest.fixture
 async def silent_relay() -> AsyncIterator[int]:
-    """The port of a relay that takes connections and never says a word."""
+    """Runs a relay that takes connections and never answers; gives its port."""
     taken: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
-    # Or the worker waits for its deliveries before it ends.
+    # With open connections the worker would wait for its deliveries before it ends.
     for each in taken:
         each.close()
 
@@ -49,7 +49,7 @@ async def test_a_relay_that_never_answers_holds_up_no_decision(
         await system.until(training_id, in_stage("awaiting_activation"))
     await system.act(people[-1], "suspend_access")
     await system.until(people[-1], in_stage("suspended"))
-    # Not one delivery has been given up by now.
+    # The worker has not given up a single delivery yet.
     assert time.monotonic() - begun < system.settings.smtp_timeout
 
 
@@ -67,5 +67,5 @@ async def test_mails_go_out_at_the_rate_that_the_relay_is_given(
     for training_id in people:
         await system.until(training_id, mailed())
     assert len(system.mails()) == mails
-    # The first second's worth may go at once.
+    # The mails of the first second may be sent at once.
     assert time.monotonic() - begun > (mails - rate) / rate - 0.5

@@ -1,4 +1,4 @@
-"""What a real worker shows of itself: metrics, alerts, dashboard, traces, log lines."""
+"""The metrics, alerts, dashboard, traces and log lines of a real worker."""
 
 import asyncio
 import gzip
@@ -54,11 +54,11 @@ EXPRESSIONS = {
 
 
 class Prometheus:
-    """A server that scrapes one worker every second."""
+    """A Prometheus server that scrapes one worker every second."""
 
     def __init__(self, folder: Path, worker: str) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
-        # Everything at once: how long a fault must last is tried by the rule tests.
+        # The alerts fire at once here; the rule tests check how long a fault must last.
         hasty = re.sub(r"> (?:900|3 \* 86400)\b", "> 1", (MONITORING / "alerts.yml").read_text())
         (folder / "alerts.yml").write_text(re.sub(r"for: \w+", "for: 0s", hasty))
         (folder / "prometheus.yml").write_text(
@@ -77,7 +77,7 @@ class Prometheus:
         )
 
     def ask(self, path: str, **query: str) -> Any:
-        """An answer of its API; None while it starts."""
+        """Asks the API; returns None while the server starts."""
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
@@ -86,25 +86,27 @@ class Prometheus:
             return None
 
     async def value(self, expression: str) -> list[Any]:
-        """What an expression says now."""
+        """The present values of an expression."""
         data = await asyncio.to_thread(self.ask, "query", query=expression)
         return data["result"] if data else []
 
     async def firing(self) -> set[str]:
         """The names of the alerts that fire."""
         data = await asyncio.to_thread(self.ask, "alerts")
-        firing = [each for each in (data or {"alerts": []})["alerts"] if each["state"] == "firing"]
-        return {each["labels"]["alertname"] for each in firing}
+        firing = [
+            alert for alert in (data or {"alerts": []})["alerts"] if alert["state"] == "firing"
+        ]
+        return {alert["labels"]["alertname"] for alert in firing}
 
     def stop(self) -> None:
-        """Ends it."""
+        """Ends the server."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait()
 
 
 @contextmanager
 def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
-    """Takes spans as an OpenTelemetry collector does."""
+    """Runs an OpenTelemetry collector; gives its address and the list of its requests."""
     taken: list[ExportTraceServiceRequest] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -158,7 +160,7 @@ def test_one_release_has_one_name() -> None:
 @needs_prometheus
 async def test_a_run_is_seen(make_system: MakeSystem, sqlite_url: str, tmp_path: Path) -> None:
     system = await make_system(sqlite_url)
-    # The worker of the system under test keeps to its own queue; the one that is watched has this.
+    # The worker of the system under test polls another queue; only the watched one polls this one.
     system.settings.task_queue = f"watched-{new_training_id()}"
     metrics = f"127.0.0.1:{free_port()}"
     with collector() as (traces, taken):
@@ -174,7 +176,7 @@ async def test_a_run_is_seen(make_system: MakeSystem, sqlite_url: str, tmp_path:
         prometheus = Prometheus(tmp_path, metrics)
         try:
             async with worker_process(tmp_path, **environment) as worker:
-                # Before anything is counted: else the first refusal is no increase.
+                # Prometheus must see 0 first: otherwise the first refusal is no increase.
                 await eventually(partial(prometheus.value, "assister_mail_attempts_total"), bool)
                 await _work(system, environment, tmp_path)
                 for expression in EXPRESSIONS.values():
@@ -193,12 +195,12 @@ async def test_a_run_is_seen(make_system: MakeSystem, sqlite_url: str, tmp_path:
 
 
 async def _work(system: System, environment: dict[str, str], folder: Path) -> None:
-    """A mail that goes out, one that the relay refuses, one that it does not take now."""
+    """Causes a mail that is sent, one that the relay refuses, and one that it does not take now."""
     for each, reply in (("REFUSED", "554 5.7.1 policy"), ("WAITING", "451 4.3.0 later")):
         system.inbox.refusals[f"{each.lower()}@assisters.example.org"] = reply
     await record_people(system.database)
     roster = folder / "roster.csv"
-    rows = [roster_row(each) for each in (MAILED, "REFUSED", "WAITING", "REJECTED-1")]
+    rows = [roster_row(person) for person in (MAILED, "REFUSED", "WAITING", "REJECTED-1")]
     roster.write_text(roster_text(*rows))
     submit = await asyncio.create_subprocess_exec(
         sys.executable, str(ROOT / "starter.py"), "rosters", "submit", str(roster),
@@ -213,7 +215,7 @@ async def _work(system: System, environment: dict[str, str], folder: Path) -> No
 
 
 def _check_traces(taken: list[ExportTraceServiceRequest]) -> None:
-    """The row of the roster and its mail are in one trace."""
+    """Checks that a row of the roster and its mail are in one trace."""
     traces: dict[bytes, set[tuple[str, str]]] = defaultdict(set)
     for span in (
         span
@@ -223,18 +225,20 @@ def _check_traces(taken: list[ExportTraceServiceRequest]) -> None:
         for span in scope.spans
     ):
         ids = [
-            each.value.string_value for each in span.attributes if each.key == "temporalWorkflowID"
+            attribute.value.string_value
+            for attribute in span.attributes
+            if attribute.key == "temporalWorkflowID"
         ]
         traces[span.trace_id].add((span.name, ids[0] if ids else ""))
-    [of_roster] = [each for each in traces.values() if "RunActivity:judge_roster" in dict(each)]
+    [of_roster] = [spans for spans in traces.values() if "RunActivity:judge_roster" in dict(spans)]
     assert ("RunActivity:send_mail", f"assister-{MAILED}") in of_roster
 
 
 def _check_log(log: str) -> None:
-    lines = [json.loads(each) for each in log.splitlines()]
+    lines = [json.loads(line) for line in log.splitlines()]
     assert "@" not in log
-    failed = [each for each in lines if each.get("activity") == "send_mail"]
+    failed = [line for line in lines if line.get("activity") == "send_mail"]
     assert {"workflow_id", "run_id", "attempt", "trace_id", "timestamp", "level"} <= failed[
         0
     ].keys()
-    assert {each["workflow_id"] for each in failed} == {"assister-REFUSED", "assister-WAITING"}
+    assert {line["workflow_id"] for line in failed} == {"assister-REFUSED", "assister-WAITING"}

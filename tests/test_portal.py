@@ -1,4 +1,4 @@
-"""The portal's commands: repeated, overtaken, and given by a case restored to an earlier moment."""
+"""The portal's commands: repeated, overtaken, or given by a case from an older backup."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ async def portal(records_url: str) -> AsyncIterator[EmbeddedPortal]:
 
 async def acts(portal: EmbeddedPortal) -> list[str]:
     async with portal._database.snapshot() as session:
-        return [each.act for each in await audit.entries_of(session, f"assister-{ID}")]
+        return [entry.act for entry in await audit.entries_of(session, f"assister-{ID}")]
 
 
 async def activate(portal: EmbeddedPortal) -> None:
@@ -45,7 +45,7 @@ async def test_a_command_repeated_under_its_fence_is_done_once(portal: EmbeddedP
 async def test_another_command_under_the_same_fence_is_refused_and_then_done(
     portal: EmbeddedPortal, command: str
 ) -> None:
-    """Temporal was restored to before the portal's newest command: its fence is given again."""
+    """Temporal was restored to before the portal's newest command, so its fence comes again."""
     await portal.enroll(ID, 1, LATER, {})
     await activate(portal)
     if command == "suspend":

@@ -1,4 +1,4 @@
-"""What staff read of a case: where evidence comes from, since when, and what comes next."""
+"""The text that staff read about a case: the sources of its evidence, and what comes next."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What holds people's data on one machine is its owner's alone, whatever the umask."""
+"""On one machine, only the owner can read files with people's data, with any umask."""
 
 import os
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ async def test_nobody_else_reads_records_mails_or_secret(tmp_path: Path) -> None
             sender="a@x.org", recipient="b@x.org", message=b"Subject: x\r\n\r\nx\r\n"
         )
         await sending.close()
-    made = {str(each.relative_to(tmp_path)): each.stat().st_mode & 0o777 for each in
+    made = {str(file.relative_to(tmp_path)): file.stat().st_mode & 0o777 for file in
             [data, *data.rglob("*")]}  # fmt: skip
     await database.close()
     folders = {"data", "data/inbox"}

@@ -1,4 +1,4 @@
-"""Records and Temporal restored to different moments, in both directions, end in one story."""
+"""Records and Temporal agree after a restore to different moments, in both directions."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ NOW = datetime(2026, 11, 2, 15, tzinfo=UTC)
 
 
 def copied(of: Path, to: Path) -> Path:
-    """SQLite's own backup: everything that was committed by now, at one moment."""
+    """Copies everything that is committed now, with SQLite's own backup."""
     with closing(sqlite3.connect(of)) as here, closing(sqlite3.connect(to)) as there:
         here.backup(there)
     return to
@@ -54,12 +54,12 @@ async def active(system: System, training_id: str) -> None:
 async def settled(system: System, training_id: str, stage: Stage) -> None:
     await system.until(
         training_id,
-        lambda status: status.stage == stage and all(each.sent_at for each in status.mails),
+        lambda status: status.stage == stage and all(mail.sent_at for mail in status.mails),
     )
 
 
 async def mend(system: System, since: datetime | None = None) -> dict[str, Repair]:
-    """What the command does; returns what it found to repair."""
+    """Reconciles and repairs as the command does; returns what it repaired."""
     to = system.connections
     if since:
         await tell_again(to, since)
@@ -69,7 +69,7 @@ async def mend(system: System, since: datetime | None = None) -> dict[str, Repai
     assert (left.differences, left.mails) == ([], [])
     async with system.database.snapshot():
         assert (await verified(system.database)).breaks == []
-    return {each.training_id: each.repair for each in found.differences}
+    return {difference.training_id: difference.repair for difference in found.differences}
 
 
 async def test_temporal_older_than_the_records(postgres_template: str, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_temporal_older_than_the_records(postgres_template: str, tmp_path:
             await before.until(each, mailed_twice)
         await before.activate(used)
         await settled(before, used, Stage.ACTIVE)
-        # What the inbox brought, and what a roster did, cases of the backup know nothing of.
+        # The cases of the backup know nothing of these results and this roster.
         told = [
             Incoming("lms", f"{name}-{enrolled}", enrolled, fact)
             for name, fact in facts().items()
@@ -117,7 +117,7 @@ async def test_temporal_older_than_the_records(postgres_template: str, tmp_path:
         temporal_server(database=older) as server,
         running(server.client, url, inbox, tmp_path) as restored,
     ):
-        # Another mail than the one that went out under its number before.
+        # This mail has the number of another mail that was sent before the restore.
         await restored.act(other, "suspend_access")
         await settled(restored, other, Stage.SUSPENDED)
         assert "suspended" in restored.mails(to=f"{other.lower()}@")[-1][0]
@@ -131,7 +131,7 @@ async def test_temporal_older_than_the_records(postgres_template: str, tmp_path:
         await settled(restored, suspended, Stage.SUSPENDED)
         await settled(restored, used, Stage.ACTIVE)
         await settled(restored, reissued, Stage.AWAITING_ACTIVATION)
-        # It is the same command under the same fence: the number that was mailed then counts.
+        # The command and its fence are the same as before, so the number mailed then is valid.
         assert (await restored.portal.account(reissued)).registration == 2
         await restored.activate(reissued, 2)
         await settled(restored, reissued, Stage.ACTIVE)
@@ -143,14 +143,14 @@ async def test_temporal_older_than_the_records(postgres_template: str, tmp_path:
         assert await mend(restored) == {}
         having = await restored.portal.having_access([same, suspended, reissued, used, enrolled])
         assert having == {same, reissued, used, enrolled}
-        # Nobody heard twice that an account is active.
+        # Nobody gets a second confirmation.
         for each in (same, used):
             subjects = [subject for subject, _ in restored.mails(to=f"{each.lower()}@")]
             assert len(subjects) == len(set(subjects))
 
 
 async def test_the_records_older_than_temporal(postgres_template: str, tmp_path: Path) -> None:
-    older, empty = (new_database(postgres_template, empty=each) for each in (False, True))
+    older, empty = (new_database(postgres_template, empty=empty) for empty in (False, True))
     same, suspended, reinstated, activated, reissued = (new_training_id() for _ in range(5))
     backup = tmp_path / "records.dump"
     async with (
@@ -165,7 +165,7 @@ async def test_the_records_older_than_temporal(postgres_template: str, tmp_path:
             await settled(before, reinstated, Stage.SUSPENDED)
             for each in (activated, reissued):
                 await meet_requirements(before, each)
-            # Under way at that moment, and gone out since.
+            # This mail is being sent at the moment of the backup, and was sent afterwards.
             of = select(MailDelivery).where(
                 MailDelivery.kind == "confirmation", MailDelivery.case_id == f"assister-{same}"
             )
@@ -185,14 +185,14 @@ async def test_the_records_older_than_temporal(postgres_template: str, tmp_path:
         run_program("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={empty}", str(backup))
         async with running(server.client, empty, inbox, tmp_path) as restored:
             found = await compare(restored.connections)
-            assert [each.kind for each in found.mails] == ["confirmation"]
+            assert [mail.kind for mail in found.mails] == ["confirmation"]
             assert await mend(restored) == {
                 suspended: Repair.SUSPEND_ACCOUNT,
                 reinstated: Repair.REINSTATE_ACCOUNT,
                 activated: Repair.ENROLL_AGAIN,
                 reissued: Repair.REISSUE,
             }
-            # The portal knew nothing of the activation, nor of the second number.
+            # The restored portal knows neither the activation nor the second number.
             for each, number in ((activated, 2), (reissued, 2)):
                 await settled(restored, each, Stage.AWAITING_ACTIVATION)
                 await restored.activate(each, number)
@@ -248,8 +248,8 @@ async def test_the_command_shows_and_repairs(
 
 
 def mailed_twice(status: Status) -> bool:
-    """The activation mail, with its second number."""
-    return [each.kind for each in status.mails if each.sent_at].count("activation") == 2
+    """The activation mail with the second number has been sent."""
+    return [mail.kind for mail in status.mails if mail.sent_at].count("activation") == 2
 
 
 def case(stage: Stage, fence: int = 5, number: int = 0) -> Case:

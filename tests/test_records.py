@@ -1,4 +1,4 @@
-"""The records on both databases: schema, times, concurrent writers."""
+"""The records on both databases: schema, times and concurrent writers."""
 
 import asyncio
 import sys
@@ -36,7 +36,7 @@ async def test_concurrent_acts_of_one_case_form_one_chain(records_url: str) -> N
                 session, "assister-X", "act", at=datetime.now(UTC), by="t", number=number
             )
 
-    await asyncio.gather(*(act(each) for each in range(30)))
+    await asyncio.gather(*(act(number) for number in range(30)))
     async with database.transaction() as session:
         found = await audit.verify(session)
     assert (found.entries, found.breaks) == (30, [])
@@ -102,7 +102,7 @@ async def test_an_inserted_entry_breaks_the_chain(sqlite_url: str) -> None:
         session.add(type(entry)(**forged.model_dump()))
     async with database.transaction() as session:
         found = await audit.verify(session)
-    assert {each.problem for each in found.breaks} == {
+    assert {fault.problem for fault in found.breaks} == {
         "does not follow the entry before",
         "content was altered",
     }
@@ -148,7 +148,8 @@ def test_other_databases_are_refused() -> None:
 
 async def test_a_staff_id_is_never_taken_for_a_phone_number(records_url: str) -> None:
     database = Database(records_url)
-    # Ids of hexadecimal digits alone made about one address in 120 unusable.
+    # With hexadecimal ids, about one of 120 looked like a phone number, and its owner could do
+    # nothing.
     async with database.transaction() as session:
         for number in range(300):
             by = await staff_id(session, f"staff{number}@arc.example.org")

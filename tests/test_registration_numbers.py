@@ -1,4 +1,4 @@
-"""Registration numbers: as hard to guess as is said, and no guess locks anybody out."""
+"""Registration numbers are as hard to guess as documented, and no guess locks anybody out."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -27,16 +27,16 @@ async def test_a_number_has_eighty_bits_and_follows_from_the_secret_only(sqlite_
     numbers = [await issue(portal, f"A{each:06}") for each in range(100)]
     numbers += [await issue(portal, "A000000", fence) for fence in range(2, 12)]
     assert NUMBER_BYTES * 8 == 80
-    assert all(re.fullmatch(r"([A-Z2-7]{4}-){3}[A-Z2-7]{4}", each) for each in numbers)
+    assert all(re.fullmatch(r"([A-Z2-7]{4}-){3}[A-Z2-7]{4}", number) for number in numbers)
     assert len(set(numbers)) == len(numbers)
-    # Every place takes every letter: nothing is cut short or counted up.
-    assert all(len({each[at] for each in numbers}) > 20 for at in range(19) if at % 5 != 4)
+    # Every place has every letter: no part of the number is constant or a counter.
+    assert all(len({number[at] for number in numbers}) > 20 for at in range(19) if at % 5 != 4)
     assert await other.registration_number("A000001", 1) != numbers[1]
     async with database.transaction() as session:
         kept = "".join(
             f"{each.salt} {each.check}" for each in await session.exec(select(PortalRegistration))
         )
-    assert not [each for each in numbers if each in kept or each.replace("-", "") in kept]
+    assert not [number for number in numbers if number in kept or number.replace("-", "") in kept]
     await database.close()
 
 
@@ -55,7 +55,7 @@ async def test_guesses_change_nothing_for_the_assister(sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("dash", ["-", "–", "\u2011", " ", "", "\u00a0"])
 async def test_a_number_is_taken_as_people_type_it(sqlite_url: str, dash: str) -> None:
-    """It has neither 0 nor 1, so that these are the letters that look like them."""
+    """A number has no 0 and no 1, so these digits stand for the letters that look like them."""
     database = Database(sqlite_url)
     portal = EmbeddedPortal(database, SECRET)
     for each in range(100):

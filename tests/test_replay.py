@@ -1,4 +1,4 @@
-"""Cases that are under way go on under this code: a committed history of every stage replays."""
+"""Running cases continue under this code: a committed history of every stage replays."""
 
 from pathlib import Path
 
@@ -27,8 +27,8 @@ async def test_no_command_changed(path: Path) -> None:
 def test_every_stage_has_a_history() -> None:
     scenes = {path.stem for path in FOLDER.glob("*.json")}
     assert scenes == SCENES.keys() | OTHER_SCENES.keys()
-    # Enrolling lasts as long as one step: every history passes through it.
-    assert {str(each) for each in Stage} - {"enrolling"} <= scenes
+    # The stage "enrolling" lasts for one step only, and every history passes through it.
+    assert {str(stage) for stage in Stage} - {"enrolling"} <= scenes
 
 
 async def test_a_changed_procedure_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

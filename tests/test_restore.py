@@ -1,4 +1,4 @@
-"""A backup of the records, restored into an empty database, is the same records."""
+"""A backup of the records, restored into an empty database, has the same records."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.support.system import facts, new_training_id, record_people
 async def test_a_restored_backup(
     make_system: MakeSystem, postgres_template: str, tmp_path: Path
 ) -> None:
-    backed_up, restored = (new_database(postgres_template, empty=each) for each in (False, True))
+    backed_up, restored = (new_database(postgres_template, empty=empty) for empty in (False, True))
     system = await make_system(backed_up)
     active, waiting = new_training_id(), new_training_id()
     await record_people(system.database, active, waiting)
@@ -29,7 +29,7 @@ async def test_a_restored_backup(
 
     backup = tmp_path / "records.dump"
     run_program("pg_dump", "--format=custom", f"--file={backup}", backed_up)
-    # Twice: the database of a running installation is not empty.
+    # The second restore is into a filled database, as in a running installation.
     for _ in range(2):
         run_program(
             "pg_restore", "--exit-on-error", "--no-owner", "--clean", "--if-exists",
@@ -45,7 +45,7 @@ async def test_a_restored_backup(
     number = await system.portal.registration_number(waiting, 1)
     assert await portal.registration_number(waiting, 1) == number
 
-    # What happened after the backup is missing, and heads that were kept elsewhere say so.
+    # Entries from after the backup are missing, and heads that were kept elsewhere show it.
     await system.act(active, "suspend_access")
     await system.until(active, in_stage("suspended"))
     heads = (await verified(system.database)).heads

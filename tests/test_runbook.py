@@ -1,4 +1,4 @@
-"""The runbook: each of its commands is there, or says that it was not run; what it does to data."""
+"""Each command of the runbook exists or is marked as not run; data are exported and destroyed."""
 
 import re
 import shlex
@@ -38,7 +38,7 @@ RUN_BY = {
     "pg_restore --exit-on-error --no-owner --clean --if-exists": "tests/test_restore.py",
     "psql": "tests/test_runbook.py",
 }
-"""By how a command begins: what runs it."""
+"""The file that runs each command, by the start of the command."""
 
 
 def lines_of(page: str) -> list[str]:
@@ -48,14 +48,14 @@ def lines_of(page: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_is_there(page: str) -> None:
-    asked = [each for each in lines_of(page) if not each.startswith("starter.py ")]
+    asked = [line for line in lines_of(page) if not line.startswith("starter.py ")]
     unknown = [
-        each
-        for each in asked
-        if not each.endswith(NOT_RUN) and not any(map(each.startswith, RUN_BY))
+        line
+        for line in asked
+        if not line.endswith(NOT_RUN) and not any(map(line.startswith, RUN_BY))
     ]
     assert unknown == []
-    assert all((ROOT / each).exists() for each in RUN_BY.values())
+    assert all((ROOT / file).exists() for file in RUN_BY.values())
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -65,7 +65,7 @@ def test_the_command_line_takes_every_line(page: str) -> None:
         words = shlex.split(line.partition(" > ")[0], comments=True)
         if words[:1] == ["starter.py"]:
             app.parse_args(words[1:], exit_on_error=False, print_error=False)
-    # In a sentence a command stands without what it needs.
+    # A command inside a sentence has no arguments.
     for line in INLINE.findall((ROOT / page).read_text()):
         assert app.parse_commands(line.split()[1:])[0], line
 

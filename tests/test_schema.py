@@ -28,7 +28,7 @@ for url in sys.stdin:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_urls(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
-    """Databases of each kind with nothing in them; SQLite's files do not exist yet."""
+    """Empty databases of each kind; the SQLite files do not exist yet."""
     if request.param == "sqlite":
         return [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(TIMES)]
     template: str = request.getfixturevalue("postgres_template")
@@ -50,13 +50,13 @@ def test_workers_that_start_at_once_all_run(empty_urls: list[str], tmp_path: Pat
             for _ in range(WORKERS)
         ]
     try:
-        assert {_answer(each) for each in workers} == {"ready\n"}
+        assert {_answer(worker) for worker in workers} == {"ready\n"}
         for url in empty_urls:
             for each in workers:
                 assert each.stdin is not None
                 each.stdin.write(f"{url}\n")
                 each.stdin.flush()
-            assert {_answer(each) for each in workers} == {"done\n"}, said.read_text()
+            assert {_answer(worker) for worker in workers} == {"done\n"}, said.read_text()
     finally:
         for each in workers:
             each.kill()

@@ -1,4 +1,4 @@
-"""The portal over a SCIM directory: the whole way, faults of the directory, and who comes last."""
+"""The portal over a SCIM directory: a whole case, faults of the directory, and late commands."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ DIRECTORIES = ["scim2-server", "scimmy-routers"]
 
 @asynccontextmanager
 async def directory(name: str) -> AsyncIterator[str]:
-    """The address of a running directory."""
+    """Runs a directory; gives its address."""
     port = free_port()
     if name == "scim2-server":
         command = [str(Path(sys.executable).parent / name), "--port", str(port)]
@@ -85,7 +85,7 @@ async def directory(name: str) -> AsyncIterator[str]:
 
 
 async def users(url: str) -> list[dict[str, Any]] | None:
-    """The directory's users; None while it does not answer."""
+    """The users of a directory; None while it does not answer."""
     try:
         async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
             answer = await http.get(f"{url}/Users")
@@ -123,7 +123,7 @@ async def _activate(system: System, training_id: str) -> None:
 
 
 class Faulty:
-    """A directory of one user, whose answers a test spoils."""
+    """A directory with one user, whose answers a test can replace."""
 
     def __init__(self) -> None:
         self.user: dict[str, Any] | None = None
@@ -205,7 +205,7 @@ async def test_what_happened_though_its_answer_was_lost_is_not_done_twice(
     with pytest.raises(DirectoryUnavailable):
         await portal.enroll("NAV1001", 1, SOON, {})
     made = faulty.user
-    # The same command again: the account is found, nothing is made or issued anew.
+    # The repeated command finds the account, and makes or issues nothing.
     state = await portal.enroll("NAV1001", 1, SOON, {})
     assert (faulty.user, state.registration) == (made, 1)
 
@@ -227,7 +227,7 @@ async def test_a_directory_that_is_away_is_asked_again(
     # The case is not told of an activation that the directory does not know.
     assert await portal.unreported() == []
     faulty.before = faulty._nothing
-    assert [each.training_id for each in await portal.unreported()] == ["NAV1001"]
+    assert [activation.training_id for activation in await portal.unreported()] == ["NAV1001"]
     assert faulty.shown["active"] is True
 
 
@@ -237,7 +237,7 @@ async def test_a_suspension_is_not_undone_by_who_comes_late(
     await activated(portal)
 
     async def overtaken(method: str) -> int | None:
-        # While the activation is carried to the directory, a suspension goes past it.
+        # A suspension overtakes the activation on its way to the directory.
         if method == "PATCH":
             faulty.before = faulty._nothing
             await portal.suspend("NAV1001", 2, "a test")
@@ -307,7 +307,7 @@ async def test_what_somebody_changed_in_the_directory_is_seen_and_mended(
     await portal.suspend("NAV1001", 2, "a test")
     faulty.change(active=True)
     assert (await portal.account("NAV1001")).status == "active"
-    # As reconciling does where the case is suspended.
+    # `reconcile` does this if the case is suspended.
     await portal.suspend("NAV1001", 3, "a test")
     assert faulty.shown["active"] is False
     assert (await portal.account("NAV1001")).status == "suspended"

@@ -1,7 +1,7 @@
-"""Nobody's name, address or phone, and no secret, in anything that the system writes or says.
+"""No name, address, phone number or secret is in anything that the system writes or answers.
 
-A whole scenario runs on real parts: a worker in a process of its own, a server that keeps its store
-in a file, a relay that refuses and repeats. Then everything is searched.
+A whole scenario runs on real parts: a worker process, a server that keeps its store in a file, and
+a relay that refuses mails and repeats their addresses. Then all output is searched.
 """
 
 import asyncio
@@ -67,17 +67,18 @@ FAULT = {
         " BEGIN SELECT RAISE(ABORT, 'out_of_order'); END",
         "DROP TRIGGER fault",
     ),
-    # PostgreSQL adds: Failing row contains (…).
+    # PostgreSQL adds "Failing row contains (…)" to this error.
     "postgresql": (
         "ALTER TABLE maildelivery ADD CONSTRAINT out_of_order CHECK (attempts > 99) NOT VALID",
         "ALTER TABLE maildelivery DROP CONSTRAINT out_of_order",
     ),
 }
-"""No mail can be prepared, and the error knows whose it was."""
+"""Statements that make each new mail fail with an error that may name its recipient, and undo
+this."""
 
 
 def spellings(value: str) -> Iterator[bytes]:
-    """A value in the ways in which software writes it, base64 in all three alignments too."""
+    """The spellings in which software writes a value, with base64 in all three alignments."""
     for cased in {value, value.lower(), value.upper(), value.casefold()}:
         raw = cased.encode()
         yield raw
@@ -87,13 +88,15 @@ def spellings(value: str) -> Iterator[bytes]:
         yield cased.encode("unicode_escape")
         for shift in range(3):
             encoded = base64.b64encode(b"\0" * shift + raw)
-            # Without the first and last characters: those depend on the neighbours.
+            # The first and last characters are left out, because they depend on the neighbours.
             yield encoded[(0, 2, 3)[shift] : 8 * (shift + len(raw)) // 6]
 
 
 def found_in(places: dict[str, bytes], values: list[str]) -> list[tuple[str, str]]:
-    """Which values stand where."""
-    wanted = [(value, each) for value in values for each in spellings(value) if len(each) > 5]
+    """The values that were found, each with its place."""
+    wanted = [
+        (value, spelling) for value in values for spelling in spellings(value) if len(spelling) > 5
+    ]
     return sorted(
         {(value, name) for name, content in places.items() for value, each in wanted
          if each in content}
@@ -112,7 +115,7 @@ def test_the_search_finds_every_spelling() -> None:
 
 @dataclass
 class Scenario:
-    """One run, and what it left behind."""
+    """One run and its output."""
 
     folder: Path
     system: System
@@ -120,11 +123,11 @@ class Scenario:
     ids: list[str] = field(default_factory=lambda: [new_training_id() for _ in range(3)])
     secrets: list[str] = field(default_factory=lambda: list(SECRETS.values()))
     said: list[str] = field(default_factory=list)
-    """What the commands printed."""
+    """The output of the commands."""
 
     async def command(self, *words: object, code: int = 0) -> str:
-        """Runs a command, as a person would."""
-        returned = await asyncio.to_thread(starter.main, [str(each) for each in words])
+        """Runs a command."""
+        returned = await asyncio.to_thread(starter.main, [str(word) for word in words])
         out = "".join(self.printed.readouterr())
         assert returned == code, out
         self.said.append(out)
@@ -151,7 +154,7 @@ async def running(
     patch: pytest.MonkeyPatch,
     printed: pytest.CaptureFixture[str],
 ) -> AsyncIterator[Scenario]:
-    """A worker with its log, a server with its store, a relay, and an environment of secrets."""
+    """Runs a worker with a log, a server with a store and a relay, all configured with secrets."""
     url = records_url.replace("postgres:@", f"postgres:{SECRETS['database password']}@")
     async with (
         temporal_server(database=folder / "temporal.db") as server,
@@ -178,7 +181,7 @@ async def running(
             )
             try:
                 system = System(server.client, settings, database, portal, transport, inbox)
-                # A worker may start slower than a command waits for one.
+                # A command may wait for a worker for less time than the worker needs to start.
                 queue = settings.task_queue
                 await eventually(partial(has_worker, server.client, queue), bool)
                 yield Scenario(folder, system, printed)
@@ -189,7 +192,7 @@ async def running(
 
 
 async def play(scenario: Scenario) -> None:
-    """Everything that people and systems do, mistakes included."""
+    """Does everything that people and systems do, with their mistakes."""
     system, run = scenario.system, scenario.command
     one, two, three = scenario.ids
     agencies = scenario.folder / "agencies.csv"
@@ -215,7 +218,7 @@ async def play(scenario: Scenario) -> None:
         )
         + "Zoësi Quillfeather,training,651-555-0187,,\n"
     )
-    # A fault of the database in the middle of a mail, seen by an activity.
+    # The database fails in the middle of a mail step.
     break_it, mend_it = FAULT[system.database.engine.dialect.name]
     await _run(system.database, break_it)
     await run("results", "import", exported, "--json")
@@ -240,7 +243,7 @@ async def play(scenario: Scenario) -> None:
     await run("suspend", two, *staff, "a complaint")
     await run("suspend", "Zoësi Quillfeather", *staff, "a complaint", code=1)
     await run("training", "record", three, "--course", "brindle@canary-three.example.org", code=1)
-    # The fuse holds it: all who have access would lose it.
+    # The fuse holds this roster: everybody with access would lose it.
     held = scenario.roster("Yes", "No", "No", address="corrected@canary-new.example.org")
     out = await run("rosters", "submit", held, *submit[:-2], "--json")
     roster = json.loads(out)["submission_id"]
@@ -248,7 +251,7 @@ async def play(scenario: Scenario) -> None:
     await eventually(lambda: progress.query("progress"), lambda p: p["stage"] == "held")
     await run("rosters", "release", roster, *staff, "they called")
     await system.until(three, in_stage("suspended"))
-    # Signals and an update as a careless system would send them.
+    # A careless system sends such signals and such an update.
     case = system.case(one)
     await case.signal("training_completed", {"event_id": SENT_BY_MISTAKE})
     with pytest.raises(Exception, match="failed"):
@@ -256,7 +259,7 @@ async def play(scenario: Scenario) -> None:
 
 
 async def everything(scenario: Scenario) -> dict[str, bytes]:
-    """All that was written: histories and whatever the server tells, its store, log, audit."""
+    """All output: histories, the server's answers and store, the log and the audit trail."""
     system, client = scenario.system, scenario.system.client
     places: dict[str, bytes] = {}
     async for each in client.list_workflows(""):
@@ -292,20 +295,20 @@ async def test_a_whole_run_tells_nobodys_name_and_no_secret(
         await play(scenario)
         places = await everything(scenario)
         tables = await records(scenario.system.database)
-    personal = [each for kind in PEOPLE.values() for each in kind]
+    personal = [value for kind in PEOPLE.values() for value in kind]
     assert len(places) > 20
     assert found_in(places, personal) == []
-    # What a system sends by mistake the server has written down before anybody could object.
+    # The server stores what a system sends by mistake before the workflow can refuse it.
     repeated = [where for _, where in found_in(places, [SENT_BY_MISTAKE])]
-    assert all(each.startswith(("history", "temporal.db")) for each in repeated), repeated
+    assert all(place.startswith(("history", "temporal.db")) for place in repeated), repeated
     tables["printed"] = "".join(scenario.said).encode()
     assert found_in(places | tables, scenario.secrets) == []
-    # The search is not blind: people's data is where it belongs.
+    # The search works: it finds people's data in the places where they belong.
     assert {"Quillfeather", "corrected@canary-new.example.org"} <= {
         value for value, _ in found_in(tables, personal)
     }
-    mails = "".join(body_of(each) for each in scenario.system.inbox.messages())
-    assert all(each in mails for each in scenario.secrets[len(SECRETS) :])
+    mails = "".join(body_of(mail) for mail in scenario.system.inbox.messages())
+    assert all(secret in mails for secret in scenario.secrets[len(SECRETS) :])
 
 
 def test_an_error_of_the_database_repeats_no_value(records_url: str) -> None:
@@ -379,7 +382,7 @@ async def test_a_bad_setting_is_not_repeated(
     async def end_it(stop: asyncio.Event, seconds: float = 0) -> None:
         stop.set()
 
-    # A database that is not there yet is logged and tried again.
+    # The worker logs that the database is not there yet, and tries again.
     monkeypatch.setattr(worker, "_pause", end_it)
     try:
         await worker.run(Settings(_env_file=None), stop)
@@ -395,7 +398,7 @@ async def test_a_bad_setting_is_not_repeated(
 
 
 def _mailed(kind: str) -> Callable[[Status], bool]:
-    return lambda status: any(each.kind == kind and each.sent_at for each in status.mails)
+    return lambda status: any(mail.kind == kind and mail.sent_at for mail in status.mails)
 
 
 async def _described(system: System, training_id: str) -> bytes:

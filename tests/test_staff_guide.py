@@ -1,4 +1,4 @@
-"""The staff guide and the README say what there is: updates, marks, lists, commands, pictures."""
+"""The staff guide and the README name all updates, marks, lists, commands and pictures."""
 
 import re
 from datetime import UTC, datetime
@@ -29,8 +29,8 @@ def test_every_update_is_told() -> None:
 
 def test_every_attention_mark_is_told() -> None:
     sources = "".join(
-        (ROOT / each).read_text()
-        for each in ("policy/case.py", "policy/correspondence.py", "workflows/roster_intake.py")
+        (ROOT / file).read_text()
+        for file in ("policy/case.py", "policy/correspondence.py", "workflows/roster_intake.py")
     )
     marks = set(re.findall(r'f?"((?:portal|late|mail|change|roster):(?:held)?)', sources))
     assert marks == {"portal:", "late:", "mail:", "change:", "roster:held"}
@@ -40,18 +40,18 @@ def test_every_attention_mark_is_told() -> None:
 def test_every_list_is_told() -> None:
     for text in (GUIDE, (ROOT / "README.md").read_text()):
         document = " ".join(text.split())
-        lists = [each.name for each in ready_made(datetime.now(UTC))]
+        lists = [entry.name for entry in ready_made(datetime.now(UTC))]
         assert [each for each in lists if f"**{each}**" not in document] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_picture_is_there(document: Path) -> None:
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", document.read_text())
-    assert [each for each in pictures if not (document.parent / each).is_file()] == []
+    assert [file for file in pictures if not (document.parent / file).is_file()] == []
 
 
 def test_no_picture_is_left_over_or_large() -> None:
-    told = "".join(each.read_text() for each in DOCUMENTS)
+    told = "".join(file.read_text() for file in DOCUMENTS)
     for picture in (ROOT / "docs/pictures").iterdir():
         assert f"pictures/{picture.name}" in told
         assert picture.stat().st_size < 150_000, picture.name
@@ -68,4 +68,4 @@ def test_every_command_exists() -> None:
         assert command is not app, words
         for option in re.findall(r"--[\w-]+", words):
             found = command.assemble_argument_collection(parse_docstring=False)
-            assert any(option in each.names for each in found), f"{words}: {option}"
+            assert any(option in argument.names for argument in found), f"{words}: {option}"

@@ -1,4 +1,4 @@
-"""What comes from others, and what must never go out: licences, a bill of materials, secrets."""
+"""The licences and the bill of materials of the dependencies; no secret is in the repository."""
 
 import json
 import re
@@ -13,7 +13,7 @@ SECRETS = re.compile(
 
 
 def test_the_page_of_dependencies_is_current() -> None:
-    # By name: what is installed beside another Python may have other versions of what it needs.
+    # Only the names are compared: another Python may have other versions installed.
     told = {line.split("|")[1].strip() for line in PAGE.read_text().splitlines() if "|" in line}
     assert deployed().keys() <= told, "run ./run licences"
 
@@ -26,17 +26,17 @@ def test_every_licence_was_looked_at() -> None:
 def test_the_bill_of_materials_names_what_is_locked() -> None:
     components = json.loads(bill_of_materials())["components"]
     assert len(components) > 40
-    assert {(each["name"], each["version"]) for each in components} <= locked().keys()
-    assert all(each["hashes"] for each in components)
+    assert {(part["name"], part["version"]) for part in components} <= locked().keys()
+    assert all(part["hashes"] for part in components)
 
 
 def test_no_secret_is_in_what_is_committed() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
-    files = [ROOT / each.decode() for each in listed.stdout.split(b"\0") if each]
+    files = [ROOT / path.decode() for path in listed.stdout.split(b"\0") if path]
     found = [
-        str(each.relative_to(ROOT))
-        for each in files
-        if each.is_file() and SECRETS.search(each.read_bytes())
+        str(file.relative_to(ROOT))
+        for file in files
+        if file.is_file() and SECRETS.search(file.read_bytes())
     ]
     assert found == []
     assert SECRETS.search(b"whsec_" + b"a" * 32)

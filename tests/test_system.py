@@ -1,4 +1,4 @@
-"""The whole system on real parts: every order, every command, refused input, death and return."""
+"""The whole system on real parts: events in every order, orders of staff, refusals and restarts."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ async def test_all_orders_doubled_end_in_one_account_and_one_mail_of_each_kind(
         await system.activate(training_id)
         await system.until(training_id, mailed("confirmation"))
 
-    await asyncio.gather(*(one(*each) for each in orders.items()))
+    await asyncio.gather(*(one(*order) for order in orders.items()))
     assert len(system.mails()) == 2 * 24
     for training_id in orders:
         subjects = [subject for subject, _ in system.mails(to=training_id.lower())]
@@ -68,7 +68,7 @@ async def test_all_orders_doubled_end_in_one_account_and_one_mail_of_each_kind(
     async with system.database.transaction() as session:
         accounts = (await session.exec(select(PortalAccount))).all()
         assert len(accounts) == 24
-        assert {each.registration for each in accounts} == {1}
+        assert {account.registration for account in accounts} == {1}
         assert (await audit.verify(session)).breaks == []
 
 
@@ -82,7 +82,7 @@ async def test_a_roster_opens_cases_and_answers_its_contact(each_system: System)
     assert not (await system.status(no)).requirements["approval"].met
     async with system.database.transaction() as session:
         rows = (await session.exec(select(SubmissionRow).order_by(col(SubmissionRow.line)))).all()
-    assert [each.verdict for each in rows] == ["accepted", "accepted", "rejected"]
+    assert [row.verdict for row in rows] == ["accepted", "accepted", "rejected"]
     ((subject, body),) = system.mails(to=CONTACT)
     assert "2 accepted, 1 rejected" in subject
     assert "Line 4" in body
@@ -119,7 +119,7 @@ async def test_a_roster_that_would_end_many_accesses_is_held(system: System) -> 
     async with system.database.transaction() as session:
         for each in people:
             session.add(PortalAccount(training_id=each, fence=0, status="active"))
-    all_no = "".join(roster_row(each, "No") for each in people)
+    all_no = "".join(roster_row(person, "No") for person in people)
     for decision, expected in (
         ("cancel", "discarded"),
         ("discard", "discarded"),
@@ -144,7 +144,7 @@ async def test_a_roster_that_would_end_many_accesses_is_held(system: System) -> 
         assert ("not taken over" if expected == "discarded" else "accepted") in subjects[-1]
         async with system.database.transaction() as session:
             trail = await audit.entries_of(session, roster_workflow_id(submission_id))
-        told = {each.act: (each.by, each.details.get("reason")) for each in trail}
+        told = {entry.act: (entry.by, entry.details.get("reason")) for entry in trail}
         by = ("system", "the workflow was cancelled")
         decided = told["release" if expected == "done" else "discard"]
         assert decided == (by if decision == "cancel" else ("staff-1", "looked at it"))
@@ -177,8 +177,8 @@ async def test_a_case_expires_is_reissued_and_lapses(system: System) -> None:
     expired = await system.until(training_id, in_stage("activation_expired"))
     assert expired.mails[0].sent_at is not None
     issued = activation_times(expired.mails[0].sent_at, Terms(), StateHolidays())
-    reminded = [each for each in expired.mails if each.kind == "activation_reminder"]
-    # Around a weekend with a holiday both fall on one business day, and one mail goes out.
+    reminded = [mail for mail in expired.mails if mail.kind == "activation_reminder"]
+    # Around a weekend with a holiday both reminders fall on one business day and are one mail.
     assert len(reminded) == len(issued.reminders_at)
     with pytest.raises(ActivationRefused, match="no longer works"):
         await system.portal.activate(first)
@@ -239,10 +239,10 @@ async def test_a_case_that_opens_again_finds_the_account_set_up(system: System) 
     await system.tell(training_id, "roster_recorded", approved_again())
     again = await system.until(training_id, lambda s: s.stage == "active" and bool(s.mails))
     assert await system.portal.having_access([training_id])
-    assert [each.kind for each in again.mails] == ["confirmation"]
+    assert [mail.kind for mail in again.mails] == ["confirmation"]
     async with system.database.snapshot() as session:
         trail = await audit.entries_of(session, f"assister-{training_id}")
-    assert [each.act for each in trail].count("registration_issued") == 1
+    assert [entry.act for entry in trail].count("registration_issued") == 1
 
 
 async def test_malformed_input_changes_nothing_and_stays_visible(system: System) -> None:
@@ -262,7 +262,7 @@ async def test_malformed_input_changes_nothing_and_stays_visible(system: System)
     )
     await handle.signal("training_completed", future)
     after = await system.until(
-        training_id, lambda s: any("in the future" in each for each in s.happenings)
+        training_id, lambda s: any("in the future" in text for text in s.happenings)
     )
     assert after.model_dump(exclude={"happenings"}) == before.model_dump(exclude={"happenings"})
     for junk in (None, {}, {"by": "a@x.org", "reason": "b"}, {"by": "a", "reason": "651-555-0142"}):
@@ -293,7 +293,7 @@ async def test_mail_waits_for_its_relay_and_goes_out_once(system: System) -> Non
     async def attempts() -> int:
         async with system.database.transaction() as session:
             found = await session.exec(select(MailDelivery))
-            return max((each.attempts for each in found), default=0)
+            return max((step.attempts for step in found), default=0)
 
     await eventually(attempts, lambda count: count >= 2)
     system.inbox.refusals.clear()
@@ -311,13 +311,13 @@ async def test_a_mail_that_became_untrue_while_the_relay_is_down_never_goes_out(
     assert waiting.activation_expires is not None
     await system.skip_to(training_id, waiting.activation_expires - timedelta(minutes=1))
     system.inbox.refusals[address] = "421 4.3.0 try later"
-    # It is done once no mail waits.
+    # The skip ends only after the waiting mail, so the test does not wait for it here.
     leap = asyncio.create_task(system.skip(training_id, minutes=2))
     expired = await system.until(training_id, in_stage("activation_expired"))
-    assert "activation_expired" in [each.kind for each in expired.mails if each.sent_at is None]
+    assert "activation_expired" in [mail.kind for mail in expired.mails if mail.sent_at is None]
     untrue = await eventually(partial(_pending, system, training_id), bool)
     await system.act(training_id, "reissue_activation")
-    # An attempt that is under way would take the mail to the relay that is back.
+    # A running attempt would still deliver the untrue mail once the relay is back.
     await eventually(partial(_pending, system, training_id), untrue.isdisjoint)
     system.inbox.refusals.clear()
     await system.until(
@@ -325,14 +325,14 @@ async def test_a_mail_that_became_untrue_while_the_relay_is_down_never_goes_out(
     )
     await leap
     subjects = [subject for subject, _ in system.mails(to=address)]
-    assert not [each for each in subjects if "expired" in each]
+    assert not [subject for subject in subjects if "expired" in subject]
     assert "never retrieved" not in caplog.text
 
 
 async def _pending(system: System, training_id: str) -> set[str]:
-    """The steps that are begun and not done."""
+    """The ids of the pending activities."""
     described = (await system.case(training_id).describe()).raw_description
-    return {each.activity_id for each in described.pending_activities}
+    return {step.activity_id for step in described.pending_activities}
 
 
 async def test_a_mail_that_is_never_answered_for_waits_for_a_person(
@@ -355,7 +355,7 @@ async def test_a_mail_that_is_never_answered_for_waits_for_a_person(
     assert "may have arrived" in status.attention[0].problem
     sent = list(system.inbox.messages())
     assert len(sent) == MOST_DOUBTS
-    assert len({each["Message-ID"] for each in sent}) == 1
+    assert len({mail["Message-ID"] for mail in sent}) == 1
     monkeypatch.undo()
     with pytest.raises(WorkflowUpdateFailedError):
         await system.act(training_id, "resend_activation")
@@ -405,7 +405,7 @@ async def test_the_audit_trail_cannot_be_changed_and_shows_what_was(each_system:
             await connection.execute(text(drop.format(tampering[:6].lower())))
             await connection.execute(text(tampering))
             found = await audit.verify(session)
-        assert any(problem in each.problem for each in found.breaks)
+        assert any(problem in fault.problem for fault in found.breaks)
 
 
 async def test_no_registration_number_is_kept_in_clear(system: System) -> None:

@@ -1,4 +1,4 @@
-"""Every sentence of the policy that demands something has a rule and a test."""
+"""Every sentence of the policy that demands something has code and a test."""
 
 import importlib
 from pathlib import Path
@@ -11,7 +11,9 @@ from tests.support.traceability import clause_tests, table
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("clause", [each for each in CLAUSES if each.rule], ids=lambda c: c.id)
+@pytest.mark.parametrize(
+    "clause", [clause for clause in CLAUSES if clause.rule], ids=lambda c: c.id
+)
 def test_a_demanding_sentence_has_a_rule_and_a_test(clause) -> None:  # type: ignore[no-untyped-def]
     parts = clause.rule.split(".")
     for cut in range(len(parts), 0, -1):

@@ -1,4 +1,4 @@
-"""A filled database of the recorded version comes to the newest schema with all that it holds."""
+"""A filled database of the recorded version is migrated to the newest schema and loses nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from tests.support.upgrade import dump, fill, kept
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database in which nothing is yet."""
+    """An empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'older.db'}"
     template = request.getfixturevalue("postgres_template")
@@ -30,7 +30,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def upgraded(empty_url: str) -> AsyncIterator[Database]:
-    """Filled as it was recorded, then brought to the newest schema, twice."""
+    """Fills a database with the recorded rows, then migrates it to the newest schema twice."""
     await asyncio.to_thread(command.upgrade, config(empty_url), kept()["version"])
     database = Database(empty_url)
     await fill(database)

@@ -1,4 +1,4 @@
-"""Workers that are versions of a deployment, as on Kubernetes: cases move to the current one."""
+"""Workers with versions, as on Kubernetes: a case moves to the current version at its next task."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ NAME = "assister-portal-access"
 
 
 async def make_current(client: Client, build: str) -> None:
-    """Once a worker of that version has come."""
+    """Makes a version the current one, once one of its workers polls."""
     request = SetWorkerDeploymentCurrentVersionRequest(
         namespace=client.namespace, deployment_name=NAME, build_id=build, identity="a test"
     )
@@ -46,7 +46,7 @@ async def test_a_case_goes_on_under_the_next_version(
         async with running(server.client, sqlite_url, inbox, tmp_path) as system:
             await make_current(server.client, "two")
             await system.activate(training_id)
-            # Its mail, too, which waits at another task queue.
+            # Its mail is sent too, from another task queue.
             await system.until(
                 training_id,
                 lambda s: s.stage == Stage.ACTIVE and all(e.sent_at for e in s.mails),

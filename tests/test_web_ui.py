@@ -22,7 +22,7 @@ async def fetch(port: int, path: str) -> Any:
 
 
 async def fetch_once_up(port: int, path: str) -> Any:
-    """The UI says 503 until it has seen its server."""
+    """Fetches a page once the UI answers: it says 503 until it has reached its server."""
 
     async def answer() -> Any:
         try:
@@ -37,7 +37,7 @@ async def test_the_ui_is_told_that_the_dangerous_buttons_are_off() -> None:
     port = free_port()
     async with temporal_server(ui_port=port) as server:
         settings = await fetch_once_up(port, "settings")
-        # The UI's own names: one that it does not know would turn nothing off.
+        # These must be the UI's own names: a name that it does not know turns nothing off.
         assert {each: settings.get(each) for each in BUTTONS_OFF} == dict.fromkeys(
             BUTTONS_OFF, True
         )

@@ -1,4 +1,4 @@
-"""The worker as a process: told to end it ends, whenever that is and whoever does not answer."""
+"""A worker process ends when it is told to, at any moment and while another service is away."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from tests.support.programs import ROOT, hears_sigterm, worker_process
 from tests.support.system import SECRET, System, eventually, facts, new_training_id, record_people
 
 MOST = 25.0
-"""Seconds from the signal to the end of the process."""
+"""The most seconds from the signal to the end of the process."""
 
 
 async def seconds_to_end(process: asyncio.subprocess.Process, folder: Path) -> float:

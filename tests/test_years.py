@@ -1,4 +1,4 @@
-"""A case over the years and many runs: renewals, suspensions, a move, a lapse, under a stream."""
+"""A case over years and many runs, with renewals, suspensions, a move, a lapse and many events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ STREAMS = 2
 SHORT = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
 LONG, YOUNG, SETTLED = 400, 150, 10
-"""Events of a history."""
+"""Numbers of events in a history."""
 
 
 def _certified_until(end: datetime, status: Status) -> bool:
@@ -53,24 +53,24 @@ async def several_runs() -> AsyncIterator[WorkflowEnvironment]:
 async def years(
     several_runs: WorkflowEnvironment, make_system: MakeSystem, sqlite_url: str
 ) -> System:
-    """A system on that server, which outlives it: a worker without a server takes long to end."""
+    """A system that ends before its server: without a server, a worker takes long to end."""
     return await make_system(sqlite_url, client=several_runs.client)
 
 
 async def leap_to(
     system: System, training_id: str, moment: datetime, runs: set[str], updating: asyncio.Event
 ) -> None:
-    """Lets time pass until ``moment``, in a run in which no leap was made yet.
+    """Skips time until ``moment``, in a run in which no time was skipped yet.
 
-    It must be under way and far from its end: where one run ends and the next has no timer yet, the
-    server's experimental skipping would leap over every deadline.
+    The run must not be near its start or end. Between the end of a run and the first timer of the
+    next one, the server's experimental time skipping would pass every deadline.
     """
     described = await eventually(
         system.case(training_id).describe,
         lambda it: it.run_id not in runs and SETTLED < it.history_length < YOUNG,
     )
     runs.add(described.run_id)
-    # The server leaps only while no activity is under way, and an order is recorded by one.
+    # The server skips time only if no activity runs, and an activity records each order.
     updating.clear()
     await system.skip_to(training_id, moment)
     updating.set()
@@ -98,7 +98,7 @@ async def test_five_years_under_a_stream_lose_and_double_nothing(years: System) 
             assert await system.act(training_id, "email_corrected")
             sent["updates"] += 1
 
-    streaming = [asyncio.create_task(stream(each)) for each in range(STREAMS)]
+    streaming = [asyncio.create_task(stream(number)) for number in range(STREAMS)]
     today = datetime.now(UTC).date()
     warned_at: list[datetime] = []
     runs: set[str] = set()
@@ -115,7 +115,7 @@ async def test_five_years_under_a_stream_lose_and_double_nothing(years: System) 
         await system.until(training_id, partial(_certified_until, end_of(through)))
         if year in SUSPENSIONS:
             await system.act(training_id, "suspend_access")
-            # A mail that is overtaken before it left is dropped: each is awaited.
+            # The next event drops a mail that waits, so the test waits until each mail is sent.
             await system.until(
                 training_id,
                 lambda s: s.stage == "suspended" and all(e.sent_at for e in s.mails),
@@ -153,10 +153,12 @@ async def test_five_years_under_a_stream_lose_and_double_nothing(years: System) 
     assert len(ended) == len(SUSPENSIONS) + 1
     assert SHORT > ended[-1] - end_of(through) >= timedelta()
     subjects = [subject for subject, _ in system.mails(to=training_id.lower())]
-    assert len([each for each in subjects if "certification ends" in each]) == 2 * YEARS
-    assert len([each for each in subjects if "is suspended" in each]) == len(SUSPENSIONS) + 1
-    assert len([each for each in subjects if "is back" in each]) == len(SUSPENSIONS)
-    assert len([each for each in subjects if "been created" in each]) == 1
+    assert len([subject for subject in subjects if "certification ends" in subject]) == 2 * YEARS
+    assert (
+        len([subject for subject in subjects if "is suspended" in subject]) == len(SUSPENSIONS) + 1
+    )
+    assert len([subject for subject in subjects if "is back" in subject]) == len(SUSPENSIONS)
+    assert len([subject for subject in subjects if "been created" in subject]) == 1
     assert min(sent.values()) > 100, sent
     assert len(runs) == YEARS + 1, "a run for each year, and one for the end"
     async with system.database.transaction() as session:
