@@ -24,11 +24,11 @@ ALLOWED = re.compile(
 HEAD = """\
 # Dependencies
 
-What a deployment installs besides Python, each locked by hash in `requirements.lock`. Written by
-`./run licences`; a test fails when a package is missing, or when a licence is not one of those that
-were looked at. `./run sbom` prints the same as a bill of materials (CycloneDX 1.5), `./run audit`
-asks OSV for known vulnerabilities, and fails where it cannot. psycopg is under the LGPL and certifi
-under the MPL: both are used as they are published.
+A deployment installs these packages besides Python; `requirements.lock` locks each by its hash.
+`./run licences` writes this page. A test fails if a package is missing, or if a licence is not one
+of those that were checked. `./run sbom` prints the packages as a bill of materials (CycloneDX 1.5).
+`./run audit` asks OSV for known vulnerabilities, and fails if it gets no answer. psycopg is under
+the LGPL and certifi under the MPL: both are used as they are published.
 
 | package | version | licence |
 | --- | --- | --- |
