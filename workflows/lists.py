@@ -60,7 +60,10 @@ def ready_made(now: datetime, agency_id: AgencyId | None = None) -> list[List]:
     changes = "NeedsAttention STARTS_WITH 'change:'"
     return [
         List("Needs attention", ATTENTION + of_agency),
-        List("Another agency or address to confirm", f"{CASES} AND {changes}{of_agency}"),
+        List(
+            "A change of agency or address that staff must confirm",
+            f"{CASES} AND {changes}{of_agency}",
+        ),
         *made,
     ]
 
