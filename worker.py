@@ -184,6 +184,9 @@ def _made_runtime(metrics_address: str) -> Runtime:
 
 if __name__ == "__main__":
     code = 0
+    bootstrap.take_no_arguments(
+        "worker.py", "Runs a worker, which works on cases and rosters, until SIGTERM or Ctrl-C."
+    )
     try:
         asyncio.run(main())
     except Misconfigured as fault:

@@ -10,6 +10,7 @@ from commands.session import (
     By,
     Encoding,
     Json,
+    ThisAgency,
     Why,
     answered_by_all,
     interrupted_says,
@@ -24,19 +25,28 @@ from services.contacts import correct_contact, import_agencies, restore_contact,
 app = App(name="agencies", help="Agencies and their authorized contacts.")
 
 Address = Annotated[str, Parameter(help="The address on record.")]
-REPEAT = "Interrupted. It may have been recorded: do it again, and it goes on where it stopped."
-NOT_TOLD = "It is recorded, and what waits for it is not told: do it again once a worker runs. "
+ThisFile = Annotated[Path, Parameter(help="CSV or XLSX, one contact a row.")]
+REPEAT = (
+    "Interrupted. It may have been recorded: run it again, and it finishes what was interrupted."
+)
+NOT_TOLD = (
+    "It is recorded, but the mails that wait for it do not go out yet: run it again once a worker"
+    " runs. "
+)
 
 
 @app.command(name="import")
 async def agencies_import(
-    file: Path, *, encoding: Encoding = "utf-8-sig", json: Json = False
+    file: ThisFile, *, encoding: Encoding = "utf-8-sig", json: Json = False
 ) -> None:
     """Import agencies and their authorized contacts; every row gets a verdict.
 
-    Either all accepted rows are recorded or none. To import the file again is harmless.
+    Rejected rows change nothing. The accepted rows are recorded all together or, if something
+    fails, not at all. You may import the file again.
 
     Columns: Agency ID, Agency Name, Contact Name, Contact Email.
+
+    Example: starter.py agencies import agencies.csv
     """
     table = read_agencies(file, encoding)
     judged = list(judge_agencies(table))
@@ -56,17 +66,20 @@ async def agencies_import(
 
 @app.command(name="correct-contact")
 async def agencies_correct_contact(
-    agency: str,
+    agency: ThisAgency,
     *,
     email: Address,
-    to: Annotated[str, Parameter(help="The right one.")],
+    to: Annotated[str, Parameter(help="The right address.")],
     by: By,
     reason: Why,
     json: Json = False,
 ) -> None:
-    """Correct a contact's e-mail; the mails that waited for it go out.
+    """Correct a contact's e-mail address; the mails that waited for it go out.
 
-    A repetition is harmless and continues an interrupted call.
+    You may run it again: it finishes what was interrupted.
+
+    Example: starter.py agencies correct-contact AG-100 --email old@agency.example.org
+    --to new@agency.example.org --by sam@arc.example.org --reason "typing error"
     """
     async with session() as here:
         connected = await here.connections()
@@ -85,15 +98,15 @@ async def agencies_correct_contact(
 
 @app.command(name="revoke-contact")
 async def agencies_revoke_contact(
-    agency: str, *, email: Address, by: By, reason: Why, json: Json = False
+    agency: ThisAgency, *, email: Address, by: By, reason: Why, json: Json = False
 ) -> None:
     """End a contact's authorization: no more rosters, pages or lookups.
 
-    They are signed out everywhere, and the agency's mails go to another contact. A repetition is
-    harmless and continues an interrupted call.
+    They are signed out everywhere, and the agency's mails go to another contact. You may run it
+    again: it finishes what was interrupted.
 
     Example: starter.py agencies revoke-contact AG-100 --email pat@agency.example.org
-    --by you@portal.example.org --reason "left the agency"
+    --by sam@arc.example.org --reason "left the agency"
     """
     async with session() as here:
         connected = await here.connections()
@@ -121,9 +134,13 @@ async def agencies_revoke_contact(
 
 @app.command(name="restore-contact")
 async def agencies_restore_contact(
-    agency: str, *, email: Address, by: By, reason: Why, json: Json = False
+    agency: ThisAgency, *, email: Address, by: By, reason: Why, json: Json = False
 ) -> None:
-    """Authorize a revoked contact again, which an import does not do."""
+    """Authorize a revoked contact again, which an import does not do.
+
+    Example: starter.py agencies restore-contact AG-100 --email pat@agency.example.org
+    --by sam@arc.example.org --reason "is back at the agency"
+    """
     async with session() as here:
         connected = await here.connections()
         async with interrupted_says(REPEAT):

@@ -73,7 +73,7 @@ def intake(at: "IntakeProgress") -> list[RenderableType]:
             return ["The rows are being judged."]
         case "discarded":
             return ["Discarded: this roster changed nothing."]
-    return [f"{at.opened} of {at.accepted} cases told."]
+    return [f"{at.opened} of {at.accepted} cases updated so far."]
 
 
 def forecast(shown: "RosterForecast") -> list[RenderableType]:

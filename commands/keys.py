@@ -15,17 +15,26 @@ from records.people import authorized_contact
 from services import Refused
 from settings import Settings
 
+ThisKey = Annotated[str, Parameter(help="The key's id, as `keys list` shows it.")]
+
 app = App(name="keys", help="Keys of programs that call the gateway.")
 
 
 @app.command(name="create")
 async def keys_create(
     *,
-    source: Annotated[str, Parameter(help="A training system's name.")] = "",
-    events: Annotated[bool, Parameter(negative="", help="It signs events instead.")] = False,
-    portal: Annotated[str, Parameter(help="The portal's name; it signs events.")] = "",
-    agency: Annotated[str, Parameter(help="The agency whose program it is for.")] = "",
-    contact: Annotated[str, Parameter(help="Its authorized contact's e-mail address.")] = "",
+    source: Annotated[str, Parameter(help="The training system that gets the key.")] = "",
+    events: Annotated[
+        bool,
+        Parameter(
+            negative="", help="Make a signing secret for events instead of a key for exports."
+        ),
+    ] = False,
+    portal: Annotated[
+        str, Parameter(help="The portal that gets a signing secret for events.")
+    ] = "",
+    agency: Annotated[str, Parameter(help="The agency whose program gets the key.")] = "",
+    contact: Annotated[str, Parameter(help="The e-mail address of the agency's contact.")] = "",
     json: Json = False,
 ) -> None:
     """Make a key for a training system, the portal, or an agency's program and its contact.
@@ -64,16 +73,22 @@ async def keys_list(*, json: Json = False) -> None:
 
 
 @app.command(name="rotate")
-async def keys_rotate(key: str, *, json: Json = False) -> None:
-    """Make a key that replaces another one; the old key works for one more day."""
+async def keys_rotate(key: ThisKey, *, json: Json = False) -> None:
+    """Make a key that replaces another one; the old key works for one more day.
+
+    Example: starter.py keys rotate 3f9a1c2b7d04
+    """
     async with session() as here, here.database.transaction() as records:
         new, sent = await rotate_key(records, key, datetime.now(UTC))
     _show(here.settings, new, sent, json)
 
 
 @app.command(name="revoke")
-async def keys_revoke(key: str) -> None:
-    """End a key at once."""
+async def keys_revoke(key: ThisKey) -> None:
+    """End a key at once.
+
+    Example: starter.py keys revoke 3f9a1c2b7d04
+    """
     async with session() as here, here.database.transaction() as records:
         await revoke_key(records, key, datetime.now(UTC))
     console.out.print(f"Key {key} no longer works.")

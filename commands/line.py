@@ -13,7 +13,10 @@ MAX_WORD = 4096
 COMMANDS = {
     "Operation": {
         "demo": ("operate:demo", "Show the whole policy at work; leaves nothing running."),
-        "up": ("operate:up", "Run the embedded stack until Ctrl-C."),
+        "up": (
+            "operate:up",
+            "Run everything on this machine until Ctrl-C: Temporal, gateway, worker, mail inbox.",
+        ),
         "doctor": ("doctor:doctor", "Check this installation: what is wrong, and what to do."),
         "migrate": ("operate:migrate", "Bring the records' database to the newest schema."),
         "reconcile": (
@@ -21,16 +24,19 @@ COMMANDS = {
             "Compare every case with the portal, after a restore.",
         ),
         "keys": ("keys:app", "Keys of programs that call the gateway."),
-        "activate": ("people:activate", "Use a registration number, as the portal's page does."),
+        "activate": (
+            "people:activate",
+            "Activate an account from the terminal, for trials without the page.",
+        ),
     },
     "Rosters and results": {
         "rosters": ("rosters:app", "Submit an agency's roster, check one, look at its verdicts."),
         "certification": ("results:certification", "Record the state of a certification."),
         "training": ("results:training", "Record completed trainings."),
         "assessment": ("results:assessment", "Record assessment attempts."),
-        "results": ("results:results", "Import a learning center's export, take a result back."),
+        "results": ("results:results", "Import a training system's export, take a result back."),
     },
-    "Looking": {
+    "Look up": {
         "find": ("people:find", "Find an assister by name, e-mail address or Training ID."),
         "status": ("look:status", "Show what a case waits for, who must act, and by when."),
         "watch": ("look:watch", "Show one case as it changes, until it closes or Ctrl-C."),
@@ -47,11 +53,11 @@ COMMANDS = {
         "close": ("staff:close", "End a case and its access for good."),
         "confirm-change": (
             "staff:confirm_change",
-            "Let another agency, or address, speak for an assister.",
+            "Confirm a change of agency or address that a roster asks for.",
         ),
         "refuse-change": (
             "staff:refuse_change",
-            "Refuse the change that another agency's roster asks for.",
+            "Refuse the change that a roster asks for.",
         ),
         "assister": ("people:assister", "Correct what is on record of an assister."),
         "agencies": ("agencies:app", "Agencies and their authorized contacts."),
@@ -66,9 +72,11 @@ def command_line(*, overview: bool = False) -> App:
         name="starter.py",
         version_flags=[],
         suppress_keyboard_interrupt=False,
-        help="Runs MNsure's Assister Portal Access policy: rosters, results, activations, status."
-        " See it with `starter.py demo`, use it with `starter.py up`, and ask any command for"
-        " `--help`. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.",
+        help="Gives navigators and certified application counselors their account in the assister"
+        " portal, as MNsure's Assister Portal Access policy says: from an agency's roster to the"
+        " active account, and its end. See it with `starter.py demo`, use it with `starter.py up`,"
+        " and ask any command for `--help`. Exit codes: 0 done, 1 refused or failed, 2 wrong usage,"
+        " 130 interrupted.",
     )
     for title, commands in COMMANDS.items():
         group = Group.create_ordered(title)

@@ -2,8 +2,9 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+from cyclopts import Parameter
 from pydantic import TypeAdapter
 from rich.console import Group
 from rich.live import Live
@@ -27,6 +28,7 @@ from workflows.client import case_status
 from workflows.contract import ASSISTER_ACCESS, assister_workflow_id
 from workflows.lists import CASES, link, ready_made
 
+ThisStage = Annotated[Stage | None, Parameter(help="Where the cases stand.")]
 WATCH_PAUSE = 1.0
 """Seconds between two looks at a case."""
 
@@ -46,11 +48,11 @@ async def status(training_id: ThisAssister, *, json: Json = False) -> None:
 
 
 async def list_(
-    *, stage: Stage | None = None, agency: ThisAgency | None = None, json: Json = False
+    *, stage: ThisStage = None, agency: ThisAgency | None = None, json: Json = False
 ) -> None:
     """List the open cases, by stage or agency; the closed ones with --stage closed.
 
-    Example: starter.py list --stage awaiting_activation --agency AG-100
+    Example: starter.py list --stage awaiting-activation --agency AG-100
     """
     query = [f"WorkflowType = '{ASSISTER_ACCESS}'" if stage is Stage.CLOSED else CASES]
     if stage is not None:
@@ -80,7 +82,10 @@ async def list_(
 
 
 async def links(*, agency: ThisAgency = "", json: Json = False) -> None:
-    """Print links to the ready-made lists of the Temporal UI; --agency narrows them to one."""
+    """Print links to the ready-made lists of the Temporal UI, of all agencies or of one.
+
+    Example: starter.py links --agency AG-100
+    """
     agency_id = TypeAdapter(AgencyId).validate_python(agency) if agency else None
     async with session() as here:
         namespace = (await here.client()).namespace
@@ -97,7 +102,10 @@ async def links(*, agency: ThisAgency = "", json: Json = False) -> None:
 
 
 async def watch(training_id: ThisAssister) -> None:
-    """Show one case as it changes, until it closes or you press Ctrl-C."""
+    """Show one case as it changes, until it closes or you press Ctrl-C.
+
+    Example: starter.py watch NAV1001
+    """
     training_id = training_id_of(training_id)
     async with session() as here:
         client = await here.client()

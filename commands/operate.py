@@ -18,7 +18,7 @@ Keep = Annotated[
 
 
 async def migrate() -> None:
-    """Bring the records' database to the newest schema; a repetition changes nothing.
+    """Bring the records' database to the newest schema; you may run it again.
 
     Workers do it when they start. Run it if only commands or the gateway use a database.
     """
@@ -28,7 +28,7 @@ async def migrate() -> None:
 
 
 async def up() -> None:
-    """Run the embedded stack until Ctrl-C: Temporal's server, a mail inbox and a worker.
+    """Run everything on this machine until Ctrl-C: Temporal, gateway, worker, mail inbox.
 
     Its data stays in the data folder; the next `up` continues from there.
     """

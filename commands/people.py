@@ -29,7 +29,12 @@ from workflows.client import case_status
 from workflows.contract import assister_workflow_id
 from workflows.lists import case_link, staff_page
 
-Right = Annotated[str, Parameter(help="The right address: the assister's own, no desk's.")]
+Right = Annotated[
+    str, Parameter(help="The right address: the assister's own, not a shared mailbox.")
+]
+Asking = Annotated[
+    str, Parameter(name="--by", help="The e-mail address of the agency's contact who asks.")
+]
 Number = Annotated[str, Parameter(help="From the activation mail; it works once.")]
 
 assister = App(name="assister", help="Correct what is on record of an assister.")
@@ -40,7 +45,7 @@ async def find(
     *,
     json: Json = False,
 ) -> None:
-    """Find an assister by name, e-mail address or Training ID, with links to case and staff's page.
+    """Find an assister by name, e-mail address or Training ID, with links to the case.
 
     Parts of words are enough. Several words must all be found: starter.py find "ann lee"
     """
@@ -75,7 +80,7 @@ async def find(
 
 
 async def lookup(
-    training_id: ThisAssister, *, agency: ThisAgency, by: By, json: Json = False
+    training_id: ThisAssister, *, agency: ThisAgency, by: Asking, json: Json = False
 ) -> None:
     """Look up an assister's reference number, as a contact of their agency (policy 3.3).
 
@@ -95,7 +100,7 @@ async def lookup(
 async def assister_correct_email(
     training_id: ThisAssister, *, email: Right, by: By, reason: Why, json: Json = False
 ) -> None:
-    """Correct an assister's certification e-mail; mails that waited for it go out.
+    """Correct an assister's e-mail address (a roster's column Email); mails that waited go out.
 
     Example: starter.py assister correct-email NAV1001 --email ann@agency.example.org
     --by sam@arc.example.org --reason "typing error"
@@ -110,9 +115,11 @@ async def assister_correct_email(
 
 
 async def activate(*, registration_number: Number) -> None:
-    """Use a registration number, as the portal's page does (policy 3.2).
+    """Activate an account with its registration number (policy 3.2).
 
-    It replaces that page if the embedded portal is used.
+    With the built-in portal you can use this command instead of the page.
+
+    Example: starter.py activate --registration-number ABCD-EFGH-IJKL-MNOP
     """
     async with session() as here:
         to = await here.connections()
@@ -127,18 +134,17 @@ async def activate(*, registration_number: Number) -> None:
 async def assister_accept_address(
     training_id: ThisAssister,
     *,
-    email: Annotated[str, Parameter(help="The address that the roster was refused for.")],
+    email: Annotated[str, Parameter(help="The address for which the row was rejected.")],
     by: By,
     reason: Why,
     json: Json = False,
 ) -> None:
-    """Accept an address that looks like a desk's as the assister's own (policy 1.2b).
+    """Accept an address that looks like a shared mailbox as the assister's own (policy 1.2b).
 
-    Rosters are no longer refused for it; the agency submits its roster again. A repetition is
-    harmless.
+    Rows are no longer rejected for it; the agency submits its roster again. You may run it again.
 
     Example: starter.py assister accept-address NAV1001 --email welcome@agency.example.org
-    --by you@portal.example.org --reason "her first name is Welcome"
+    --by sam@arc.example.org --reason "the address is one person's own"
     """
     training_id = training_id_of(training_id)
     async with session() as here:

@@ -22,7 +22,7 @@ Since = Annotated[
     Parameter(help="The moment to which Temporal was restored, with an offset."),
 ]
 Repairs = Annotated[
-    bool, Parameter(negative="", show_default=False, help="Give the commands that make them agree.")
+    bool, Parameter(negative="", show_default=False, help="Carry out what the last column says.")
 ]
 
 
@@ -30,8 +30,8 @@ async def reconcile(*, since: Since = None, repair: Repairs = False, json: Json 
     """Compare every case with the portal and the outbox, and show what differs.
 
     Run it after a restore of Temporal or of the records, once workers run again. If Temporal is the
-    older one, --since also counts what cases were told after that moment, and --repair tells them
-    again. Exit code 1: something differs.
+    older one, --since also counts the results and rosters that reached cases after that moment, and
+    --repair sends them again. Exit code 1: something differs.
 
     Example: starter.py reconcile --since 2026-12-01T02:00-06:00 --repair
     """
@@ -91,7 +91,7 @@ def _show(found: Found, told: Told) -> None:
         console.out.print(console.table(title, ("mail", "kind", "state"), found.mails))
     if told.results or told.rosters:
         console.out.print(
-            f"Told since then, and told again with --repair: {told.results} results,"
+            f"Since then, and sent again with --repair: {told.results} results,"
             f" {len(told.rosters)} rosters."
         )
     if not found.differences and not found.mails:

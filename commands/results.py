@@ -1,4 +1,4 @@
-"""Results: what certification records and the learning center say of an assister."""
+"""Results: what certification records and training systems say of an assister."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -41,11 +41,11 @@ certification = App(name="certification", help="Record the state of a certificat
 training = App(name="training", help="Record completed trainings.")
 assessment = App(name="assessment", help="Record assessment attempts.")
 File = Annotated[Path, Parameter(help="CSV or XLSX, one result a row.")]
-Course = Annotated[str, Parameter(help="The learning center's id of the course.")]
+Course = Annotated[str, Parameter(help="Our id of the course.")]
 Event = Annotated[str, Parameter(help="The result's event id: the case's details name it.")]
 REPEAT = "Interrupted. All of it was recorded or nothing: do it again to be sure, it counts once."
 
-results = App(name="results", help="Import a learning center's export, take a result back.")
+results = App(name="results", help="Import a training system's export, take a result back.")
 
 
 @certification.command(name="record")
@@ -57,7 +57,7 @@ async def certification_record(
     at: At = None,
     json: Json = False,
 ) -> None:
-    """Record an assister's certification (policy before.2).
+    """Record an assister's certification (policy, second requirement).
 
     Example: starter.py certification record NAV1001 --status certified --valid-through 2027-10-15
     """
@@ -69,7 +69,7 @@ async def certification_record(
 async def training_record(
     training_id: ThisAssister, *, course: Course = PORTAL_COURSE, at: At = None, json: Json = False
 ) -> None:
-    """Record a completed training (policy before.3).
+    """Record a completed training (policy, third requirement).
 
     Example: starter.py training record NAV1001 --at 2026-11-02T15:04-06:00
     """
@@ -85,7 +85,7 @@ async def assessment_record(
     at: At = None,
     json: Json = False,
 ) -> None:
-    """Record an attempt at the assessment (policy before.4, 2.2); 70 percent pass.
+    """Record an attempt at the assessment (policy 2.2); 70 percent pass.
 
     Example: starter.py assessment record NAV1001 --score 82.5
     """
@@ -100,12 +100,15 @@ async def assessment_record(
 async def results_import(
     file: File, *, encoding: Encoding = "utf-8-sig", json: Json = False
 ) -> None:
-    """Import a learning center's export; every row gets a verdict, every accepted one counts.
+    """Import a training system's export; every row gets a verdict, every accepted row counts.
 
-    Either all accepted rows are recorded or none. To import the file again is harmless.
+    Rejected rows change nothing. The accepted rows are recorded all together or, if something
+    fails, not at all. You may import the file again.
 
     Columns: Training ID, Event (certification, training, assessment), Date; Course, Score, Status,
     Valid Through if the event needs them.
+
+    Example: starter.py results import export.csv
     """
     try:
         table = read_results(file, encoding)
@@ -117,7 +120,9 @@ async def results_import(
         with console.err.status("Recording …") as shown_count:
             async with interrupted_says(REPEAT):
                 receipts = await import_results(
-                    to, verdicts, lambda told: shown_count.update(f"Cases told: {told:,} …")
+                    to,
+                    verdicts,
+                    lambda told: shown_count.update(f"Results that reached their case: {told:,} …"),
                 )
         told = next((each.training_id for each in verdicts if each.fact is not None), None)
         if told is not None:
@@ -135,7 +140,7 @@ async def results_import(
 
 @results.command(name="waiting")
 async def results_waiting(*, json: Json = False) -> None:
-    """List results whose case could not be told, and why; they are retried every minute."""
+    """List results that have not reached their case yet, and why; each is tried again by itself."""
     async with session() as here, here.database.snapshot() as records:
         waiting = await untold(records, datetime.now(UTC))
     if json:
@@ -168,7 +173,7 @@ async def _told(to: Connections, training_id: str, so_far: str) -> None:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         # Temporal turned the signal away that would have opened the case.
-        console.err.print(f"{so_far} A worker tells the case later: starter.py results waiting")
+        console.err.print(f"{so_far} It reaches its case later: starter.py results waiting")
 
 
 async def _record(

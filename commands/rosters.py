@@ -73,7 +73,8 @@ async def rosters_submit(
 ) -> None:
     """Submit an agency's roster, as one of its authorized contacts (policy 1).
 
-    It is recorded whole or not at all. Every row gets a verdict, every accepted one a case.
+    Every row gets a verdict. Rejected rows change nothing; each accepted one opens or updates a
+    case.
 
     Columns: First Name, Last Name, Email, Training ID, Current Employment Status, Assister Portal
     Access, Public-Facing Phone Number, Public-Facing Email; optional are Business Address,
@@ -86,7 +87,7 @@ async def rosters_submit(
     async with session() as here:
         to = await here.connections()
         async with interrupted_says(
-            "Interrupted. The roster was recorded whole or not at all: submit it again to be sure."
+            "Interrupted. All of the roster was recorded or nothing: submit it again to be sure."
         ):
             done = await submit_roster(
                 to, roster, agency_id=agency, roster_type=type, by=by, filename=file.name
@@ -99,7 +100,7 @@ async def rosters_submit(
                 asking = progress(to.client, done.submission_id)
                 at = await answered_unless_busy(to, asking, said)
                 if at is not None and at.accepted:
-                    shown.update(f"Cases told: {at.opened:,} of {at.accepted:,} …")
+                    shown.update(f"Cases updated: {at.opened:,} of {at.accepted:,} …")
         rows = await verdicts(here.database, done.submission_id) if wait or json else []
     if json:
         answer = {**done._asdict(), "stage": at and at.stage, "notes": roster.notes, "rows": rows}
@@ -124,7 +125,9 @@ async def rosters_check(
     file: File,
     *,
     type: Kind,
-    agency: Annotated[str, Parameter(help="Forecast also what would happen to its cases.")] = "",
+    agency: Annotated[
+        str, Parameter(help="Show also what would happen to this agency's cases.")
+    ] = "",
     encoding: Encoding = "utf-8-sig",
     json: Json = False,
 ) -> None:
@@ -135,6 +138,8 @@ async def rosters_check(
     With --agency it shows, too, which cases would open or change, which mails would go out today,
     the next deadlines, who is on record and missing from the file, and whether the roster would be
     put on hold.
+
+    Example: starter.py rosters check roster.csv --type navigator --agency AG-100
     """
     roster = read_roster(file, encoding)
     count = 0
@@ -188,7 +193,10 @@ async def rosters_check(
 
 @app.command(name="show")
 async def rosters_show(submission: Roster, *, json: Json = False) -> None:
-    """Show a submission's progress and verdicts."""
+    """Show how far a roster is, and its verdicts.
+
+    Example: starter.py rosters show 1f2e3d4c5b6a
+    """
     async with session() as here:
         client = await here.client()
         rows = await verdicts(here.database, submission)
@@ -204,13 +212,20 @@ async def rosters_release(submission: Roster, *, by: By, reason: Why, json: Json
     """Let a roster that is on hold go on, once the agency has confirmed it.
 
     A roster is put on hold if it would end the access of many of the agency's assisters.
+
+    Example: starter.py rosters release 1f2e3d4c5b6a --by sam@arc.example.org
+    --reason "the agency confirmed it"
     """
     await give(roster_workflow_id(submission), "release", by, reason, json)
 
 
 @app.command(name="discard")
 async def rosters_discard(submission: Roster, *, by: By, reason: Why, json: Json = False) -> None:
-    """Drop a roster that is on hold; it changes nothing."""
+    """Drop a roster that is on hold; it changes nothing.
+
+    Example: starter.py rosters discard 1f2e3d4c5b6a --by sam@arc.example.org
+    --reason "the agency sent the wrong file"
+    """
     await give(roster_workflow_id(submission), "discard", by, reason, json)
 
 

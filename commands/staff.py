@@ -1,10 +1,13 @@
 """Orders of staff to a case: each command sends one update."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from commands import console
 from commands.session import (
     By,
     Json,
-    ThisAgency,
     ThisAssister,
     Why,
     answered,
@@ -16,6 +19,7 @@ from commands.session import (
 from services.orders import order
 from workflows.contract import assister_workflow_id
 
+ChangingAgency = Annotated[str, Parameter(help="The agency whose roster asks for the change.")]
 NOT_ANSWERED = "The order may still be carried out when a worker runs. "
 MAY_BE_CARRIED_OUT = (
     "Interrupted. The order may still be carried out: look at the case before you repeat it."
@@ -50,6 +54,8 @@ async def reinstate(training_id: ThisAssister, *, by: By, reason: Why, json: Jso
     """End a suspension that staff ordered; the four requirements are checked again first.
 
     A suspension for a missing requirement ends by itself once the requirement is met again.
+
+    Example: starter.py reinstate NAV1001 --by sam@arc.example.org --reason "cleared by the agency"
     """
     await _act(training_id, "reinstate_access", by, reason, json)
 
@@ -63,9 +69,9 @@ async def close(training_id: ThisAssister, *, by: By, reason: Why, json: Json = 
 
 
 async def confirm_change(
-    training_id: ThisAssister, *, agency: ThisAgency, by: By, reason: Why, json: Json = False
+    training_id: ThisAssister, *, agency: ChangingAgency, by: By, reason: Why, json: Json = False
 ) -> None:
-    """Let another agency, or another e-mail address, speak for the assister; ask them first.
+    """Make the agency the assister's agency, or use the new e-mail address; ask the assister first.
 
     Example: starter.py confirm-change NAV1001 --agency AG-200 --by sam@arc.example.org
     --reason "the assister has changed agencies"
@@ -74,9 +80,9 @@ async def confirm_change(
 
 
 async def refuse_change(
-    training_id: ThisAssister, *, agency: ThisAgency, by: By, reason: Why, json: Json = False
+    training_id: ThisAssister, *, agency: ChangingAgency, by: By, reason: Why, json: Json = False
 ) -> None:
-    """Refuse the change that a roster asks for: another agency, or another e-mail address.
+    """Refuse the change of agency or e-mail address that a roster asks for; nothing changes.
 
     Example: starter.py refuse-change NAV1001 --agency AG-200 --by sam@arc.example.org
     --reason "the assister does not know the agency"

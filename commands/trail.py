@@ -24,7 +24,10 @@ class Heads(BaseModel):
 
 @app.command(name="show")
 async def audit_show(training_id: ThisAssister, *, json: Json = False) -> None:
-    """Show every act in an assister's case: when, what, by whom, and on which clause."""
+    """Show every act in an assister's case: when, what, by whom, and on which clause.
+
+    Example: starter.py audit show NAV1001
+    """
     async with session() as here, here.database.snapshot() as records:
         entries = await audit.entries_of(records, assister_workflow_id(training_id_of(training_id)))
     if json:
@@ -38,8 +41,12 @@ async def audit_show(training_id: ThisAssister, *, json: Json = False) -> None:
 @app.command(name="verify")
 async def audit_verify(
     *,
-    heads: Annotated[Path | None, Parameter(help="Heads of an earlier check, to compare.")] = None,
-    head: Annotated[str, Parameter(help="The whole trail's, from a worker's log.")] = "",
+    heads: Annotated[
+        Path | None, Parameter(help="The file of an earlier `audit verify --json`, to compare.")
+    ] = None,
+    head: Annotated[
+        str, Parameter(help="A check value (head) that a worker wrote to its log.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Check that no entry was altered, removed or inserted.

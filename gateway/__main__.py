@@ -3,11 +3,15 @@
 import asyncio
 import sys
 
+from bootstrap import take_no_arguments
 from gateway.server import serve
 from settings import Misconfigured, load
 from telemetry import configure_logging
 
 if __name__ == "__main__":
+    take_no_arguments(
+        "python -m gateway", "Serves the web pages and the HTTP interface until SIGTERM or Ctrl-C."
+    )
     try:
         settings = load()
         configure_logging()

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import h11
 import uvicorn
+from sqlalchemy.exc import OperationalError
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import bootstrap
@@ -14,7 +15,7 @@ from mail.transport import Transport
 from records.database import Database
 from records.schema import migrate
 from services.connections import Connections
-from settings import Settings
+from settings import Misconfigured, Settings
 
 MOST_HEADER = 32 * 2**10
 """Bytes of a request's head, beyond which the connection is closed."""
@@ -99,9 +100,17 @@ async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or Ctrl-C.
 
     Raises:
-        Misconfigured: If the portal's secret differs from the one used before.
+        Misconfigured: If the portal's secret differs from the one used before, or the database
+            cannot be opened.
     """
-    await migrate(settings.records_url)
+    try:
+        await migrate(settings.records_url)
+    except OperationalError as fault:
+        [reason, *_] = str(fault.orig).splitlines()
+        raise Misconfigured(
+            f"ASSISTER_DATABASE_URL: the database cannot be opened ({reason}). Start it, or name"
+            " another one; `starter.py up` runs everything with a database of its own"
+        ) from None
     database = Database(settings.records_url)
     try:
         await bootstrap.check_secret(bootstrap.make_portal(settings, database))

@@ -473,7 +473,7 @@ class Case(Correspondence, BaseModel):
         # Afterwards, so that it drops what is no longer true of the mails that waited.
         self._note(now, f"Staff confirmed the roster of {agency_id}")
         if self.evidence.mailbox == mailbox or self.stage is not Stage.AWAITING_ACTIVATION:
-            return f"Agency {agency_id} speaks for the assister from now on."
+            return f"From now on the roster of agency {agency_id} counts for the assister."
         self._issue_anew(now)
         return "A new registration number goes to the new mailbox; the old one no longer works."
 

@@ -129,7 +129,7 @@ class Correspondence(BaseModel):
         remedy = (
             "ask the assister whether it arrived; if not, use reissue_activation"
             if mail.registration
-            else "if it did not arrive, use email_corrected to send it again"
+            else "use email_corrected: it sends the mail again, which does no harm if it arrived"
         )
         self.mark(f"mail:{mail.kind}", f"{mail.kind} mail: {problem}", remedy, now)
 

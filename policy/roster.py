@@ -227,7 +227,11 @@ def judge(
         if is_generic(email, *names.values()) and not (
             accepted is None or (training_id, mailbox) in accepted
         ):
-            reject("email", f"{_shown(email)} is generic; give the assister's own address", "1.2b")
+            reject(
+                "email",
+                f"{_shown(email)} looks like a shared mailbox; give the assister's own address",
+                "1.2b",
+            )
         holder = taken.get(mailbox)
         if holder is not None and holder != training_id:
             reject(

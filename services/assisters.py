@@ -1,4 +1,4 @@
-"""Correcting an assister's address, and accepting one that looks like a desk's."""
+"""Correcting an assister's address, and accepting one that looks like a shared mailbox."""
 
 from datetime import UTC, datetime
 
@@ -44,8 +44,8 @@ async def correct_email(
         own = await session.get(AcceptedAddress, (training_id, mailbox_key(address)))
         if own is None and is_generic(address, person.first_name, person.last_name):
             raise Refused(
-                f"{address} is generic; an address of the assister's own is needed (1.2b). If it"
-                " is: starter.py assister accept-address"
+                f"{address} looks like a shared mailbox; the assister's own address is needed"
+                " (policy 1.2b). If it is their own: starter.py assister accept-address"
             )
         await _correct(session, training_id, in_use or person.mailbox_id, address)
         await audit.append(
@@ -68,17 +68,19 @@ async def correct_email(
 async def accept_address(
     database: Database, training_id: str, email: str, *, by: str, reason: str
 ) -> None:
-    """Accepts an address that looks like a desk's as personal, from the next roster on.
+    """Accepts an address that looks like a shared mailbox as personal, from the next roster on.
 
     Raises:
-        Refused: If the address cannot be used, or does not look like a desk's.
+        Refused: If the address cannot be used, or does not look like a shared mailbox.
     """
     try:
         address = clean_address(email)
     except BadAddress as bad:
         raise Refused(f"{email} {bad}") from None
     if not is_generic(address):
-        raise Refused(f"{address} does not read like a desk's: a roster may bring it as it is")
+        raise Refused(
+            f"{address} does not look like a shared mailbox: a roster may use it as it is"
+        )
     async with database.transaction() as session:
         ordered = await signed(session, by, reason)
         accepted, key = datetime.now(UTC), mailbox_key(address)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -57,6 +58,31 @@ async def test_nobody_starts_with_another_secret(
         _, said = await process.communicate()
     assert process.returncode == 2
     assert b"\nASSISTER_PORTAL_SECRET: the open registration numbers were made with" in said
+
+
+@pytest.mark.parametrize("program", [["worker.py"], ["-m", "gateway"]])
+def test_help_is_short_and_a_wrong_argument_ends_a_program(program: list[str]) -> None:
+    def run(argument: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, *program, argument]
+        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    helped, wrong = run("--help"), run("--hepl")
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert "until SIGTERM" in " ".join(helped.stdout.split())
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1), wrong.stderr
+
+
+def test_a_gateway_without_a_database_says_what_to_do(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "gateway"],
+        cwd=ROOT,
+        env=os.environ | {"ASSISTER_DATABASE_URL": f"sqlite:///{tmp_path}/none/records.db"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, "Traceback" in ran.stderr) == (2, False), ran.stderr
+    assert "ASSISTER_DATABASE_URL: the database cannot be opened" in ran.stderr.splitlines()[-1]
 
 
 async def _accept_and_say_nothing(

@@ -9,8 +9,9 @@ CHANGE_AGENCY = '"agency_id": "the agency whose change it is"'
 STAFF_ACT = '{"by": "your staff id", "reason": "why"}'
 STAFF_EXAMPLE = 'Paste and change: {"by": "arc-7", "reason": "Caller cannot find the mail"}'
 CHANGE_EXAMPLE = (
-    'Paste and change: {"by": "arc-7", "reason": "The assister wants it", "agency_id": "AG-100"}'
+    'Paste and change: {"by": "arc-7", "reason": "The assister wants it", "agency_id": "AG-200"}'
 )
+_NO_CHANGE = CHANGE_EXAMPLE.replace("wants it", "does not want it")
 _FACT = '"event_id": "lms-4711", "occurred_at": "2026-11-02T15:04:00Z"'
 
 
@@ -28,9 +29,9 @@ REINSTATE = _staff(
     "Lifts a suspension by staff; all four requirements are checked again.", "Cleared by the agency"
 )
 CONFIRM_CHANGE = (
-    f"Lets that agency, and its e-mail address, speak for the assister. {CHANGE_EXAMPLE}"
+    f"Makes that agency the assister's agency, and uses its e-mail address. {CHANGE_EXAMPLE}"
 )
-REFUSE_CHANGE = f"Refuses what that agency's roster asks for: nothing changes. {CHANGE_EXAMPLE}"
+REFUSE_CHANGE = f"Refuses what that agency's roster asks for: nothing changes. {_NO_CHANGE}"
 CLOSE = _staff("Ends the case and the access for good.", "Opened by mistake")
 RELEASE = _staff("Lets the roster on hold go on.", "The agency confirmed it")
 DISCARD = _staff("Drops the roster on hold; it changes nothing.", "The agency sent the wrong file")

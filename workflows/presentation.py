@@ -133,7 +133,7 @@ def intake(progress: IntakeProgress) -> str:
         )
     blocks += [
         f"{progress.rows} rows: {progress.accepted} accepted, {progress.rejected} rejected;"
-        f" {progress.opened} cases told.",
+        f" {progress.opened} cases updated.",
         f"Every row's verdict: `starter.py rosters show {progress.submission_id}`",
     ]
     return "\n\n".join(blocks)

@@ -51,7 +51,7 @@ async def test_staff_find_a_person_and_correct_the_address(system: System, serve
         done = await post(browser, f"{page}/email", email="new@x.org", reason="a letter came")
         assert 'role="alert"' not in done.text
         assert "new@x.org" in done.text
-        for email, said in (("info@x.org", "generic"), ("x", "not a valid"), (CONTACT, "")):
+        for email, said in (("info@x.org", "shared mailbox"), ("x", "not a valid"), (CONTACT, "")):
             answer = await post(browser, f"{page}/email", email=email, reason="a letter came")
             assert said in answer.text
         named = await post(browser, f"{page}/email", email="b@x.org", reason="told by a@x.org")
@@ -163,7 +163,7 @@ async def test_staff_at_a_browser(
         await page.get_by_label("The right address").fill("info@x.org")
         await page.get_by_label("Why").first.fill("a letter came")
         await page.get_by_role("button", name="Correct it").click()
-        await expect(page.get_by_role("alert")).to_contain_text("generic")
+        await expect(page.get_by_role("alert")).to_contain_text("shared mailbox")
         await looked_at(page, scripts)
         await page.get_by_label("What it allows now").select_option("suspend access")
         await page.get_by_label("Why").last.fill("a complaint")
