@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import SecretStr
+from rich.padding import Padding
+from rich.text import Text
 from sqlmodel import func, select
 
 from bootstrap import make_portal
@@ -49,6 +51,8 @@ REFUSED, REFUSED_ADDRESS = "NAV1006", "farah.abdi@northstar.example.org"
 MAILED = (*ACTIVATE, LATE, NEVER_ACTIVATES)
 """Assisters who meet all requirements and whose address accepts mail."""
 NUMBER = re.compile(r"REGISTRATION NUMBER: (\S+)")
+STAFF_ORDER = re.compile(r"staff: (reissue|resend|reinstate)_\w+")
+"""An update as a case names it. The command in a terminal has a shorter name."""
 PATIENCE = 90.0
 """Seconds after which a step of the demo counts as failed."""
 
@@ -78,7 +82,7 @@ async def run_demo(*, keep: bool, visit: Visit | None = None) -> None:
         )
         console.out.print(
             "MNsure's Assister Portal Access policy: a durable case for each assister.\n"
-            "Temporal's server, a mail inbox and a worker start …",
+            "Temporal's server, a mail inbox, a worker and the gateway start …",
             highlight=False,
         )
         async with embedded_stack(
@@ -120,7 +124,7 @@ class _Demo:
         await self._record_agency()
         export = DATA / "results.csv"
         results = list(judge_results(read_results(export), datetime.now(UTC)))
-        _step("Results from the learning center, before any roster: cases open and wait")
+        _step("Results from a training system, before any roster: cases open and wait")
         await _until(self.outside.reaches, bool)
         early = "\n".join(export.read_text().splitlines()[: 1 + BEFORE_ROSTER])
         taken = await self.outside.send_results(self.to.database, early)
@@ -128,6 +132,7 @@ class _Demo:
         accepted = await self._submit_roster()
         _step("More results: five assisters meet all requirements, and the worker is killed")
         await import_results(self.to, results[BEFORE_ROSTER:])
+        _say("In results.csv one row is rejected:")
         for each in results:
             if each.reasons:
                 _reject(each.line, each.reasons[0]._asdict())
@@ -179,17 +184,19 @@ class _Demo:
             style="bold red",
         )
         begun = time.monotonic()
-        with console.err.status("Another starts; what the dead one held is tried again in 30 s …"):
+        with console.err.status(
+            "A second worker starts; it takes over what the first one held within 30 s …"
+        ):
             for each in MAILED:
                 await self._until(each, _mailed("activation"))
             await self._until(REFUSED, lambda status: bool(status.attention))
         made, mails = await self._accounts(), len(self._activation_mails())
         _say(
-            f"✓ Worker {self.stack.workers[-1]} went on where it was, and in"
+            "✓ A second worker continued where the first one stopped. After"
             f" {time.monotonic() - begun:.0f} s: {made} accounts, {mails} activation mails.",
             style="bold green",
         )
-        _say(f"The relay refused {REFUSED}'s address: a person must correct it (see below).")
+        _say(f"The mail server refused {REFUSED}'s address: a person must correct it (see below).")
 
     async def _activations(self) -> None:
         _step("Activation: two assisters use the number from their mail on the page")
@@ -199,13 +206,16 @@ class _Demo:
         _say(f"{' and '.join(ACTIVATE)} are active, and their confirmations are out.")
 
     async def _expiry_and_reissue(self) -> None:
-        _step(f"Twelve days pass for {LATE} and {NEVER_ACTIVATES}, who did nothing")
+        _step("Expiry: the demo moves the clock forward by twelve days")
         expired = self._number("carmen.")
         for each in (LATE, NEVER_ACTIVATES):
             case = self.to.client.get_workflow_handle(assister_workflow_id(each))
             await skip_time(self.to.client, case, timedelta(days=12))
             await self._until(each, _mailed("activation_expired_agency"))
-        _say("Each was reminded twice, then the number expired; assister and agency were told.")
+        _say(
+            f"{LATE} and {NEVER_ACTIVATES} do nothing: each gets two reminders, then the number"
+            " expires."
+        )
         _say(f"{LATE} tries it now: “{await self.outside.activate(expired)}”")
         await order(
             self.to.database,
@@ -222,7 +232,7 @@ class _Demo:
         number = await _until(mailed, lambda number: number != expired)
         assert not await self.outside.activate(number)
         await self._until(LATE, _mailed("confirmation"))
-        _say(f"Staff reissue it (starter.py reissue {LATE} …); the new number works.")
+        _say(f"Staff issue a new number (starter.py reissue {LATE} …), and it works.")
 
     async def _show_cases(self, accepted: list[str]) -> None:
         await self._until("NAV1004", _mailed("assessment_failed"))
@@ -230,10 +240,10 @@ class _Demo:
         for each in sorted(accepted):
             status = await case_status(self.to.client, each)
             sent = sum(mail.sent_at is not None for mail in status.mails)
-            acting = "; ".join(status.who_must_act)
+            acting = STAFF_ORDER.sub(_in_a_terminal, "; ".join(status.who_must_act))
             rows.append((each, console.words(status.stage), sent, acting or "nobody"))
         columns = ("Training ID", "stage", "mails", "who must act, and how")
-        console.out.print(console.table("\nEvery accepted assister", columns, rows))
+        console.out.print(console.table("\nEvery assister with an accepted row", columns, rows))
 
     def show_where_to_look(self, *, keep: bool) -> None:
         """Shows what there is to look at, and how."""
@@ -287,15 +297,23 @@ def _step(title: str) -> None:
 
 
 def _say(text: str, style: str = "") -> None:
-    console.out.print(f"  {text}", style=style, markup=False, highlight=False)
+    _indented(text, style)
+
+
+def _indented(text: str, style: str) -> None:
+    # Its later lines, too. A link is not broken: people click it.
+    console.out.print(
+        Padding(Text(text, style), (0, 0, 0, 2), expand=False), soft_wrap="://" in text
+    )
 
 
 def _reject(line: int, reason: Mapping[str, str]) -> None:
-    # Cut to one line: the first screen shows what happens, not every word.
-    text = f"  Line {line}: {reason['field']} {reason['message']}"
-    console.out.print(
-        text, style="dim", markup=False, highlight=False, overflow="ellipsis", no_wrap=True
-    )
+    text = f"Line {line}: {reason['field']}: {reason['message']}"
+    _indented(text, "dim")
+
+
+def _in_a_terminal(update: re.Match[str]) -> str:
+    return f"staff: starter.py {update[1]} …"
 
 
 def _mailed(kind: str) -> Callable[[Status], bool]:
