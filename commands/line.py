@@ -53,7 +53,7 @@ COMMANDS = {
         "close": ("staff:close", "End a case and its access for good."),
         "confirm-change": (
             "staff:confirm_change",
-            "Confirm a change of agency or address that a roster asks for.",
+            "Make the agency the assister's agency, or use the new address.",
         ),
         "refuse-change": (
             "staff:refuse_change",
