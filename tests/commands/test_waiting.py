@@ -369,7 +369,9 @@ async def test_an_agency_is_told_of_its_contact_with_the_worker_stopped(
     await eventually(listed, bool)
     for command in shell.of_contacts:
         # One after the other: a contact who is revoked cannot be corrected.
-        await shell.refuse([command], "do it again once a worker runs. No worker answered in 5 sec")
+        await shell.refuse(
+            [command], "run it again once a worker runs. No worker answered in 5 sec"
+        )
     await waiting.terminate()
 
 

@@ -237,7 +237,7 @@ async def test_staff_accept_a_desks_address_for_one_person(system: System) -> No
     second = await accepted()
     assert second[1] == 1, "the same rows get another verdict"
     assert await accepted() == second
-    with pytest.raises(Refused, match="does not read like"):
+    with pytest.raises(Refused, match="does not look like"):
         await accept_address(system.database, mine, "ann@x.org", **STAFF)
     async with system.database.snapshot() as session:
         trail = await audit.entries_of(session, f"assister-{mine}")
