@@ -190,9 +190,6 @@ class Database:
         # longer and longer, and let the first to wake go on, no matter how long others waited.
         queues = self.engine.dialect.name == "sqlite"
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if queues else nullcontext()
-        # PostgreSQL gives each statement its own snapshot anyway; a transaction around reads would
-        # ask it twice more.
-        self._reading = {ONLY_READS: True} if queues else {"isolation_level": "AUTOCOMMIT"}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -204,7 +201,7 @@ class Database:
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
         """A session for reading only; it blocks no writer."""
         async with self._sessions() as session:
-            await session.connection(execution_options=self._reading)
+            await session.connection(execution_options={ONLY_READS: True})
             yield session
 
     async def close(self) -> None:

@@ -56,6 +56,8 @@ class AssisterAccess:
         self._published: dict[str, SearchAttributeUpdate[Any]] = {}
         self._changed = False
         """People have not been shown the newest change."""
+        self._ignored: list[str] = []
+        """Events that changed nothing and are not yet in the log."""
 
     @workflow.run
     async def run(self, start: AccessInput) -> Status:
@@ -525,8 +527,8 @@ class AssisterAccess:
         self._changed = True
 
     def _ignore(self, what: str, why: str) -> None:
-        workflow.logger.warning("Ignored %s: %s", what, why)
         self.case.ignored(what, why, workflow.now())
+        self._ignored.append(f"{what}: {why}")
         self._changed = True
 
     def _mail_failed(self, mail: Mail, error: ApplicationError) -> None:
@@ -596,12 +598,16 @@ class AssisterAccess:
     async def _publish_changes(self) -> None:
         """Shows people what changed, once for all that came together.
 
-        Thousands of signals may come in one workflow task: the page for each would take longer than
-        the two seconds after which the SDK takes a workflow for stuck.
+        Thousands of signals may come in one workflow task: the page and a log line for each would
+        take longer than the two seconds after which the SDK takes a workflow for stuck.
         """
         while True:
             await workflow.wait_condition(lambda: self._changed)
             self._changed = False
+            if self._ignored:
+                count, last = len(self._ignored), self._ignored[-1]
+                workflow.logger.warning("Ignored %d events, the last %s", count, last)
+                self._ignored.clear()
             # If a step is due, its end shows it.
             if self.case.due(workflow.now()) is Due.NOTHING:
                 self._publish()
