@@ -30,7 +30,6 @@ LONG = (
     "commands/test_waiting.py",
     "faults",
     "gateway/test_in_chromium.py",
-    "gateway/test_killed_gateway.py",
     "gateway/test_staff_pages.py",
     "test_mail_queue.py",
     "test_reconcile.py",

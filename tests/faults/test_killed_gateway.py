@@ -5,6 +5,7 @@ import json
 import os
 import random
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from records.keys import Kind, make_key, signing_secret
 from records.people import authorized_contact
 from records.tables import MailDelivery, ResultEvent, Submission
 from services.rosters import progress
+from tests.faults.conftest import FULL, NewRecords
+from tests.faults.matrix import Matrix
 from tests.faults.trials import without_worker
 from tests.faults.workers import WorkerProcess
 from tests.support.events import signed
@@ -43,7 +46,6 @@ from tests.support.system import (
 )
 from workflows.contract import Status
 
-FULL = "FAULTS" in os.environ
 ASSISTERS = int(os.environ.get("GATEWAY_ASSISTERS", "15"))
 ROUNDS = int(os.environ.get("GATEWAY_ROUNDS", "8" if FULL else "1"))
 DELIVERIES, CONNECTIONS, KILLS, ON_A_ROSTER = 3, 50, 2, 4
@@ -158,12 +160,15 @@ class Senders:
 @pytest.mark.timeout(PATIENCE * ROUNDS * 2)
 @pytest.mark.parametrize("number", range(ROUNDS))
 async def test_nothing_that_was_answered_is_lost_or_doubled(
-    temporal: WorkflowEnvironment, records_url: str, tmp_path: Path, number: int
+    temporal: WorkflowEnvironment,
+    new_records: NewRecords,
+    database_kind: str,
+    tmp_path: Path,
+    matrix: Matrix,
+    number: int,
 ) -> None:
-    if records_url.startswith("postgresql") and not FULL:
-        pytest.skip("on PostgreSQL with ./run faults")
     chance = random.Random(number)
-    async with without_worker(temporal.client, records_url, tmp_path) as system:
+    async with without_worker(temporal.client, new_records(), tmp_path) as system:
         await record_people(system.database)
         workers = [WorkerProcess(system)]
         gateway = GatewayProcess(system)
@@ -179,7 +184,14 @@ async def test_nothing_that_was_answered_is_lost_or_doubled(
                 await senders.introduced()
                 ids = [new_training_id() for _ in range(ASSISTERS)]
                 await _all_sent(senders, ids, chance, [gateway.replace, replace_worker] * KILLS)
-            await _all_done(system, senders, ids)
+            sent = time.monotonic()
+            doubled = await _all_done(system, senders, ids)
+            matrix.add(
+                f"gateway and worker killed {KILLS} times each under load",
+                database_kind,
+                allowed=doubled,
+                seconds=time.monotonic() - sent,
+            )
         finally:
             workers[-1].kill()
 
@@ -243,8 +255,12 @@ async def _all_sent(
     assert await answers() == total
 
 
-async def _all_done(system: System, senders: Senders, ids: list[str]) -> None:
-    """Checks that every answered event and roster had its effect, once."""
+async def _all_done(system: System, senders: Senders, ids: list[str]) -> int:
+    """Checks that every answered event and roster had its effect, once.
+
+    Returns:
+        The number of mails that were in doubt and came twice.
+    """
 
     async def untold() -> int:
         async with system.database.snapshot() as session:
@@ -292,6 +308,7 @@ async def _all_done(system: System, senders: Senders, ids: list[str]) -> None:
         f"\n{len(ids)} assisters: {answered}, {senders.broken_off} rosters broken off,"
         f" {doubled} of {len(mails)} mails doubled\n"
     )
+    return doubled
 
 
 def _closed(ids: list[str]) -> list[str]:
