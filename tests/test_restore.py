@@ -22,7 +22,7 @@ async def test_a_restored_backup(
     for training_id in (active, waiting):
         for name, fact in facts().items():
             await system.tell(training_id, name, fact)
-        await system.until(training_id, in_stage("awaiting_activation"))
+        await system.until(training_id, mailed("activation"))
     await system.activate(active)
     await system.until(active, in_stage("active"))
     await system.until(active, mailed(times=2))
