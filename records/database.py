@@ -108,11 +108,17 @@ def _check_open(connection: Any, _record: object, _proxy: object) -> None:
 
 def _make_private(_dialect: Dialect, _record: object, arguments: list[Any], _options: Any) -> None:
     """Makes the file readable by its owner only; SQLite gives its other files the same rights."""
-    if arguments[0] != ":memory:":
-        # Only if there is none: closing a file releases every lock that this process has on it. The
-        # next program that ends would then delete the log while other connections use it.
-        with suppress(OSError):
-            os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    file = arguments[0]
+    if file == ":memory:":
+        return
+    # Only if there is none: closing a file releases every lock that this process has on it. The
+    # next program that ends would then delete the log while other connections use it.
+    with suppress(OSError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if not (os.path.isfile(file) and os.access(file, os.R_OK | os.W_OK)):
+        # The driver would find out in a thread, which prints a traceback if the event loop ends
+        # before it has told of the fault.
+        raise sqlite3.OperationalError("unable to open database file")
 
 
 def _begin_sqlite(connection: Connection) -> None:
