@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused or failed for a reason that is printed, 2 wrong us
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import time
@@ -30,11 +31,15 @@ def main(arguments: Iterable[str] | None = None) -> int:
     return run(list(sys.argv[1:] if arguments is None else arguments))
 
 
-def _end_in_time(interrupted: socket.socket) -> None:
+def _end_in_time(interrupts: socket.socket) -> None:
     """Ends the program if it does not end by itself, for example while a parser works."""
-    interrupted.recv(1)
+    _came(interrupts, within=None)
     time.sleep(GRACE)
     _leave(130)
+
+
+def _came(interrupts: socket.socket, within: float | None = 0) -> bool:
+    return bool(select.select([interrupts], [], [], within)[0])
 
 
 def _end_now(lost: sys.UnraisableHookArgs) -> None:
@@ -58,14 +63,22 @@ if __name__ == "__main__":
     import socket
     import threading
 
-    interrupted, interrupts = socket.socketpair()
-    interrupts.setblocking(False)
+    interrupts, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
     sys.unraisablehook = _end_now
-    threading.Thread(target=_end_in_time, args=(interrupted,), daemon=True).start()
+    threading.Thread(target=_end_in_time, args=(interrupts,), daemon=True).start()
     try:
-        signal.set_wakeup_fd(interrupts.fileno())
+        signal.set_wakeup_fd(wakeup.fileno())
         signal.signal(signal.SIGINT, signal.default_int_handler)
         code = main()
+        # Ctrl-C from here on would end the program while it ends.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:
+        code = 130
+    except Exception:
+        # A library may raise an error of its own in place of Ctrl-C, as Pydantic does while it
+        # makes a schema.
+        if not _came(interrupts):
+            raise
         code = 130
     _leave(code)

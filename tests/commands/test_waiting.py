@@ -10,10 +10,11 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -172,15 +173,10 @@ class Shell:
         Python's start does not count, nor does the time in which it waited for a processor.
         """
         async with self.places:
-            begun = time.monotonic()
             output = self.folder / f"{uuid.uuid4().hex}.txt"
             process = forked(output, self.environment, _command, words)
-            ending = asyncio.ensure_future(gone(process))
-            others = 0.0
-            while not (await asyncio.wait({ending}, timeout=WORKED_BY_OTHERS))[0]:
-                others = _waited_for_a_processor(process.pid) or others
+            seconds = await _seconds_of(process.pid, gone(process))
             assert process.exitcode is not None
-            seconds = time.monotonic() - begun - others
             return process.exitcode, " ".join(output.read_text().split()), seconds
 
     async def start(self, *words: str) -> asyncio.subprocess.Process:
@@ -211,6 +207,16 @@ async def _read(process: asyncio.subprocess.Process, printed: bytearray) -> None
     assert process.stdout is not None
     while chunk := await process.stdout.read(2**16):
         printed += chunk
+
+
+async def _seconds_of(process_id: int | None, ending: Awaitable[object]) -> float:
+    """The seconds until a process ends, without those in which it waited for a processor."""
+    begun, end = time.monotonic(), asyncio.ensure_future(ending)
+    before = others = _waited_for_a_processor(process_id)
+    while not (await asyncio.wait({end}, timeout=WORKED_BY_OTHERS))[0]:
+        others = _waited_for_a_processor(process_id) or others
+    await end
+    return time.monotonic() - begun - (others - before)
 
 
 def _waited_for_a_processor(process_id: int | None) -> float:
@@ -427,11 +433,10 @@ async def test_ctrl_c_ends_a_command_at_any_moment(
             reading = asyncio.ensure_future(_read(process, printed))
             await eventually(partial(asyncio.to_thread, hears_sigterm, process.pid), bool)
             await asyncio.sleep(chance.uniform(0, 4))
-            begun = time.monotonic()
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGINT)
-            await asyncio.wait_for(asyncio.gather(reading, process.wait()), 60)
-            took = time.monotonic() - begun
+            ending = asyncio.wait_for(asyncio.gather(reading, process.wait()), 60)
+            took = await _seconds_of(process.pid, ending)
             assert took < ENDS, (words, printed)
             # The command may have ended before the signal, or found its port in use.
             over = words not in STAYING or b"is in use" in printed
@@ -471,3 +476,25 @@ async def test_a_busy_worker_is_not_taken_for_a_dead_one(shell: Shell, sqlite_ur
     await database.close()
     code, said, _ = await shell.run("training", "record", shell.person)
     assert (code, said.startswith("Recorded for")) == (0, True), said
+
+
+CONVERTS = """
+import runpy, signal, sys, types
+def run(words):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        pass
+    raise ValueError("a schema cannot be made")
+sys.modules["commands.line"] = types.SimpleNamespace(run=run)
+runpy.run_path("starter.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("signalled", "code"), [(True, 130), (False, 1)])
+def test_an_error_in_place_of_ctrl_c_shows_no_traceback(signalled: bool, code: int) -> None:
+    script = CONVERTS if signalled else CONVERTS.replace("raise_signal(signal.SIGINT)", "SIGINT")
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, "Traceback" in ran.stderr) == (code, not signalled), ran.stderr
