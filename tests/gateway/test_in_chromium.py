@@ -10,11 +10,11 @@ import pytest
 from playwright.async_api import Browser, expect
 from sqlmodel import update
 
-from portal.tables import PortalRegistration
+from portal.tables import PortalAccount, PortalRegistration
 from records.people import record_agency
 from services.contacts import revoke_contact
 from tests.support.gateway import STAFF, Gateway, Serving, waiting
-from tests.support.rosters import roster_of
+from tests.support.rosters import roster_of, roster_row, roster_text, take_in
 from tests.support.system import (
     AGENCY,
     CONTACT,
@@ -24,7 +24,8 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
-from tests.support.windows import BOTH, WIDE, link_to, looked_at, window
+from tests.support.windows import BOTH, WIDE, link_to, look_until, looked_at, window
+from workflows.contract import roster_workflow_id
 
 
 @BOTH
@@ -36,7 +37,7 @@ async def test_an_assister_sets_up_the_account(
         await page.goto("/activate")
         await looked_at(page, scripts)
         await page.get_by_role("link", name="I cannot find my mail").click()
-        await looked_at(page, scripts)
+        await looked_at(page, scripts, "I cannot find my activation mail")
         await page.get_by_label("Your Training ID").fill("nobody")
         await page.get_by_role("button").click()
         await expect(page.get_by_role("alert")).to_contain_text("seven letters or digits")
@@ -88,9 +89,7 @@ async def test_a_contact_submits_a_roster(
         await expect(page.get_by_role("status")).to_contain_text("2 rows would be accepted")
         await looked_at(page, scripts)
         await page.get_by_role("button", name="Submit this roster").click()
-        while await page.get_by_role("link", name="Look again").count():
-            await page.get_by_role("link", name="Look again").click()
-        await expect(page.get_by_role("status")).to_contain_text("Done.")
+        await look_until(page, "Done.")
         await looked_at(page, scripts)
         await page.get_by_role("link", name="Back to your agency").click()
         await page.get_by_label("The assister's Training ID").fill(training_id)
@@ -102,6 +101,61 @@ async def test_a_contact_submits_a_roster(
         await looked_at(page, scripts)
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+@BOTH
+async def test_a_contact_sees_that_a_roster_is_held_and_what_staff_decided(
+    system: System,
+    gateway: Gateway,
+    chromium: Browser,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    scripts: bool,
+) -> None:
+    people = [new_training_id() for _ in range(6)]
+    await take_in(system, *map(roster_row, people))
+    async with system.database.transaction() as session:
+        session.add_all(PortalAccount(training_id=e, fence=0, status="active") for e in people)
+    file = tmp_path / "all-no.csv"
+    file.write_text(roster_text(*(roster_row(each, "No") for each in people)))
+    async with window(chromium, gateway, width, scripts) as page:
+
+        async def submit() -> None:
+            await page.goto(f"/agencies/{AGENCY}")
+            await page.get_by_label("The roster: a CSV file").set_input_files(file)
+            await page.get_by_label("Navigators").check()
+            await page.get_by_role("button", name="Check the roster").click()
+            await expect(page.get_by_role("alert")).to_contain_text("would be held")
+            await looked_at(page, scripts)
+            await page.get_by_role("button", name="Submit this roster").click()
+            await look_until(page, "On hold")
+            await looked_at(page, scripts)
+
+        await page.goto("/sign-in")
+        await page.get_by_label("Your e-mail address").fill(CONTACT)
+        await page.get_by_role("button").click()
+        await page.goto(await link_to(system, CONTACT))
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("heading", name="Agency AG-100")).to_be_visible()
+        for decision, said in (("discard", "Discarded"), ("release", "Done.")):
+            await submit()
+            held = system.client.get_workflow_handle(
+                roster_workflow_id(page.url.rpartition("/")[2])
+            )
+            await held.execute_update(decision, {"by": "staff-1", "reason": "the agency was asked"})
+            await held.result()
+            await page.reload()
+            await expect(page.get_by_role("status")).to_contain_text(said)
+            await looked_at(page, scripts)
+        monkeypatch.setattr("gateway.agency_pages.progress", _away)
+        await page.reload()
+        await expect(page.get_by_role("alert")).to_contain_text("Try again in a few minutes")
+        await looked_at(page, scripts)
+
+
+async def _away(*_: object) -> None:
+    raise RuntimeError("Temporal cannot be reached")
 
 
 async def test_another_sites_page_can_send_nothing(
@@ -238,13 +292,17 @@ async def test_a_roster_without_a_good_row(
         await page.get_by_role("button").click()
         await page.goto(await link_to(system, CONTACT))
         await page.get_by_role("button").click()
-        for content in (roster_of("bad"), "no,roster\nat,all\n"):
+        await expect(page.get_by_role("heading", name="Agency AG-100")).to_be_visible()
+        for content, then in (
+            (roster_of("bad"), "Check before you submit"),
+            ("no,roster\nat,all\n", "This did not work"),
+        ):
             file.write_text(content)
             await page.goto("/home")
             await page.get_by_label("The roster: a CSV file").set_input_files(file)
             await page.get_by_label("Navigators").check()
             await page.get_by_role("button", name="Check the roster").click()
-            await looked_at(page, scripts)
+            await looked_at(page, scripts, then)
             assert not await page.get_by_role("button", name="Submit this roster").count()
         await expect(page.get_by_role("alert")).to_contain_text("lacks these columns")
         missing = await page.goto("/agencies/AG-100/assisters/NOBODY1")

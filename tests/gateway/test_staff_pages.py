@@ -154,12 +154,14 @@ async def test_staff_at_a_browser(
         await page.get_by_role("button").click()
         await page.goto(await link_to(system, STAFF))
         await page.get_by_role("button").click()
-        await looked_at(page, scripts)
+        await looked_at(page, scripts, "Find a person")
         await page.get_by_label("Name, e-mail address or Training ID").fill(f"ann {training_id}")
         await page.get_by_role("button", name="Find").click()
+        found = page.get_by_role("link", name=f"Ann Lee-{training_id}")
+        await expect(found).to_be_visible()
         await looked_at(page, scripts)
-        await page.get_by_role("link", name=f"Ann Lee-{training_id}").click()
-        await looked_at(page, scripts)
+        await found.click()
+        await looked_at(page, scripts, f"Ann Lee-{training_id}")
         await page.get_by_label("The right address").fill("info@x.org")
         await page.get_by_label("Why").first.fill("a letter came")
         await page.get_by_role("button", name="Correct it").click()
@@ -170,6 +172,9 @@ async def test_staff_at_a_browser(
         await page.get_by_role("button", name="Give the order").click()
         await expect(page.get_by_role("status")).to_be_visible()
         await page.get_by_role("link", name=AGENCY).click()
+        await expect(
+            page.get_by_role("heading", name="Correct a contact's address")
+        ).to_be_visible()
         await looked_at(page, scripts)
 
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.support.gateway import LINK, Gateway
 from tests.support.system import System, eventually
@@ -32,8 +32,14 @@ async def window(
     await context.close()
 
 
-async def looked_at(page: Page, scripts: bool) -> None:
-    """Checks that a page violates no rule and does not scroll sideways."""
+async def looked_at(page: Page, scripts: bool, heading: str = "") -> None:
+    """Checks that a page violates no rule and does not scroll sideways.
+
+    Args:
+        heading: The page's, if the page before may still be there.
+    """
+    if heading:
+        await expect(page.get_by_role("heading", level=1, name=heading)).to_be_visible()
     if not scripts:
         return
     result = await Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
@@ -58,3 +64,11 @@ async def link_to(system: System, address: str) -> str:
     found = LINK.search((await eventually(mails, bool))[-1][1])
     assert found is not None
     return found[0]
+
+
+async def look_until(page: Page, text: str) -> None:
+    """Looks again at a submitted roster until its status says this."""
+    await page.wait_for_url("**/rosters/*")
+    while text not in await page.get_by_role("status").inner_text():
+        async with page.expect_navigation():
+            await page.get_by_role("link", name="Look again").click()
