@@ -3,10 +3,12 @@
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -54,12 +56,20 @@ def handle_problems(app: FastAPI) -> None:
         mistakes = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         return answered(request, 422, "; ".join(mistakes))
 
+    async def away(request: Request, error: Exception) -> Response:
+        # The first line only: a database adds its statement.
+        reason = str(error).partition("\n")[0]
+        structlog.get_logger().warning("the records cannot be reached", reason=reason)
+        return answered(request, 503, "The records cannot be reached now. Try again later.")
+
     async def gone(_request: Request, _error: Exception) -> Response:
         # The client has gone. Without a handler this would be logged as a fault of ours.
         return problem(400, "the request broke off")
 
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(OperationalError, away)
+    app.add_exception_handler(TimeoutError, away)
     app.add_exception_handler(ClientDisconnect, gone)
 
 

@@ -2,13 +2,19 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
 
+import httpx2
+import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 from structlog.testing import capture_logs
 
 from gateway.guard import MOST_BODY
 from records.keys import all_keys, key_sent, revoke_key, rotate_key
-from tests.support.gateway import Gateway
+from tests.support.databases import beside, new_database
+from tests.support.gateway import Gateway, Serving
 
 PATH = "/training/results"
 CSV = {"Content-Type": "text/csv"}
@@ -205,3 +211,35 @@ async def test_the_log_has_no_query_no_path_and_no_key(gateway: Gateway) -> None
 async def test_health(gateway: Gateway) -> None:
     assert (await gateway.client.get("/healthz")).status_code == 200
     assert (await gateway.client.get("/readyz")).json() == {"status": "ready"}
+
+
+async def test_while_the_records_are_away_everybody_is_told_to_try_later(
+    serve: Serving, postgres_template: str
+) -> None:
+    url = new_database(postgres_template)
+    name = Identifier(urlsplit(url).path[1:])
+    ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+    with psycopg.connect(beside(url, "postgres"), autocommit=True) as administrator:
+        async with serve(database_url=url) as gateway:
+            key = await gateway.key()
+
+            async def answers() -> list[httpx2.Response]:
+                sent: dict[str, Any] = {"headers": key | CSV, "content": "Training ID"}
+                return [
+                    await gateway.client.post(PATH, **sent),
+                    await gateway.browser().post("/activate", data={"registration_number": "A"}),
+                ]
+
+            before = [each.status_code for each in await answers()]
+            allow = SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+            administrator.execute(allow.format(name, SQL("false")))
+            administrator.execute(ended, [urlsplit(url).path[1:]])
+            with capture_logs() as logs:
+                away = await answers()
+            administrator.execute(allow.format(name, SQL("true")))
+            after = [each.status_code for each in await answers()]
+    assert [each.status_code for each in away] == [503, 503]
+    assert away[0].headers["content-type"] == "application/problem+json"
+    assert all("Try again later." in each.text for each in away)
+    assert {each["log_level"] for each in logs} == {"warning", "info"}, "no fault of the program"
+    assert after == before
