@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from gateway.callers import To
 from gateway.visitors import cookie_of, rights_of, set_cookie, set_visit
 from policy.addresses import BadAddress, clean_address, mailbox_key
-from records.visits import LINK_WORKS, begin_visit
+from records.visits import LINK_WORKS, begin_visit, end_visit
 from settings import Settings
 
 router = APIRouter(prefix="/sign-in/openid", include_in_schema=False)
@@ -79,6 +79,7 @@ async def back(request: Request, to: To) -> Response:
             raise HTTPException(
                 403, "Your address is not on record as a contact's. Ask the ARC to add it."
             )
+        await end_visit(session, cookie_of(request, "visit"))
         cookie = begin_visit(session, mailbox, datetime.now(UTC))
     answer = RedirectResponse("/home", 303)
     set_visit(request, answer, cookie)

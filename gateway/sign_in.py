@@ -90,6 +90,8 @@ async def use(request: Request, token: str, to: To) -> Response:
     """Signs in, once."""
     async with to.database.transaction() as session:
         cookie = await use_link(session, token, cookie_of(request, "browser"), datetime.now(UTC))
+        if cookie is not None:
+            await end_visit(session, cookie_of(request, "visit"))
     if cookie is None:
         return page(request, "sign_in_link.html", 403, mistake=True)
     answer = RedirectResponse("/home", 303)

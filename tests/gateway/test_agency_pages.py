@@ -148,8 +148,9 @@ async def test_no_answer_waits_for_a_mail(
 
 
 async def link_of(system: System, browser: httpx2.AsyncClient) -> str:
+    before = await _count(system, CONTACT)
     await browser.post("/sign-in", data={"email": CONTACT})
-    await eventually(lambda: _count(system, CONTACT), lambda count: count > 0)
+    await eventually(lambda: _count(system, CONTACT), lambda count: count > before)
     found = LINK.search(system.mails(to=CONTACT)[-1][1])
     assert found is not None
     return found[0]
@@ -192,6 +193,23 @@ async def test_links_are_limited(system: System, gateway: Gateway) -> None:
         last = await browser.post("/sign-in", data={"email": f"p{number}@x.example.org"})
     assert last.status_code == 429
     assert await _count(system, CONTACT) == 5
+
+
+async def test_cookies_that_somebody_else_knows_open_nothing(
+    system: System, gateway: Gateway
+) -> None:
+    """Session fixation: who plants cookies in a browser is not signed in together with it."""
+    browser, other = gateway.browser(), gateway.browser()
+    for name in ("visit", "browser"):
+        for each in (browser, other):
+            each.cookies.set(name, "known-to-another", domain="127.0.0.1")
+    assert (await browser.post(await link_of(system, browser))).status_code == 303
+    assert (await browser.get(HOME)).status_code == 200
+    assert (await other.get(HOME)).headers["location"] == "/sign-in"
+    other.cookies.set("visit", browser.cookies["visit"], domain="127.0.0.1")
+    assert (await other.get(HOME)).status_code == 200
+    assert (await browser.post(await link_of(system, browser))).status_code == 303
+    assert (await other.get(HOME)).headers["location"] == "/sign-in", "the earlier visit has ended"
 
 
 @pytest.mark.parametrize("how", ["contact revoked", "too long ago", "signed out"])
