@@ -205,7 +205,8 @@ class MailActivities:
         sent = update(MailDelivery).where(col(MailDelivery.key) == request.key)
         async with self.database.transaction() as session:
             await session.exec(
-                sent.values(
+                # No loaded object needs the new values.
+                sent.execution_options(synchronize_session=False).values(
                     state="sent",
                     sent_at=now,
                     claimed_until=None,

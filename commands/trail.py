@@ -61,7 +61,7 @@ async def audit_verify(
     kept = _read_heads(heads) if heads else None
     if head and not re.fullmatch("[0-9]{1,18}-[0-9a-f]{64}", head):
         raise Refused(f"{head} is no head of the trail: a number, a hyphen and 64 digits")
-    async with session() as here, here.database.snapshot() as records:
+    async with session() as here, here.database.snapshot(streams=True) as records:
         found = await audit.verify(records, kept)
         if head and not await audit.holds(records, head):
             found.breaks.append(audit.Break("", 0, "not all of what the head names is as it was"))

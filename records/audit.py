@@ -122,7 +122,7 @@ async def head(database: Database) -> str:
             # An entry of an open transaction may have a lower id than one that is visible already.
             await (await session.connection()).execute(text("LOCK TABLE auditentry IN SHARE MODE"))
         newest = (await session.exec(select(func.max(AuditEntry.id)))).one() or 0
-    async with database.snapshot() as session:
+    async with database.snapshot(streams=True) as session:
         return f"{newest}-{await _digest(session, newest)}"
 
 

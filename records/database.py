@@ -196,6 +196,9 @@ class Database:
         # longer and longer, and let the first to wake go on, no matter how long others waited.
         queues = self.engine.dialect.name == "sqlite"
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if queues else nullcontext()
+        # PostgreSQL gives each statement its own snapshot anyway; a transaction around reads would
+        # ask it twice more.
+        self._reading = {ONLY_READS: True} if queues else {"isolation_level": "AUTOCOMMIT"}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -204,10 +207,15 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[AsyncSession]:
-        """A session for reading only; it blocks no writer."""
+    async def snapshot(self, *, streams: bool = False) -> AsyncIterator[AsyncSession]:
+        """A session for reading only; it blocks no writer.
+
+        Args:
+            streams: Rows are fetched in parts, for which PostgreSQL needs a transaction.
+        """
+        reading = {ONLY_READS: True} if streams else self._reading
         async with self._sessions() as session:
-            await session.connection(execution_options={ONLY_READS: True})
+            await session.connection(execution_options=reading)
             yield session
 
     async def close(self) -> None:

@@ -115,7 +115,7 @@ async def test_an_act_with_a_key_is_entered_once_in_its_case(records_url: str) -
     await enter("assister-B", "order-1", "staff-9")
     for _ in range(2):
         await enter("assister-B", None, "system")
-    async with database.snapshot() as session:
+    async with database.snapshot(streams=True) as session:
         assert len(await audit.entries_of(session, "assister-A")) == 2
         assert len(await audit.entries_of(session, "assister-B")) == 3
         assert (await audit.verify(session)).breaks == []
@@ -233,6 +233,6 @@ async def test_a_head_waits_for_entries_that_are_being_written(records_url: str)
         await asyncio.wait({waiting}, timeout=0.5)
         assert not waiting.done()
     kept = await waiting
-    async with database.snapshot() as session:
+    async with database.snapshot(streams=True) as session:
         assert await audit.holds(session, kept)
     await database.close()

@@ -62,5 +62,5 @@ async def test_what_was_there_goes_on(upgraded: Database) -> None:
     assert await portal.has_its_secret()
     number = await portal.registration_number(training_id, 1)
     assert (await portal.activate(number)).training_id == training_id
-    async with upgraded.snapshot() as session:
+    async with upgraded.snapshot(streams=True) as session:
         assert (await audit.verify(session)).breaks == []

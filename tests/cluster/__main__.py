@@ -90,7 +90,7 @@ async def _all(made: Cluster, folder: Path, out: Console) -> None:
                 out.print(f"{name}: all done {time.monotonic() - struck:.0f} s after it was back")
         mails = Counter((str(m["To"]), str(m["Subject"])) for m in inbox.messages())
         doubled = sum(count - 1 for count in mails.values())
-        async with database.snapshot() as session:
+        async with database.snapshot(streams=True) as session:
             doubts = (await session.exec(select(func.sum(MailDelivery.doubts)))).one()
             verified = await audit.verify(session)
         out.print(

@@ -278,7 +278,7 @@ async def _all_done(system: System, senders: Senders, ids: list[str]) -> int:
         stage = "suspended" if person in _closed(ids) else "active"
         reached = partial(lambda stage, it: it.stage == stage and _sent(it), stage)
         await eventually(partial(system.status, person), reached, seconds=PATIENCE)
-    async with system.database.snapshot() as session:
+    async with system.database.snapshot(streams=True) as session:
         events = (await session.exec(select(ResultEvent))).all()
         submissions = (await session.exec(select(Submission.id))).all()
         accounts = (await session.exec(select(PortalAccount))).all()

@@ -49,5 +49,5 @@ def run_program(program: str, *words: str) -> None:
 
 
 async def verified(database: Database, kept: dict[str, str] | None = None) -> audit.Verification:
-    async with database.snapshot() as session:
+    async with database.snapshot(streams=True) as session:
         return await audit.verify(session, kept)
