@@ -11,6 +11,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from policy.calendar import CENTRAL
+from policy.case import SUSPENDED_BY_STAFF
 from policy.mails import MailKind, Recipient
 from policy.requirements import Requirement
 from records.people import contact_to_mail
@@ -172,6 +173,8 @@ def _in_words(facts: dict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = dict(facts)
     if "missing" in facts:
         values["missing"] = [MISSING[Requirement(each)] for each in facts["missing"].split(",")]
+    if "reason" in facts:
+        values["by_staff"] = facts["reason"] == SUSPENDED_BY_STAFF
     if "outcome" in facts:
         values["outcome"] = OUTCOMES[facts["outcome"]]
     for name in {"ends", "reissuable_until"} & facts.keys():

@@ -122,14 +122,16 @@ async def agencies_revoke_contact(
         return
     console.out.print(f"Revoked. Authorized contacts left: {done.left}.")
     if done.told:
-        console.out.print(f"Mails that now go to another contact: {', '.join(done.told)}")
+        console.out.print(
+            f"Cases and rosters that now write to another contact: {', '.join(done.told)}"
+        )
     if not done.left:
         console.out.print(
-            "The agency's mails wait for a contact; import one, or restore this one:"
-            " starter.py agencies restore-contact"
+            "The agency's mails wait for a contact. Import one and run this command again, or"
+            " restore this one: starter.py agencies restore-contact"
         )
     if done.waiting:
-        console.out.print(f"Waiting for a contact by now: {', '.join(done.waiting)}")
+        console.out.print(f"Cases and rosters that wait for a contact: {', '.join(done.waiting)}")
 
 
 @app.command(name="restore-contact")

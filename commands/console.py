@@ -62,12 +62,13 @@ def intake(at: "IntakeProgress") -> list[RenderableType]:
             return [
                 f"On hold: it ends the access of {at.suspensions} of the agency's {at.with_access}"
                 " assisters who have it. Ask the agency, then decide:"
-                f" starter.py rosters release {at.submission_id} (or discard)"
+                f" starter.py rosters release {at.submission_id} --by EMAIL --reason TEXT (or"
+                " discard)"
             ]
         case "wants_contact":
             return [
-                "The mail to the agency's contact was refused. Correct the address:"
-                " starter.py agencies correct-contact"
+                "Done, but the mail to the agency's contact did not go out. Correct the address"
+                " (starter.py agencies correct-contact): then it is sent again."
             ]
         case "judging":
             return ["The rows are being judged."]

@@ -80,7 +80,7 @@ async def doctor(*, mail: TestMail = "", json: Json = False) -> None:
                 f"{mark:5} {each.check}: {each.says}", style=style, markup=False, soft_wrap=True
             )
     if not all(each.ok for each in findings):
-        raise Refused("Something is to be mended; see above.")
+        raise Refused("At least one check failed; its line says what to do.")
 
 
 async def _examine(here: Session, mail: str) -> list[Finding]:
@@ -214,8 +214,8 @@ async def _workers(client: Client, task_queue: str) -> str:
         )
         if not described.pollers:
             raise Wrong(
-                f"none asks the task queue {name} for work. Start `python worker.py`, or name the"
-                " workers' queue in ASSISTER_TASK_QUEUE"
+                f"no worker asks the task queue {name} for work. Start `python worker.py`, or name"
+                " the workers' queue in ASSISTER_TASK_QUEUE"
             )
         ahead = max(each.last_access_time.ToDatetime(UTC) for each in described.pollers)
         if ahead - datetime.now(UTC) > LONGEST_SKEW:

@@ -22,7 +22,9 @@ def explain(error: Exception) -> str | None:
         case WorkflowUpdateFailedError():
             return getattr(error.cause, "message", str(error))
         case RPCError(status=RPCStatusCode.NOT_FOUND):
-            return "There is no such case. `starter.py list` shows those there are."
+            return (
+                "No open case and no roster has this id. `starter.py status ID` shows a closed one."
+            )
         case RPCError():
             return f"Temporal did not answer as expected: {error.message}"
         case WorkflowQueryFailedError():

@@ -47,7 +47,8 @@ async def find(
 ) -> None:
     """Find an assister by name, e-mail address or Training ID, with links to the case.
 
-    Parts of words are enough. Several words must all be found: starter.py find "ann lee"
+    Parts of a name or address are enough; a Training ID must be whole. Several words must all be
+    found: starter.py find "ann lee"
     """
     namespace = ClientConfig.load_client_connect_config().get("namespace", "default")
     async with session() as here:

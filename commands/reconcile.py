@@ -62,7 +62,7 @@ async def reconcile(*, since: Since = None, repair: Repairs = False, json: Json 
         _show(found, told)
     if left.differences or left.mails:
         raise Refused(
-            "Some still differ: run it again, and look at these cases."
+            "Some still differ: run it again to see which, and look at those cases."
             if repair
             else "Something differs. --repair does what stands in the last column."
         )

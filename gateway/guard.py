@@ -22,7 +22,7 @@ MOST_HEADERS = 16 * 2**10
 """Bytes."""
 MOST_BODY = 20 * 2**20
 """Bytes of a file. The readers of forms have smaller limits."""
-TOO_LARGE = f"more than {MOST_BODY // 2**20} MB; send it in parts"
+TOO_LARGE = f"The file has more than {MOST_BODY // 2**20} MB. Send it in parts."
 PATIENCE = 20.0
 """Seconds for a small body. A larger one may take longer, but not slower than `SLOWEST`."""
 DEPTH = 5

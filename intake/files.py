@@ -183,8 +183,8 @@ def read_table(
         for kind, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
             if zeros.count(0) > len(start) // 4:
                 raise UnreadableFile(
-                    f"{path.name} looks like UTF-16 that does not say so; save it as UTF-8 or name"
-                    f" its encoding: --encoding {kind}"
+                    f"{path.name} looks like UTF-16 that does not say so; save it as UTF-8, or say"
+                    f" how it is written (in a terminal: --encoding {kind})"
                 )
     elif not encoding.lower().startswith(("utf", "unicode")) and _is_utf8(path):
         raise UnreadableFile(
@@ -476,7 +476,7 @@ def _undecodable(path: Path, encoding: str, error: Exception) -> UnreadableFile:
             )
     return UnreadableFile(
         f"{path.name} is not {encoding.removesuffix('-sig')}{_undecodable_line(path, encoding)};"
-        " save it as UTF-8 or name its encoding, such as --encoding cp1252"
+        " save it as UTF-8, or say how it is written (in a terminal: --encoding cp1252)"
     )
 
 

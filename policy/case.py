@@ -30,6 +30,7 @@ from policy.terms import Terms
 
 HAPPENINGS_KEPT = 5
 RESEND_PERIOD = timedelta(days=1)
+SUSPENDED_BY_STAFF = "suspended by staff"
 
 
 class Stage(StrEnum):
@@ -251,7 +252,7 @@ class Case(Correspondence, BaseModel):
     def bar(self, now: datetime) -> str | None:
         """Why there may be no access at ``now``, in words for people; None if there may."""
         if self.hold is not None:
-            return "suspended by staff"
+            return SUSPENDED_BY_STAFF
         missing = self.missing(now)
         if self.evidence.needs_certified_until:
             # It counts as missing until its end is computed. That wait must not end an access.
@@ -355,7 +356,7 @@ class Case(Correspondence, BaseModel):
         """Repeats the activation mail with the same registration number."""
         self.resent_at = [*(e for e in self.resent_at if e > now - RESEND_PERIOD), now]
         self._send_activation(MailKind.ACTIVATION)
-        self._note(now, "Activation mail resent by staff")
+        self._note(now, "Activation mail sent again")
         return "The activation mail is sent again with the same registration number."
 
     def refuse_reissue(self, now: datetime) -> str | None:
@@ -399,8 +400,8 @@ class Case(Correspondence, BaseModel):
             return None
         if self.stage is Stage.SUSPENDED and self.hold is None:
             return (
-                f"Nothing that staff hold: {self.bar(now)}. Access comes back by itself once all"
-                " four requirements are met."
+                f"Staff did not suspend this access: {self.bar(now)}. It comes back by itself once"
+                " all four requirements are met."
             )
         return f"Access is not suspended: {self._standing()}" if self.hold is None else None
 
@@ -795,7 +796,7 @@ class Case(Correspondence, BaseModel):
 
     def _refuse_closed(self) -> str | None:
         if self.stage is Stage.CLOSED or self.ending is not None:
-            return "The case is closed. A new roster or result opens a new one."
+            return "The case is closed. A new roster with “Yes” opens a new one."
         return None
 
     def _standing(self) -> str:

@@ -117,10 +117,17 @@ class Correspondence(BaseModel):
         """Sets aside a mail that was refused for good, and marks the case for a person."""
         self.mail_waits(mail)
         remedy = (
-            "correct the contact: starter.py agencies correct-contact"
+            "correct the contact (starter.py agencies correct-contact), or authorize another one"
+            " (staff guide, call 14)"
             if mail.kind.recipient == "agency"
             else "correct the address: starter.py assister correct-email"
         )
+        self.mark(f"mail:{mail.kind}", f"{mail.kind} mail: {problem}", remedy, now)
+
+    def message_refused(self, mail: Mail, problem: str, now: datetime) -> None:
+        """Sets aside a mail that the relay does not take from us, whatever the address is."""
+        self.mail_waits(mail)
+        remedy = "once the relay's operator has mended it, use email_corrected: it sends the mail"
         self.mark(f"mail:{mail.kind}", f"{mail.kind} mail: {problem}", remedy, now)
 
     def mail_in_doubt(self, mail: Mail, problem: str, now: datetime) -> None:
@@ -142,7 +149,8 @@ class Correspondence(BaseModel):
 
     def late(self, what: str, now: datetime) -> None:
         """Marks a step that has been retried for too long; it goes on once the fault is gone."""
-        self.mark(f"late:{what}", f"{what} is being retried", "see the worker's log", now)
+        remedy = "tell the operators: the worker's log says why"
+        self.mark(f"late:{what}", f"{what} is being retried", remedy, now)
 
     def no_longer_late(self, what: str) -> None:
         """Clears that mark: the step succeeded, or is no longer wanted."""

@@ -190,8 +190,8 @@ class EmbeddedPortal:
                 raise ActivationRefused("This account is set up already. Sign in to the portal.")
             if issued.state != "issued" or issued.expires_at <= self._now():
                 raise ActivationRefused(
-                    "This registration number no longer works. Ask the Assister Resource Center for"
-                    " a new one."
+                    "This registration number no longer works. Use the one in the newest mail, or"
+                    " ask the Assister Resource Center for a new one."
                 )
             return await self._used(session, account, issued, self._now())
 

@@ -14,6 +14,6 @@ class Unknown(Refused):
 def mistakes(error: ValidationError) -> str:
     """What is wrong with a value, without repeating it."""
     return "; ".join(
-        f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+        f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
         for each in error.errors(include_url=False, include_input=False)
     )

@@ -219,7 +219,7 @@ async def test_a_corrected_contact_hears_of_the_roster(cli: Any, system: System)
     ("words", "code", "says"),
     [
         (("status", "short"), 1, "seven letters"),
-        (("status", "NOSUCH1"), 1, "no such case"),
+        (("status", "NOSUCH1"), 1, "No open case and no roster has this id"),
         (("rosters", "check", "none.csv", "--type", "cac"), 1, "No such file"),
         (("rosters", "show", "none"), 1, "no submission"),
         (("certification", "record", "ABC1234", "--status", "maybe"), 2, "not-certified"),

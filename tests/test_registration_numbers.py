@@ -2,16 +2,27 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 from sqlmodel import select
+from temporalio.testing import WorkflowEnvironment
 
 from commands.console import table
+from embedded.inbox import mail_inbox
 from portal.directory import ActivationRefused
 from portal.embedded import NUMBER_BYTES, EmbeddedPortal
 from portal.tables import PortalRegistration
 from records.database import Database
-from tests.support.system import SECRET
+from tests.support.conditions import in_stage, mailed
+from tests.support.system import (
+    SECRET,
+    meet_requirements,
+    new_training_id,
+    record_people,
+    running,
+)
 
 LATER = datetime.now(UTC) + timedelta(days=7)
 
@@ -71,3 +82,25 @@ async def test_a_number_is_taken_as_people_type_it(sqlite_url: str, dash: str) -
 def test_a_terminal_is_given_no_orders() -> None:
     shown = table("", ("",), [("\x1b[31m[red]x\x07\u202e",)])
     assert "".join(map(str, shown.columns[0].cells)) == r"·[31m\[red]x··"
+
+
+async def test_the_secret_is_changed_as_the_runbook_says(
+    temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path
+) -> None:
+    training_id = new_training_id()
+    async with mail_inbox(tmp_path / "inbox") as inbox:
+        made = partial(running, temporal.client, sqlite_url, inbox, tmp_path, task_queue="secrets")
+        async with made() as old:
+            await record_people(old.database, training_id)
+            await meet_requirements(old, training_id)
+            number = await old.portal.registration_number(training_id, 1)
+            await old.act(training_id, "suspend_access")
+            await old.until(training_id, in_stage("suspended"))
+        async with made(portal_secret=SECRET[::-1]) as new:
+            assert await EmbeddedPortal(new.database, SECRET[::-1]).has_its_secret()
+            await new.act(training_id, "reinstate_access")
+            await new.until(training_id, mailed("activation", times=2))
+            with pytest.raises(ActivationRefused):
+                await new.portal.activate(number)
+            await new.activate(training_id, registration=2)
+            await new.until(training_id, in_stage("active"))

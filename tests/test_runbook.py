@@ -31,6 +31,7 @@ RUN_BY = {
     "docker compose up": "deploy/compose_test/__main__.py",
     "docker compose build": "deploy/compose_test/__main__.py",
     "docker compose run --rm --no-deps": "deploy/compose_test/__main__.py",
+    "docker compose exec postgres rm": "deploy/compose_test/__main__.py",
     "docker compose exec postgres pg_basebackup": "deploy/compose_test/__main__.py",
     "docker compose cp postgres:": "deploy/compose_test/__main__.py",
     "docker compose stop worker": "deploy/compose_test/__main__.py",

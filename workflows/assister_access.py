@@ -540,6 +540,8 @@ class AssisterAccess:
                 self.case.mail_waits(mail)
             case steps.IN_DOUBT:
                 self.case.mail_in_doubt(mail, error.message, now)
+            case steps.MESSAGE_REFUSED:
+                self.case.message_refused(mail, error.message, now)
             case _:
                 self.case.mail_refused(mail, error.message, now)
 

@@ -122,8 +122,9 @@ def intake(progress: IntakeProgress) -> str:
     blocks = [f"## Roster {stages.get(progress.stage, progress.stage)}"]
     if progress.stage == "wants_contact":
         blocks.append(
-            "> **Needs attention:** the contact's address was refused. **To do:** correct it:"
-            " `starter.py agencies correct-contact`; the mail then goes out again."
+            "> **Needs attention:** the mail to the contact did not go out, or nobody knows whether"
+            " it did. **To do:** correct the address with `starter.py agencies correct-contact`, or"
+            " use `contact_corrected` if it is right; both send the mail again."
         )
     if progress.stage == "held":
         blocks.append(

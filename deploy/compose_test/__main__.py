@@ -102,7 +102,7 @@ def _test(folder: Path, image: str) -> None:
     for service in LONG_RUNNING:
         _kill(service)
         _timed(f"a journey after {service} was killed", lambda: _journey(folder))
-    _timed("both backups, and the records restored", lambda: _backed_up(folder))
+    _timed("both backups, and a restore from each", lambda: _backed_up(folder))
     _timed("a journey after the restore", lambda: _journey(folder))
     if shutil.which("prometheus"):
         alerts = Alerts(folder, COMPOSE, _until, lambda: _journey(folder), _results_of(folder))
@@ -147,7 +147,8 @@ def _journey(folder: Path) -> None:
 
 
 def _backed_up(folder: Path) -> None:
-    """Makes both backups, and restores the records, with the runbook's commands."""
+    """Makes both backups, and restores from each, with the runbook's commands."""
+    run(*COMPOSE, "exec", "-T", "postgres", "rm", "-rf", "/tmp/base")
     run(*COMPOSE, "exec", "-T", "postgres", "pg_basebackup", "--username=postgres",
         "--pgdata=/tmp/base", "--format=tar", "--gzip", "--wal-method=fetch",
         "--checkpoint=fast")  # fmt: skip
@@ -165,6 +166,12 @@ def _backed_up(folder: Path) -> None:
     postgres("pg_dump", "--format=custom", "--file=records.dump", records)
     postgres("pg_restore", "--exit-on-error", "--no-owner", "--clean", "--if-exists",
              f"--dbname={records}", "records.dump")  # fmt: skip
+    run(*COMPOSE, "up", "--detach", "--wait", "--scale", "worker=3", "--no-recreate")
+    _journey(folder)
+    run(*COMPOSE, "stop")
+    into = "cd /var/lib/postgresql/data && find . -mindepth 1 -delete && tar -xzf /base/base.tar.gz"
+    run(*COMPOSE, "run", "--rm", "--no-deps", "-T", "--volume", f"{folder}/base:/base:ro",
+        "--entrypoint", "sh", "postgres", "-c", into)  # fmt: skip
     run(*COMPOSE, "up", "--detach", "--wait", "--scale", "worker=3", "--no-recreate")
 
 

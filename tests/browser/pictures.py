@@ -175,7 +175,7 @@ async def expired_and_reissued(album: Album) -> None:
     await album.act(NEVER_ACTIVATES, "reissue_activation", "The number expired")
     await album.case("reissued", workflow_id, "registration number 2 issued")
     await album.act(NEVER_ACTIVATES, "resend_activation", "Caller cannot find the mail")
-    await album.case("resent", workflow_id, "Activation mail resent by staff")
+    await album.case("resent", workflow_id, "Activation mail sent again")
     await album.take("case", album.main, height=860)
     await expect(await ui.run_query("status")).to_contain_text("Awaiting activation")
     await album.take("status", album.main, height=760)

@@ -87,7 +87,7 @@ async def test_each_staff_update_is_sent_with_the_example_of_its_description(
         await expect(ui.details).to_contain_text(happened)
         return status
 
-    status = await act("resend_activation", "awaiting_activation", "mail resent by staff")
+    status = await act("resend_activation", "awaiting_activation", "Activation mail sent again")
     assert [mail.kind for mail in status.mails] == ["activation"] * 2
     first, second = system.mails(to=training_id.lower())
     assert first == second

@@ -297,7 +297,7 @@ async def test_without_search_attributes(shell: Shell) -> None:
 async def test_at_a_task_queue_without_workers(shell: Shell) -> None:
     commands = [*shell.beginning, *shell.using]
     await shell.refuse(commands, "Nothing was done: no worker waits at the task queue 'nobo")
-    await shell.refuse([("doctor",)], "WRONG workers: none asks the task queue nobo")
+    await shell.refuse([("doctor",)], "WRONG workers: no worker asks the task queue nobo")
 
 
 @pytest.fixture

@@ -84,8 +84,8 @@ def test_dates_as_a_locale_shows_them_are_refused_with_what_to_write(name: str) 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("roster-semicolon-cp1252.csv", "in line 2; save it as UTF-8 or name its encoding"),
-        ("roster-pipe-latin1.csv", "in line 2; save it as UTF-8 or name its encoding"),
+        ("roster-semicolon-cp1252.csv", "in line 2; save it as UTF-8, or say how it is"),
+        ("roster-pipe-latin1.csv", "in line 2; save it as UTF-8, or say how it is"),
         ("roster.ods", "OpenDocument spreadsheet; save it as"),
         ("roster.xls", "old .xls file, which cannot be read; save it as"),
         ("roster-page.xls", "web page or XML under a spreadsheet's name; open it"),
