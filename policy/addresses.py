@@ -106,10 +106,11 @@ def mailbox_key(address: str) -> str:
     """
     if not address.isascii():
         address = unicodedata.normalize("NFKC", address)
-    local, _, domain = address.casefold().rpartition("@")
+    # Neither casefold nor Python's own codec: both take two domains for one, ß for ss.
+    local, _, domain = address.lower().rpartition("@")
     if not domain.isascii():
-        with suppress(UnicodeError):
-            domain = domain.encode("idna").decode()
+        with suppress(EmailNotValidError):
+            domain = validate_email(f"a@{domain}", check_deliverability=False).ascii_domain
     local = local.partition("+")[0] or local
     if domain in GMAIL:
         return f"{local.replace('.', '')}@gmail.com"

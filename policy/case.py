@@ -307,7 +307,8 @@ class Case(Correspondence, BaseModel):
             return ignored
         mastery = self.terms.mastery[event.course]
         newest = max(self.evidence.assessments, key=lambda each: each.occurred_at)
-        if event == newest and Requirement.ASSESSMENT in self.missing(now):
+        counts = self.evidence.counts(event, self.terms)
+        if counts and event == newest and Requirement.ASSESSMENT in self.missing(now):
             percents = {"score": f"{event.score:f}", "mastery": f"{mastery:f}"}
             self.send(MailKind.ASSESSMENT_FAILED, percents)
         scored = f"Assessment scored {event.score:f} % (mastery {mastery:f} %)"
@@ -503,15 +504,21 @@ class Case(Correspondence, BaseModel):
         self.evidence, news = self.evidence.with_earlier(
             earlier.evidence, self.terms, secured=self._secured
         )
+        self.drop_mails(lambda mail: not self._is_true(mail, now))
         if earlier.outcome is None:
             self._mark_claims(now)
             return
         approval = self.evidence.approval
-        approved = approval is not None and self.evidence.approves(approval)
-        if news and (approved or self.evidence.claims):
+        rows = [self.evidence.rows[each.agency_id] for each in self.evidence.claims]
+        if approval is not None:
+            rows.append(approval)
+        if news and any(map(self.evidence.approves, rows)):
+            # The warnings before the certification's end are worked out anew with it.
+            self.evidence.certified_until = None
             self._mark_claims(now)
             self._note(now, "Opened again with what an earlier case had recorded")
         else:
+            self.drop_mails(lambda mail: True)
             self.ending = self.ending or earlier.outcome
             self.only_keeps = True
 
@@ -569,7 +576,12 @@ class Case(Correspondence, BaseModel):
         return self._fenced()
 
     def expired(self, now: datetime) -> None:
-        """Ends the activation; if its mail never went out, a new number is issued."""
+        """Ends the activation; if its mail never went out, a new number is issued.
+
+        Nothing, if staff or a corrected address had a new number issued meanwhile.
+        """
+        if self.stage is not Stage.AWAITING_ACTIVATION:
+            return
         if any(each.kind is MailKind.ACTIVATION for each in self.mails_due):
             self._issue_anew(now)
             self._note(now, "The activation mail could not go out in time: issued anew")
@@ -710,7 +722,8 @@ class Case(Correspondence, BaseModel):
         if not self.opened:
             # An earlier case may know who speaks: its evidence comes with the opening.
             return
-        claims = {f"change:{each.agency_id}": each for each in self.evidence.claims}
+        # With the mailbox: one that the agency names later is told and marked anew.
+        claims = {f"change:{e.agency_id}:{e.mailbox}": e for e in self.evidence.claims}
         self.unmark(lambda code: code.startswith("change:") and code not in claims)
         speaker = self.speaker
         for code, claim in claims.items():

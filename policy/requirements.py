@@ -363,7 +363,7 @@ class Evidence(BaseModel):
                 ):
                     return self.certification.occurred_at
             case Requirement.TRAINING:
-                return _first(each for each in self.trainings if each.event_id not in self.voided)
+                return _first(each for each in self.trainings if self.counts(each, terms))
             case Requirement.ASSESSMENT:
                 return _first(each for each in self.assessments if self._passes(each, terms))
             case _:
@@ -373,6 +373,15 @@ class Evidence(BaseModel):
     def missing(self, now: datetime, terms: Terms) -> list[Requirement]:
         """The requirements not met at ``now``, in the policy's order (clause ``before``)."""
         return [each for each in Requirement if self.met(each, now, terms) is None]
+
+    def counts(self, result: TrainingCompleted | AssessmentScored, terms: Terms) -> bool:
+        """Whether nobody voided the result and its course is still one that the portal requires.
+
+        An earlier case may have taken results under other terms.
+        """
+        scored = isinstance(result, AssessmentScored)
+        courses = terms.mastery if scored else terms.training_courses
+        return result.course in courses and result.event_id not in self.voided
 
     @property
     def needs_certified_until(self) -> bool:
@@ -403,10 +412,7 @@ class Evidence(BaseModel):
         self.rows = {each.agency_id: each for each in kept}
 
     def _passes(self, scored: AssessmentScored, terms: Terms) -> bool:
-        mastery = terms.mastery.get(scored.course)
-        return (
-            mastery is not None and scored.score >= mastery and scored.event_id not in self.voided
-        )
+        return self.counts(scored, terms) and scored.score >= terms.mastery[scored.course]
 
 
 def _newest(row: RosterRecorded) -> tuple[int, datetime, str]:

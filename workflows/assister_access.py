@@ -295,6 +295,9 @@ class AssisterAccess:
         if not enrollment.registration:
             self.case.found_active(enrollment.reference_number, workflow.now())
             return
+        if workflow.now() - now > LATE:
+            # The dates were worked out when it began: retries must not shorten the assister's time.
+            return
         activation = Activation(
             registration=enrollment.registration,
             issued_at=now,
@@ -355,6 +358,9 @@ class AssisterAccess:
         """Sends the mails to one recipient: a full mailbox must not delay mails to the others."""
 
         def due() -> list[Mail]:
+            if not self.case.opened:
+                # An earlier case may know what makes a mail untrue, and who speaks.
+                return []
             return [each for each in self.case.mails_due if each.kind.recipient is recipient]
 
         while True:

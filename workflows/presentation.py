@@ -191,11 +191,11 @@ def _source(case: Case, requirement: str) -> str:
             said = ends if record.certified else ", not certified"
             return f"certification records{said} ({record.event_id})"
         case Requirement.TRAINING:
-            valid = [each for each in evidence.trainings if each.event_id not in evidence.voided]
+            valid = [each for each in evidence.trainings if evidence.counts(each, case.terms)]
             if valid:
                 return f"learning center ({min(valid, key=_when).event_id})"
         case Requirement.ASSESSMENT:
-            scored = [each for each in evidence.assessments if each.event_id not in evidence.voided]
+            scored = [each for each in evidence.assessments if evidence.counts(each, case.terms)]
             passed = [each for each in scored if each.score >= case.terms.mastery[each.course]]
             if scored:
                 shown = min(passed, key=_when) if passed else max(scored, key=_score)

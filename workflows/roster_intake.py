@@ -1,6 +1,8 @@
 """RosterIntake: from a submitted roster to a case for every accepted row."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any, Literal
 
@@ -11,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from policy.mails import MailKind
     from workflows import dialogs, presentation, search_attributes, steps
     from workflows.contract import ROSTER_INTAKE, IntakeInput, IntakeProgress, StaffAct
-    from workflows.performing import perform
+    from workflows.performing import Overtaken, perform
     from workflows.refusals import refused
     from workflows.staff import accepted, cancelled, checked
     from workflows.steps import AnswerT, ArgumentT, Step
@@ -65,9 +67,11 @@ class RosterIntake:
     async def _hold(self) -> None:
         self._show("held")
         self._mark("roster:held")
-        await self._mail(MailKind.ROSTER_HELD)
-        await self._mail(MailKind.ROSTER_HELD_ARC)
-        await workflow.wait_condition(lambda: self._decision is not None)
+        # Once it is decided these mails are untrue, and a full mailbox must not delay what follows.
+        with suppress(Overtaken):
+            await self._mail(MailKind.ROSTER_HELD_ARC, unless=self._decided)
+            await self._mail(MailKind.ROSTER_HELD, unless=self._decided)
+        await workflow.wait_condition(self._decided)
         self._mark(None)
         await self._record_orders()
 
@@ -133,6 +137,9 @@ class RosterIntake:
 
     # Private parts
 
+    def _decided(self) -> bool:
+        return self._decision is not None
+
     def _on_hold(self) -> bool:
         return self._progress.stage == "held" and self._decision is None
 
@@ -151,7 +158,9 @@ class RosterIntake:
             await self._perform(steps.RECORD_ORDERS, request, "Record what staff decided")
             self._orders = self._orders[len(orders) :]
 
-    async def _mail(self, kind: MailKind, correction: int = 0) -> bool:
+    async def _mail(
+        self, kind: MailKind, correction: int = 0, unless: Callable[[], bool] = lambda: False
+    ) -> bool:
         """Sends a mail; returns False if its address was refused."""
         counts = self._progress.model_dump(exclude={"submission_id", "stage"})
         request = steps.MailRequest(
@@ -161,18 +170,22 @@ class RosterIntake:
             facts={name: str(count) for name, count in counts.items()},
         )
         try:
-            await self._perform(steps.SEND_MAIL, request, presentation.mail(kind))
+            await self._perform(steps.SEND_MAIL, request, presentation.mail(kind), unless)
         except ApplicationError:
             return False
         return True
 
     async def _perform(
-        self, step: Step[ArgumentT, AnswerT], argument: ArgumentT, summary: str
+        self,
+        step: Step[ArgumentT, AnswerT],
+        argument: ArgumentT,
+        summary: str,
+        unless: Callable[[], bool] = lambda: False,
     ) -> AnswerT:
         """Performs a step; one that is retried for an hour is marked for a person."""
         late, before = f"late:{step.name}", self._marked
         answer = await perform(
-            step, argument, summary, unless=lambda: False, late=lambda: self._mark(late)
+            step, argument, summary, unless=unless, late=lambda: self._mark(late)
         )
         if self._marked == late:
             # The mark before the step was for another matter, which a person must still settle.

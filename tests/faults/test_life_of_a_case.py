@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 import activities.intake
-from embedded.temporal_server import skip_time
+from embedded.temporal_server import clock_of, skip_time
 from policy.requirements import AssisterType
 from policy.terms import Terms
 from portal.directory import ActivationRefused
@@ -159,7 +159,7 @@ async def closed_and_opened_again(system: System, monkeypatch: pytest.MonkeyPatc
     case = await system.case(training_id).query("snapshot")
     assert "while-closing" in str(case["evidence"]["trainings"])
     subjects = [subject for subject, _ in system.mails(to=training_id.lower())]
-    assert len([text for text in subjects if text.endswith("is closed")]) == 1
+    assert len([text for text in subjects if text.endswith("has ended")]) == 1
 
 
 async def test_every_order_is_in_the_trail_once_whatever_becomes_of_it(
@@ -396,3 +396,56 @@ async def test_signals_of_any_shape_wedge_nothing(system: System) -> None:
     assert (await system.status(training_id)).stage == "active"
     await system.act(training_id, "suspend_access")
     await system.until(training_id, in_stage("suspended"))
+
+
+async def test_a_reissue_while_the_expiry_is_retried_brings_a_number(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    void = Down(monkeypatch, "void")
+    # The skip ends only after the failing step, so the test does not wait for it here.
+    leap = asyncio.create_task(system.skip(training_id, days=14))
+    await eventually(lambda: _calls(void), lambda calls: calls > 0)
+    await system.act(training_id, "reissue_activation")
+    void.down = False
+    await system.until(training_id, mailed("activation", times=2))
+    await leap
+    kinds = [mail.kind for mail in (await system.status(training_id)).mails]
+    assert "activation_expired" not in kinds
+
+
+async def test_days_without_the_portal_cost_the_assister_no_time(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    enroll = Down(monkeypatch, "enroll")
+    for signal, fact in facts().items():
+        await system.tell(training_id, signal, fact)
+    await eventually(lambda: _calls(enroll), lambda calls: calls > 0)
+    await system.skip(training_id, days=4)
+    enroll.down = False
+    status = await system.until(training_id, in_stage("awaiting_activation"))
+    assert status.activation_expires is not None
+    left = status.activation_expires - await clock_of(system.client, system.case(training_id))
+    assert left > timedelta(days=6)
+
+
+async def test_a_decision_on_a_roster_waits_for_no_mailbox(system: System) -> None:
+    training_id = await active_case(system)
+    system.inbox.refusals[CONTACT] = "421 4.3.0 try later"
+    submission_id = await submit_roster(system, roster_row(training_id, "No"))
+    terms = Terms(fuse_count=0, fuse_percent=0)
+    intake = await start_intake(system.client, system.settings.task_queue, submission_id, terms)
+    held = system.settings.arc_email
+    await eventually(lambda: _mails(system, held), bool)
+    await intake.execute_update("release", {"by": "staff-1", "reason": "the agency means it"})
+    await system.until(training_id, in_stage("suspended"))
+    system.inbox.refusals.clear()
+    assert "accepted" in (await eventually(lambda: _mails(system, CONTACT), bool))[-1]
+
+
+async def _mails(system: System, address: str) -> list[str]:
+    return [subject for subject, _ in system.mails(to=address)]

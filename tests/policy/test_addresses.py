@@ -47,6 +47,11 @@ def test_dots_matter_elsewhere_and_unicode_domains_have_one_form() -> None:
     assert mailbox_key("a@" + "x" * 70 + ".org").endswith(".org")
 
 
+def test_two_domains_are_never_one_mailbox() -> None:
+    assert mailbox_key("ann@straße.example") != mailbox_key("ann@strasse.example")
+    assert mailbox_key("ann@STRASSE.example") == mailbox_key("ann@strasse.example")
+
+
 @pytest.mark.parametrize(
     "cell",
     [

@@ -200,7 +200,7 @@ def test_staff_can_hold_a_case_before_it_has_everything() -> None:
     assert case.refuse_reinstate(NOW) is None
     assert "approval is missing" in case.reinstate(NOW)
     assert case.due(NOW) is Due.NOTHING
-    assert "Access comes back by itself" in (case.refuse_reinstate(NOW) or "")
+    assert "It comes back by itself" in (case.refuse_reinstate(NOW) or "")
 
 
 def test_reinstatement_gives_an_active_account_back_and_enrolls_another() -> None:

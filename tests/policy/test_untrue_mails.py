@@ -10,7 +10,7 @@ import pytest
 
 from policy.case import Case, Due, Outcome, Stage
 from policy.mails import MailKind
-from policy.requirements import AccountActivated
+from policy.requirements import AccountActivated, ResultVoided
 from tests.support.cases import (
     NOW,
     ORDER,
@@ -268,3 +268,22 @@ def test_no_agency_is_asked_about_before_the_case_is_open() -> None:
     assert "opened" in (case.refuse_change("A", NOW) or "")
     ready = ready_case()
     assert ready.due(NOW) is Due.ENROLLMENT
+
+
+def test_nobody_is_told_of_an_attempt_that_was_voided_before_it_came() -> None:
+    case = new_case()
+    case.record_roster(roster(), NOW)
+    case.record_void(ResultVoided(event_id="v", occurred_at=NOW, voids="pass"), NOW)
+    case.record_assessment(scored("85"), NOW)
+    assert case.mails_due == []
+
+
+def test_an_expiry_under_way_does_not_undo_a_reissue() -> None:
+    case = enrolled_case()
+    send_all(case)
+    assert case.due(END) is Due.EXPIRY
+    case.expiring()
+    case.reissue(END)
+    case.expired(END)
+    assert case.due(END) is Due.ENROLLMENT
+    assert case.mails_due == []

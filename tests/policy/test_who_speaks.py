@@ -7,6 +7,7 @@ import pytest
 from policy.case import Activation, Case, Due, Earlier, Outcome, Stage
 from policy.mails import MailKind
 from policy.requirements import AccountActivated, Evidence, Requirement, Speaker
+from policy.terms import Terms
 from tests.support.cases import (
     NOW,
     ORDER,
@@ -20,6 +21,7 @@ from tests.support.cases import (
     send_all,
     trained,
 )
+from workflows import presentation
 
 CLAIMS = [MailKind.CHANGE_CLAIMED, MailKind.CHANGE_CLAIMED_AGENCY]
 
@@ -63,7 +65,7 @@ def test_another_agencys_approval_is_a_claim_until_staff_confirm_it() -> None:
     case = waiting()
     assert case.record_roster(roster(agency="B", sequence=2, mailbox=2), NOW) is None
     assert case.speaker == Speaker(agency_id="A", mailbox=1)
-    assert "confirm_change" in case.attention["change:B"].remedy
+    assert "confirm_change" in case.attention["change:B:2"].remedy
     assert [(mail.kind, mail.to) for mail in case.mails_due] == [
         (kind, Speaker(agency_id="A", mailbox=1)) for kind in CLAIMS
     ], "who spoke so far is told"
@@ -88,7 +90,17 @@ def test_a_refused_claim_stays_refused_and_another_one_is_asked_about() -> None:
     case.record_roster(roster(agency="B", sequence=3, mailbox=2), NOW)
     assert case.attention == {}
     case.record_roster(roster(agency="B", sequence=4, mailbox=3), NOW)
-    assert "change:B" in case.attention
+    assert "change:B:3" in case.attention
+
+
+def test_a_claim_that_changes_before_it_is_confirmed_is_told_anew() -> None:
+    """Otherwise staff would ask about one mailbox and confirm another one."""
+    case = waiting()
+    case.record_roster(roster(sequence=2, mailbox=2), NOW)
+    assert send_all(case) == CLAIMS
+    case.record_roster(roster(sequence=3, mailbox=3), NOW)
+    assert [mail.kind for mail in case.mails_due] == CLAIMS
+    assert list(case.attention) == ["change:A:3"]
 
 
 def test_a_claim_that_its_agency_takes_back_asks_nobody() -> None:
@@ -102,7 +114,7 @@ def test_the_agencys_own_new_address_waits_while_a_number_is_out() -> None:
     case = waiting()
     case.record_roster(roster(sequence=2, mailbox=2), NOW)
     assert case.speaker == Speaker(agency_id="A", mailbox=1)
-    assert "another certification e-mail" in case.attention["change:A"].problem
+    assert "another certification e-mail" in case.attention["change:A:2"].problem
     case.record_roster(roster(sequence=3, mailbox=1), NOW)
     assert case.attention == {}, "its own earlier roster restores its word"
     case.record_roster(roster(sequence=4, mailbox=2), NOW)
@@ -180,7 +192,7 @@ def test_a_newer_approval_opens_and_what_was_met_still_counts() -> None:
 def test_another_agencys_approval_after_a_close_is_still_a_claim() -> None:
     ended = closed(active_case(), until=5)
     case = reopened(ended, roster(agency="B", sequence=6))
-    assert "change:B" in case.attention
+    assert "change:B:0" in case.attention
     assert case.due(NOW) is Due.NOTHING
     case.confirm_change("B", NOW)
     assert case.due(NOW) is Due.ENROLLMENT
@@ -292,3 +304,48 @@ def test_evidence_of_an_old_and_a_new_case_says_the_same_in_either_order() -> No
     again, nothing = old.with_earlier(merged, ready_case().terms, secured=False)
     assert again == merged
     assert not nothing
+
+
+def test_an_undecided_change_alone_opens_no_case_after_a_close() -> None:
+    case = waiting()
+    case.record_roster(roster(sequence=2, mailbox=2), NOW)
+    ended = closed(case, until=5)
+    again = Case(training_id="ABC1234", opened_at=NOW)
+    again.record_training(trained("new"), NOW)
+    again.planned([], ended, NOW)
+    assert again.only_keeps
+
+
+def test_a_case_that_opens_again_warns_of_the_certifications_end() -> None:
+    case = active_case()
+    through = (NOW + timedelta(days=90)).date()
+    case.record_certification(certified(1, through=through), NOW)
+    case.certification_dated(NOW + timedelta(days=91), [NOW + timedelta(days=60)])
+    again = reopened(closed(case, until=5), roster(sequence=6))
+    assert again.due(NOW) is Due.CERTIFICATION_DATES
+
+
+def test_a_case_opens_under_terms_that_name_other_courses() -> None:
+    ended = closed(active_case(), until=5)
+    case = Case(
+        training_id="ABC1234",
+        opened_at=NOW,
+        terms=Terms(mastery={"new-course": 70}, training_courses=["new-course"]),
+    )
+    case.record_roster(roster(sequence=6), NOW)
+    case.planned([], ended, NOW)
+    assert case.missing(NOW) == [Requirement.TRAINING, Requirement.ASSESSMENT]
+    assert "assister-portal" not in presentation.details(case, NOW)
+
+
+def test_who_passed_before_is_not_asked_to_repeat_it() -> None:
+    ended = closed(active_case(), until=5)
+    case = Case(training_id="ABC1234", opened_at=NOW)
+    case.record_roster(roster(sequence=6), NOW)
+    case.record_assessment(scored("50", "again"), NOW)
+    case.planned([], ended, NOW)
+    assert case.mails_due == []
+    kept = Case(training_id="ABC1234", opened_at=NOW)
+    kept.record_assessment(scored("50", "again"), NOW)
+    kept.planned([], closed(new_case(), until=5), NOW)
+    assert (kept.only_keeps, kept.mails_due) == (True, [])
