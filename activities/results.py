@@ -11,11 +11,13 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
+from policy.case import Order
 from policy.terms import Terms
+from records import audit
 from records.database import Database
 from records.inbox import FACTS, AccountClosed, waiting
-from records.tables import ResultEvent
-from workflows.client import act, tell_case
+from records.tables import ClosedCase, ResultEvent
+from workflows.client import act, open_case, tell_case
 from workflows.contract import StaffAct, assister_workflow_id
 
 AT_ONCE = 20
@@ -58,7 +60,7 @@ async def tell_results(
         fact = FACTS[event.signal].model_validate(event.payload)
         async with asyncio.timeout(TELL_TIMEOUT):
             if isinstance(fact, AccountClosed):
-                await _end_access(client, event)
+                await _end_access(database, client, event)
             else:
                 await tell_case(client, task_queue, event.training_id, event.signal, fact, terms)
 
@@ -104,13 +106,44 @@ def _best_attempt_first(event: ResultEvent) -> tuple[Decimal, int]:
     return (-Decimal(event.payload.get("score", -1)), event.id or 0)
 
 
-async def _end_access(client: Client, event: ResultEvent) -> None:
-    """Suspends until staff reinstate; a closed or suspended case stays as it is."""
+async def _end_access(database: Database, client: Client, event: ResultEvent) -> None:
+    """Suspends until staff reinstate, in the open case or in the one that opens next.
+
+    Raises:
+        WorkflowUpdateFailedError: While the case closes; its evidence is saved last.
+    """
     case, order = assister_workflow_id(event.training_id), f"{event.source}:{event.event_id}"
-    try:
-        await act(client, case, "suspend_access", CLOSED, order)
-    except WorkflowUpdateFailedError:
-        pass
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
+    for _ in range(2):
+        try:
+            await act(client, case, "suspend_access", CLOSED, order)
+        except WorkflowUpdateFailedError:
+            known = await open_case(client, event.training_id)
+            if known is None or known.hold is None:
+                raise
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            # Then once more: a case may have opened before it could read this.
+            await _hold_closed(database, event.training_id, order)
+        else:
+            return
+
+
+async def _hold_closed(database: Database, training_id: str, key: str) -> None:
+    async with database.transaction() as session:
+        closed = await session.get(ClosedCase, training_id, with_for_update=True)
+        if closed is None or closed.hold is not None:
+            return
+        now = datetime.now(UTC)
+        order = Order(at=now, by=CLOSED.by, reason=CLOSED.reason)
+        closed.hold = order.model_dump(mode="json")
+        session.add(closed)
+        await audit.append(
+            session,
+            assister_workflow_id(training_id),
+            "suspend_access",
+            key=f"order-{key}",
+            at=now,
+            by=CLOSED.by,
+            reason=CLOSED.reason,
+        )

@@ -4,10 +4,10 @@ A file's import, a command or the gateway records results in a transaction; the 
 ``activities/results.py`` tells the cases. A sender may repeat its results as often as it likes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import tuple_
 from sqlalchemy.dialects import postgresql, sqlite
@@ -106,10 +106,7 @@ async def _receive(
     receipts = []
     for value in values:
         known = recorded[str(value["source"]), str(value["event_id"])]
-        same = all(
-            getattr(known, name) == value[name] for name in ("training_id", "signal", "payload")
-        )
-        if not same:
+        if not _same(known, value):
             receipts.append(Receipt.CONFLICT)
         elif (known.source, known.event_id) in new:
             new.discard((known.source, known.event_id))
@@ -117,6 +114,16 @@ async def _receive(
         else:
             receipts.append(Receipt.REPEAT)
     return receipts
+
+
+def _same(known: ResultEvent, value: Mapping[str, Any]) -> bool:
+    if (known.training_id, known.signal) != (value["training_id"], value["signal"]):
+        return False
+    payload = dict(value["payload"])
+    if datetime.fromisoformat(known.payload["occurred_at"]) == known.received_at:
+        # The sender's clock was ahead, so the moment of receipt was taken, as it is now again.
+        payload["occurred_at"] = known.payload["occurred_at"]
+    return known.payload == payload
 
 
 async def waiting(session: AsyncSession, now: datetime, limit: int) -> Sequence[ResultEvent]:

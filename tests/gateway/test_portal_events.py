@@ -14,7 +14,13 @@ from records.tables import ResultEvent
 from tests.support.conditions import in_stage, mailed
 from tests.support.events import made, scored, signed
 from tests.support.gateway import Gateway
-from tests.support.system import System, meet_requirements, new_training_id, record_people
+from tests.support.system import (
+    System,
+    approved_again,
+    meet_requirements,
+    new_training_id,
+    record_people,
+)
 
 PATH = "/portal/events"
 
@@ -164,3 +170,29 @@ async def test_what_is_signed_and_wrong_is_said(gateway: Gateway) -> None:
     for number, (body, status) in enumerate(WRONG):
         answer = await send(gateway, body, secret, f"m{number}")
         assert answer[0] == status, (body, answer)
+
+
+async def test_an_account_that_the_portal_closed_stays_closed_for_the_case_that_opens_next(
+    system: System, gateway: Gateway
+) -> None:
+    secret, training_id = await portals(gateway), await waiting(system)
+    await system.activate(training_id)
+    await system.until(training_id, in_stage("active"))
+    await system.act(training_id, "close_case")
+    await system.case(training_id).result()
+    assert await send(gateway, event(training_id, "closed"), secret) == (202, "recorded")
+    await relay(system)
+    await system.tell(training_id, "roster_recorded", approved_again())
+    await system.until(training_id, in_stage("suspended"))
+    assert not await system.portal.having_access([training_id])
+    await system.act(training_id, "reinstate_access")
+    await system.until(training_id, in_stage("active"))
+
+
+async def test_a_repetition_is_one_though_the_senders_clock_is_ahead(gateway: Gateway) -> None:
+    secret, ahead = await portals(gateway), datetime.now(UTC) + timedelta(minutes=1)
+    body = event(new_training_id(), "closed", ahead)
+    for said in ("recorded", "repeated", "repeated"):
+        assert await send(gateway, body, secret) == (202, said)
+    other = event(new_training_id(), "closed", ahead)
+    assert (await send(gateway, other, secret))[0] == 409
