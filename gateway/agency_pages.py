@@ -21,7 +21,7 @@ from gateway.callers import To
 from gateway.cases import ANSWER_WITHIN, case_of
 from gateway.forms import check_token, only_from_our_pages, visitors_form
 from gateway.pages import page
-from gateway.uploads import parsed
+from gateway.uploads import CHECK_WITHIN, CHECKS, in_turn, parsed
 from gateway.visitors import AgencyContact, SignedIn
 from intake.files import read_roster, read_whole
 from policy.requirements import AssisterType
@@ -100,14 +100,15 @@ async def check(
     draft = await _draft(to, contact, draft_id)
     rows, notes = await _read(draft)
     try:
-        checked = await check_roster(
-            to,
-            rows,
-            agency_id=contact.agency_id,
-            roster_type=AssisterType(draft.roster_type),
-            holidays=arc_holidays(),
-        )
-    except (RPCError, RuntimeError):
+        async with in_turn(CHECKS), asyncio.timeout(CHECK_WITHIN):
+            checked = await check_roster(
+                to,
+                rows,
+                agency_id=contact.agency_id,
+                roster_type=AssisterType(draft.roster_type),
+                holidays=arc_holidays(),
+            )
+    except (RPCError, RuntimeError, TimeoutError):
         raise HTTPException(503, LATER) from None
     return page(
         request,

@@ -3,6 +3,7 @@
 A key is bound to an agency and to the authorized contact who answers for what is sent (clause 1).
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from temporalio.service import RPCError
 from bootstrap import arc_holidays
 from gateway.callers import AgencyProgram, To
 from gateway.problems import described
-from gateway.uploads import encoding_of, file_body, file_of, parsed
+from gateway.uploads import CHECK_WITHIN, CHECKS, encoding_of, file_body, file_of, in_turn, parsed
 from gateway.verdicts import Notes, Reason
 from intake.files import read_roster, read_whole
 from intake.forecast import RosterForecast
@@ -120,14 +121,15 @@ async def check(
     """Answers every row's verdict and the forecast; changes nothing."""
     rows, notes = await _read(request)
     try:
-        checked = await check_roster(
-            to,
-            rows,
-            agency_id=contact.agency_id,
-            roster_type=type,
-            holidays=arc_holidays(),
-        )
-    except (RPCError, RuntimeError):
+        async with in_turn(CHECKS), asyncio.timeout(CHECK_WITHIN):
+            checked = await check_roster(
+                to,
+                rows,
+                agency_id=contact.agency_id,
+                roster_type=type,
+                holidays=arc_holidays(),
+            )
+    except (RPCError, RuntimeError, TimeoutError):
         raise HTTPException(503, "the cases cannot be asked now; try again") from None
     shown = [RosterRow.model_validate(each.public()) for each in checked.verdicts]
     return RosterCheck(rows=shown, forecast=checked.forecast, notes=notes)

@@ -19,6 +19,8 @@ CSV = "text/csv"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 AT_ONCE = 2
 """Files parsed at the same time; the others wait, so that answers to small requests do not."""
+WAITS = 60.0
+"""Seconds for which a file waits for its turn."""
 ENCODINGS = (
     "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii",
     "cp1252", "iso8859-1", "mac-roman", "cp437", "cp850",
@@ -28,6 +30,10 @@ CHARSET = re.compile(r";\s*charset=\"?([\w.:-]+)\"?", re.IGNORECASE)
 
 ParsedT = TypeVar("ParsedT")
 _places = asyncio.Semaphore(AT_ONCE)
+CHECKS = asyncio.Semaphore(4)
+"""The places of rosters that are checked: each holds a connection while it asks the cases."""
+CHECK_WITHIN = 120.0
+"""Seconds for one check."""
 
 
 def file_body(example: str) -> dict[str, Any]:
@@ -77,10 +83,28 @@ async def parsed(parse: Callable[[], ParsedT]) -> ParsedT:
     """What a parser makes of a file, beside everything else that is going on.
 
     Raises:
-        HTTPException: 422 where the file cannot be read; it says what to do.
+        HTTPException: 422 where the file cannot be read; it says what to do. 503 as for `in_turn`.
     """
-    async with _places:
+    async with in_turn(_places):
         try:
             return await asyncio.to_thread(parse)
         except UnreadableFile as unreadable:
             raise HTTPException(422, str(unreadable)) from None
+
+
+@asynccontextmanager
+async def in_turn(places: asyncio.Semaphore) -> AsyncIterator[None]:
+    """Does long work when one of the places is free.
+
+    Raises:
+        HTTPException: 503 if none becomes free.
+    """
+    try:
+        async with asyncio.timeout(WAITS):
+            await places.acquire()
+    except TimeoutError:
+        raise HTTPException(503, "Others are being served. Try again in a minute.") from None
+    try:
+        yield
+    finally:
+        places.release()

@@ -25,6 +25,10 @@ MAX_RECORD = 2**20
 """The most characters of one CSV record: an unclosed quotation mark could make it the whole
 file."""
 MAX_WIDTH = 200
+MAX_TEXT = 2 * MAX_BYTES
+"""Characters of all rows: a workbook can name one long text in every cell."""
+LONGEST = 10 * MAX_CELL
+"""Characters of a cell. What is longer is a mistake, and is cut."""
 DELIMITERS = ",;\t|"
 SEARCHED = 20
 """The number of lines with text in which the column names are searched for."""
@@ -107,7 +111,7 @@ class Table:
 
     def __iter__(self) -> Iterator[Row]:
         known = {column: name for name, column in self.columns.items()}
-        first, width, count = self.header.line, len(self.header.cells), 0
+        first, width, count, size = self.header.line, len(self.header.cells), 0, 0
         at = min(known)
         title = visible(self.header.cells[at]).casefold()
         for line, row, odd in self.source.records():
@@ -117,14 +121,19 @@ class Table:
             if count > MAX_ROWS:
                 raise UnreadableFile(f"more than {MAX_ROWS:,} rows; send it in parts")
             cells = dict.fromkeys(self.titles, "")
-            cells |= {known[place]: cell for place, cell in enumerate(row) if place in known}
+            cells |= {
+                known[place]: cell[:LONGEST] for place, cell in enumerate(row) if place in known
+            }
+            size += sum(map(len, cells.values()))
+            if size > MAX_TEXT:
+                raise UnreadableFile("more text than in any roster; send it in parts")
             fault = ""
             if len(row) > width and any(cell.strip() for cell in row[width:]):
                 fault = "has more cells than the header; quote cells that hold the delimiter"
             # One title tells for nearly all rows that they do not.
             elif at < len(row) and title in row[at].casefold() and self._repeats_header(row):
                 fault = "repeats the header"
-            elif any(len(cell) > 10 * MAX_CELL for cell in row):
+            elif any(len(cell) > LONGEST for cell in row):
                 fault = "holds a cell far too long; is a quotation mark missing?"
             elif odd and (places := sorted(odd.keys() & known.keys())):
                 titles = ", ".join(self.titles[known[at]] for at in places)

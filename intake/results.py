@@ -36,7 +36,7 @@ SIGNALS: dict[str, str] = {
     "training": "training_completed",
     "assessment": "assessment_scored",
 }
-SCORE = re.compile(r"([+-]?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]{1,2})?) *(%?)")
+SCORE = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?) *(%?)")
 MIDNIGHT = re.compile(r"(.+?)[T ]00:00(:00(\.0+)?)?")
 FIRST_YEAR, LAST_YEAR = 2000, 2200
 """Earlier years are no real dates: spreadsheets turn a small number into 1900, others zero into

@@ -11,7 +11,7 @@ error as the error; the judge of the cell refuses both. Fonts and colors are not
 
 import re
 import zipfile
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -38,9 +38,12 @@ MAX_DEPTH = 50
 MAX_TEXT = 2**20
 """Bytes without a tag. A cell holds 32,767 characters at the most."""
 
+LONGEST_FORMAT = 255
+"""Characters of a number format; Excel's own limit."""
+
 PERCENT_FORMATS = {9, 10}
 DATE_FORMATS = {*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)}
-LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
+LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\[\]]*\]', re.IGNORECASE)
 """The parts of a number format that are literal text, colors, currencies or conditions."""
 ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]+)")
@@ -127,7 +130,8 @@ class Workbook:
         self._strings = (
             list(self._shared(archive, parts["sharedStrings"])) if "sharedStrings" in parts else []
         )
-        self.sheets, self._first_day = [], datetime(1899, 12, 30, tzinfo=UTC)
+        self.sheets: list[Sheet] = []
+        self._first_day = datetime(1899, 12, 30, tzinfo=UTC)
         for each in book.iter():
             match _kind(each):
                 case "workbookPr" if each.get("date1904") in ("1", "true"):
@@ -136,6 +140,8 @@ class Workbook:
                     key = next(at for name, at in each.items() if name.endswith("}id"))
                     kind, part = related[key]
                     if kind == "worksheet":
+                        if any(part == sheet.part for sheet in self.sheets):
+                            raise BadWorkbook("has two sheets in one place")
                         hidden = each.get("state", "visible") != "visible"
                         seen = self._part(archive, part)
                         columns = tuple(seen.hidden_columns)
@@ -173,12 +179,15 @@ class Workbook:
         """How each style shows a number: "percent", "date" or plain."""
         self._part(archive, place, MAX_STYLES)
         formats: dict[int, str] = {}
+        looks: dict[int, str] = {}
         for kind, each in self._found(archive, place, ("numFmts", "numFmt"), ("cellXfs", "xf")):
             number = int(each.get("numFmtId", 0))
             if kind == "numFmt":
-                formats[number] = each.get("formatCode", "")
+                formats[number] = each.get("formatCode", "")[:LONGEST_FORMAT]
             else:
-                yield _look(number, formats.get(number, ""))
+                if number not in looks:
+                    looks[number] = _look(number, formats.get(number, ""))
+                yield looks[number]
 
     def _shared(self, archive: zipfile.ZipFile, part: str) -> Iterator[str]:
         self._part(archive, part)
@@ -200,6 +209,7 @@ class Workbook:
     def _rows(self, archive: zipfile.ZipFile, sheet: Sheet) -> Iterator[Record]:
         line = 0
         merged = self._parts[sheet.part].merged
+        firsts = deque(sorted(merged))
         merged_until: dict[int, int] = {}
         for _, row in self._found(archive, sheet.part, ("sheetData", "row")):
             line = int(row.get("r", line + 1))
@@ -212,11 +222,11 @@ class Workbook:
                     cells += [""] * (at - len(cells))
                     cells.append(self._text(cell))
             odd = {}
-            for first in [each for each in merged if each <= line]:
-                for left, right, last in merged.pop(first):
+            while firsts and firsts[0] <= line:
+                for left, right, last in merged[firsts.popleft()]:
                     for at in range(left, min(right + 1, self._width)):
                         merged_until[at] = max(last, merged_until.get(at, 0))
-            for at, last in merged_until.items():
+            for at, last in merged_until.items() if any(cells) else ():
                 if line <= last and (at >= len(cells) or not cells[at]):
                     odd[at] = "is merged with another cell; unmerge it and fill in every row"
             yield Record(line, cells if any(cells) else [], odd)

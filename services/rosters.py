@@ -1,5 +1,6 @@
 """Rosters: submitting one, and what became of it."""
 
+import asyncio
 import hashlib
 import json
 import tempfile
@@ -83,13 +84,7 @@ async def record_roster(
     # The file is parsed before the transaction begins: a large workbook takes half a minute, in
     # which no other process could write to SQLite.
     with tempfile.SpooledTemporaryFile(SPOOL, mode="w+", encoding="utf-8") as spool:
-        digest, rows = hashlib.sha256(), 0
-        for row in roster:
-            line = json.dumps([row.line, row.cells, row.fault], sort_keys=True)
-            digest.update(line.encode())
-            spool.write(line + "\n")
-            rows += 1
-        content = digest.hexdigest()
+        content, rows = await asyncio.to_thread(_spooled, roster, spool)
         async with database.transaction() as session:
             contact = await authorized_contact(session, agency_id, by)
             assert contact.id is not None
@@ -129,6 +124,17 @@ async def record_roster(
                 digest=content,
             )
             return Submitted(submission.id, rows, new=True)
+
+
+def _spooled(roster: Iterable[Row], spool: IO[str]) -> tuple[str, int]:
+    """Writes the rows down; returns their hash and their number."""
+    digest, rows = hashlib.sha256(), 0
+    for row in roster:
+        line = json.dumps([row.line, row.cells, row.fault], sort_keys=True)
+        digest.update(line.encode())
+        spool.write(line + "\n")
+        rows += 1
+    return digest.hexdigest(), rows
 
 
 async def progress(client: Client, submission_id: str) -> IntakeProgress:

@@ -3,13 +3,17 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from intake.files import UnreadableFile, read_roster
+from intake.results import BadValue, read_score
+from policy.roster import REQUIRED
 from tests.fuzz.targets import SHEET, write_workbook
 from tests.support.rosters import HEADER, ROW, write
+from tests.support.workbooks import MAIN, Sheet, write_book
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEAK = 150
@@ -32,6 +36,8 @@ MANY = 300_000
 ENTITIES = "<!DOCTYPE a [<!ENTITY a 'aaaaaaaaaa'>{}]>".format(
     "".join(f"<!ENTITY {chr(98 + each)} '{f'&{chr(97 + each)};' * 10}'>" for each in range(9))
 )
+SHARED = '<c t="s"><v>0</v></c>'
+STYLE = "<xf numFmtId='200'/>"
 TWO_ROWS, _, _ = SHEET.partition("</sheetData>")
 
 
@@ -55,6 +61,20 @@ BOMBS = {
     "strings": (workbook(strings="<si/>" * 1_100_000), "more than any"),
     "deep string": (workbook(strings="<si>" * MANY + "</si>" * MANY), "nested"),
     "long string": (workbook(strings=f"<si><t>{'a' * 2**22}</t></si>"), "longer than any cell"),
+    "one string in every cell": (
+        workbook(
+            f"<row>{8 * SHARED}</row>" * 10_000,
+            strings=f"<si><t>{'a' * 10**6}</t></si>",
+        ),
+        "more text than",
+    ),
+    "merged from far rows": (
+        workbook(
+            "<row/>" * 1_000_000,
+            after="".join(f'<mergeCell ref="A{2**20 + at}:B{2**21}"/>' for at in range(40_000)),
+        ),
+        "1 rows",
+    ),
     "entities": ([SHEET, "", "", ENTITIES], "entities"),
     "half": ([SHEET[: len(SHEET) // 2], "", "", ""], "not a workbook"),
     # A false size, and rows that do not exist, cost nothing and lose no row.
@@ -137,3 +157,32 @@ def test_half_a_character_costs_its_own_row(tmp_path: Path) -> None:
     path = write(tmp_path, f"{HEADER}\n\\ud800{ROW}\n{ROW}\n")
     bad, good = read_roster(path, "unicode_escape")
     assert (bad.cells["first_name"], good.cells["first_name"]) == ("\x01Ann", "Ann")
+
+
+def test_a_sheet_is_read_once(tmp_path: Path) -> None:
+    book = write_book(tmp_path / "book.xlsx", Sheet("a", [["x"]]))
+    again = tmp_path / "again.xlsx"
+    with zipfile.ZipFile(book) as old, zipfile.ZipFile(again, "w") as new:
+        for each in old.namelist():
+            named = "<sheet name='b' sheetId='9' r:id='r1'/></sheets>"
+            new.writestr(each, old.read(each).replace(b"</sheets>", named.encode()))
+    with pytest.raises(UnreadableFile, match="two sheets in one place"):
+        read_roster(again)
+
+
+@pytest.mark.timeout(20)
+def test_no_number_format_takes_long(tmp_path: Path) -> None:
+    formats = "".join(f"<numFmt numFmtId='{at}' formatCode='{'[' * 10**6}'/>" for at in (200, 201))
+    styles = (
+        f"<styleSheet xmlns='{MAIN}'><numFmts>{formats}</numFmts>"
+        f"<cellXfs>{100_000 * STYLE}</cellXfs></styleSheet>"
+    )
+    book = write_book(tmp_path / "book.xlsx", Sheet("a", [list(REQUIRED.values())]), styles=styles)
+    assert list(read_roster(book)) == []
+
+
+@pytest.mark.timeout(20)
+def test_no_score_takes_long() -> None:
+    for text in ("1" * 10**6 + "x", "1." + "1" * 10**6 + "x", "." * 10**6):
+        with pytest.raises(BadValue):
+            read_score(text)
