@@ -8,13 +8,16 @@ KEPT = Decimal("0.00000001")
 """The precision of the result: as many digits as a case accepts."""
 
 
-def percent(part: Decimal, whole: Decimal) -> Decimal:
+def percent(part: Decimal, whole: Decimal, least: Decimal = Decimal(0)) -> Decimal:
     """The share in percent: 69.99999999999999999 of 100 stays below 70.
+
+    Args:
+        least: The lowest of the scale's values.
 
     Raises:
         ArithmeticError: If it is not a number, or the whole is zero.
     """
     with localcontext(prec=DIGITS, rounding=ROUND_DOWN):
-        share = (part * 100 / whole).quantize(KEPT)
+        share = ((part - least) * 100 / (whole - least)).quantize(KEPT)
         # 70 must not become 7E+1: an event's id is a hash of its text.
         return share.to_integral() if share == share.to_integral() else share.normalize()

@@ -468,7 +468,7 @@ class StatementFormat(BaseModel):
             return None
         raw, low, high = score.raw, score.min, score.max
         if self.score != "scaled" and raw is not None and low is not None and high is not None:
-            return percent(raw - low, high - low)
+            return percent(raw, high, low)
         if self.score == "raw" or score.scaled is None:
             return None
         return percent(max(score.scaled, Decimal(0)), Decimal(1))

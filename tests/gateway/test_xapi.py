@@ -168,6 +168,11 @@ def test_a_score_is_never_a_float() -> None:
     read = FORMAT.read(read_statement(sent, "1.0.0"))
     assert read is not None
     assert str(read.score) == "69.99999999"
+    raw = f'{{"raw": 69.{"9" * 35}, "min": 0, "max": 100}}'
+    sent = loads(text.replace('{"scaled": 1}', raw).encode())
+    read = FORMAT.read(read_statement(sent, "1.0.0"))
+    assert read is not None
+    assert str(read.score) == "69.99999999"
 
 
 @pytest.mark.parametrize(
