@@ -11,6 +11,7 @@ import pytest
 from sqlmodel import text
 
 from records.database import PATIENCE, Database, write_ahead
+from records.schema import migrate
 from tests.support.databases import new_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,3 +95,19 @@ def test_what_no_waiting_mends_is_told_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - begun < PATIENCE / 2
     read_only.close()
     made.close()
+
+
+async def test_an_earlier_release_runs_on_a_later_ones_schema(records_url: str) -> None:
+    """A release is rolled back without the database."""
+    database = Database(records_url)
+    async with database.transaction() as session:
+        await (await session.connection()).execute(
+            text("UPDATE alembic_version SET version_num = '9999'")
+        )
+    await migrate(records_url)
+    async with database.snapshot() as session:
+        found = await (await session.connection()).execute(
+            text("SELECT version_num FROM alembic_version")
+        )
+        assert found.scalar_one() == "9999"
+    await database.close()
