@@ -31,6 +31,7 @@ from activities.relay import relay_activations
 from activities.results import relay_results
 from records import audit
 from records.database import Database
+from records.drafts import drop_ended
 from records.schema import migrate
 from services.connections import Connections
 from services.figures import take_figures
@@ -55,6 +56,8 @@ FIGURES_EVERY = 15.0
 HEAD_EVERY = 6 * 3600.0
 """Seconds between two log lines with the audit trail's head: logs are kept elsewhere, so a later
 removal from the trail can be found."""
+DRAFTS_EVERY = 600.0
+"""Seconds between two looks for files that contacts chose on the page and did not submit."""
 LONGEST_END = 24.0
 """Seconds after a signal at which the process ends in any case: another worker retries a step that
 was cut off."""
@@ -114,6 +117,14 @@ async def _run(settings: Settings, stop: asyncio.Event, runtime: Runtime | None)
             structlog.get_logger().info("audit trail", head=await audit.head(database))
 
         relays.append(_keep_on("the audit trail's head is not known", tell_head, stop, HEAD_EVERY))
+
+        async def forget_drafts() -> None:
+            async with database.transaction() as session:
+                await drop_ended(session, datetime.now(UTC))
+
+        relays.append(
+            _keep_on("files on the page are not deleted", forget_drafts, stop, DRAFTS_EVERY)
+        )
         async with bootstrap.make_worker(
             client, settings, database, portal, transport, interceptors
         ):

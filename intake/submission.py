@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from policy.addresses import mailbox_key
 from policy.requirements import AssisterType
-from policy.roster import Collisions, Entry, Row, Verdict, judge
+from policy.roster import COLUMNS, Collisions, Entry, Row, Verdict, judge
 from policy.text import visible
 from records.people import accepted_addresses, holders
 from records.tables import SubmissionRow
@@ -64,5 +64,6 @@ def as_entry(recorded: SubmissionRow) -> Entry:
 
 
 def as_row(recorded: SubmissionRow) -> Row:
-    """A recorded row as it was read."""
-    return Row(recorded.line, recorded.cells, recorded.cells.get("", ""))
+    """A recorded row as it was read; without its cells if the person's data were destroyed."""
+    cells = dict.fromkeys(COLUMNS, "") | recorded.cells
+    return Row(recorded.line, cells, recorded.cells.get("", ""))

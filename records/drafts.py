@@ -66,6 +66,11 @@ async def draft_of(
     return draft
 
 
+async def drop_ended(session: AsyncSession, now: datetime) -> None:
+    """Deletes drafts that are too old: they hold people's data."""
+    await session.exec(delete(RosterDraft).where(col(RosterDraft.ends_at) < now))
+
+
 async def drop_draft(session: AsyncSession, draft_id: str) -> None:
     """Deletes a draft that was submitted."""
     await session.exec(delete(RosterDraft).where(col(RosterDraft.id) == draft_id))

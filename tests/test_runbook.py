@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from sqlalchemy import text
 
 from commands.line import command_line
 from records.database import Database
+from records.drafts import keep_draft
 from tests.conftest import MakeSystem
 from tests.support.databases import records
-from tests.support.rosters import roster_row, submit_roster
+from tests.support.rosters import roster_row, submit_roster, take_in
 from tests.support.system import (
+    AGENCY,
     meet_requirements,
     new_training_id,
     record_people,
@@ -77,7 +80,10 @@ async def test_a_persons_data_is_shown_and_destroyed(
     system = await make_system(records_url)
     database, training_id = system.database, new_training_id()
     await record_people(database)
-    submission_id = await submit_roster(system, roster_row(training_id))
+    file = roster_row(training_id)
+    rejected = roster_row(training_id, email=f"info@{training_id.lower()}.example.org")
+    await take_in(system, rejected)
+    submission_id = await submit_roster(system, file)
     settings = system.settings
     await start_intake(system.client, settings.task_queue, submission_id, settings.terms)
     await system.client.get_workflow_handle(roster_workflow_id(submission_id)).result()
@@ -85,6 +91,10 @@ async def test_a_persons_data_is_shown_and_destroyed(
     await system.act(training_id, "close_case")
     await system.case(training_id).result()
 
+    await take_in(system, rejected)
+    async with database.transaction() as session:
+        now = datetime.now(UTC)
+        await keep_draft(session, AGENCY, "cac", "utf-8", "r.csv", b"Ann,Lee", now)
     email = f"{training_id.lower()}@assisters.example.org"
     shown = await statements(database, "deploy/person-export.sql", training_id)
     assert email in shown
@@ -93,8 +103,11 @@ async def test_a_persons_data_is_shown_and_destroyed(
     left = b" ".join((await records(database)).values()).decode()
     assert training_id in left
     assert email not in left
-    assert "'Lee'" not in left
+    assert "info@" not in left
+    assert "Lee" not in left
     assert email not in await statements(database, "deploy/person-export.sql", training_id)
+    # The agency may send its last file again.
+    await take_in(system, rejected)
 
 
 # Private parts
