@@ -283,7 +283,7 @@ async def test_a_cancellation_is_a_clean_close(system: System) -> None:
     await system.case(training_id).cancel()
     result = await system.case(training_id).result()
     assert result["outcome"] == "cancelled"
-    assert system.mails(to=training_id.lower())[-1][0].endswith("is closed")
+    assert system.mails(to=training_id.lower())[-1][0].endswith("has ended")
 
 
 async def test_mail_waits_for_its_relay_and_goes_out_once(system: System) -> None:
