@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlmodel import select
 from temporalio.testing import WorkflowEnvironment
 
@@ -96,7 +97,7 @@ async def test_the_secret_is_changed_as_the_runbook_says(
             number = await old.portal.registration_number(training_id, 1)
             await old.act(training_id, "suspend_access")
             await old.until(training_id, in_stage("suspended"))
-        async with made(portal_secret=SECRET[::-1]) as new:
+        async with made(portal_secret=SecretStr(SECRET[::-1])) as new:
             assert await EmbeddedPortal(new.database, SECRET[::-1]).has_its_secret()
             await new.act(training_id, "reinstate_access")
             await new.until(training_id, mailed("activation", times=2))

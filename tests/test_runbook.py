@@ -37,7 +37,7 @@ RUN_BY = {
     "docker compose exec postgres rm": "deploy/compose_test/__main__.py",
     "docker compose exec postgres pg_basebackup": "deploy/compose_test/__main__.py",
     "docker compose cp postgres:": "deploy/compose_test/__main__.py",
-    "docker compose stop worker": "deploy/compose_test/__main__.py",
+    "docker compose stop": "deploy/compose_test/__main__.py",
     "pg_dump --format=custom": "tests/test_restore.py",
     "pg_restore --exit-on-error --no-owner --clean --if-exists": "tests/test_restore.py",
     "psql": "tests/test_runbook.py",

@@ -136,6 +136,7 @@ async def test_a_roster_that_would_end_many_accesses_is_held(system: System) -> 
             partial(handle.query, "progress", result_type=IntakeProgress),
             lambda progress: progress.stage == "held",
         )
+        await eventually(partial(_last_subject, system), lambda subject: "on hold" in subject)
         if decision == "cancel":
             await handle.cancel()
         else:
@@ -152,6 +153,10 @@ async def test_a_roster_that_would_end_many_accesses_is_held(system: System) -> 
         by = ("system", "the workflow was cancelled")
         decided = told["release" if expected == "done" else "discard"]
         assert decided == (by if decision == "cancel" else ("staff-1", "looked at it"))
+
+
+async def _last_subject(system: System) -> str:
+    return system.mails(to=CONTACT)[-1][0]
 
 
 async def test_a_cancelled_roster_is_taken_in_all_the_same(

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlmodel import select
 
 from records.database import Database
-from records.drafts import MOST, draft_of, drop_draft, keep_draft
+from records.drafts import MOST, RosterDraft, draft_of, drop_draft, drop_ended, keep_draft
 from records.keys import Kind, key_sent, make_key, working_keys
 from records.statements import Kept, XapiStatement, keep, kept, of_others, take_turn, voids_of
 from records.visits import end_visit, make_link, may_try, use_link, visiting
@@ -68,6 +69,16 @@ async def test_keys_and_drafts(database: Database) -> None:
         await drop_draft(session, draft)
     async with database.snapshot() as session:
         assert await draft_of(session, AGENCY, draft, NOW) is None
+
+
+async def test_a_draft_that_nobody_submits_is_deleted(database: Database) -> None:
+    async with database.transaction() as session:
+        await keep_draft(session, AGENCY, "cac", "utf-8", "r.csv", b"Ann,Lee", NOW)
+    for later, left in ((timedelta(minutes=59), 1), (timedelta(hours=2), 0)):
+        async with database.transaction() as session:
+            await drop_ended(session, NOW + later)
+        async with database.snapshot() as session:
+            assert len((await session.exec(select(RosterDraft))).all()) == left
 
 
 async def test_an_agency_cannot_fill_the_disk_with_drafts(database: Database) -> None:

@@ -1,11 +1,15 @@
 """POST /rosters, POST /rosters/check and GET /rosters/{id}, as an agency's program calls them."""
 
+import asyncio
+
 import httpx2
 import pytest
 from sqlmodel import col, delete
 
 from gateway.uploads import CSV
+from intake.forecast import RosterForecast
 from records.tables import Contact
+from services.checking import Checked
 from tests.support.gateway import OTHER, Gateway, Serving, other_agency
 from tests.support.rosters import roster_of
 from tests.support.system import System, eventually, new_training_id
@@ -92,3 +96,30 @@ async def test_the_file_and_its_type_are_needed(gateway: Gateway) -> None:
     key = await gateway.agency_key()
     assert (await post(gateway, "/rosters", roster_of("NAV1001"), key, "nurse")).status_code == 422
     assert (await post(gateway, "/rosters", "", key)).status_code == 422
+
+
+async def test_checks_that_take_long_hold_up_nobody_else(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check holds a connection to the records while it asks the cases."""
+    asked, over = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow(*_: object, **__: object) -> Checked:
+        asked.release()
+        await over.wait()
+        return Checked([], RosterForecast())
+
+    monkeypatch.setattr("gateway.rosters.check_roster", slow)
+    monkeypatch.setattr("gateway.uploads.WAITS", 0.1)
+    key = await gateway.agency_key()
+
+    async def check() -> int:
+        return (await post(gateway, "/rosters/check", roster_of("NAV1001"), key)).status_code
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(check())
+            await asked.acquire()
+        assert await check() == 503
+        assert (await gateway.client.get("/readyz")).status_code == 200
+        over.set()

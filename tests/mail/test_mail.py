@@ -41,6 +41,7 @@ MESSAGE: dict[str, Any] = {
     "date": datetime(2026, 3, 2, tzinfo=UTC),
 }
 VALUES: dict[str, Any] = {
+    "by_staff": False,
     "sender": "no-reply@x.org",
     "arc_email": "arc@x.org", "arc_phone": "651-555-0100", "portal_url": "https://portal.x.org",
     "first_name": "Ann<b>", "last_name": "Lee", "assister_name": "Ann Lee", "contact_name": "Pat",

@@ -263,8 +263,7 @@ async def assembled(
         _env_file=None,
         database_url=url,
         data_dir=folder,
-        portal_secret=SecretStr(SECRET),
-        **{"smtp_port": inbox.port, **changes},
+        **{"smtp_port": inbox.port, "portal_secret": SecretStr(SECRET), **changes},
     )
     database = Database(url)
     portal = bootstrap.make_portal(settings, database)
