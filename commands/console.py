@@ -74,7 +74,8 @@ def intake(at: "IntakeProgress") -> list[RenderableType]:
             return ["The rows are being judged."]
         case "discarded":
             return ["Discarded: this roster changed nothing."]
-    return [f"{at.opened} of {at.accepted} cases updated so far."]
+    so_far = "" if at.stage == "done" else " so far"
+    return [f"{at.opened} of {at.accepted} cases updated{so_far}."]
 
 
 def forecast(shown: "RosterForecast") -> list[RenderableType]:

@@ -236,13 +236,16 @@ async def _database(here: Session) -> str:
 
 
 async def _schema(here: Session) -> str:
-    newest = ScriptDirectory.from_config(config(here.settings.records_url)).get_current_head()
+    script = ScriptDirectory.from_config(config(here.settings.records_url))
+    newest, known = script.get_current_head(), {each.revision for each in script.walk_revisions()}
 
     def current(connection: Connection) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
     async with here.database.engine.connect() as connection:
         found = await connection.run_sync(current)
+    if found is not None and found not in known:
+        return f"version {found}, of a later release: this one runs on it"
     if found != newest:
         raise Wrong(f"version {found or 'none'}, this release needs {newest}: starter.py migrate")
     return f"version {found}"

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from alembic import command
 from google.protobuf.duration_pb2 import Duration
+from sqlmodel import text
 from temporalio.api.namespace.v1 import NamespaceConfig
 from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
 from temporalio.client import Client
@@ -123,6 +124,14 @@ async def test_another_secret(sound: System, doctor: Doctor) -> None:
 async def test_an_old_schema(sound: System, doctor: Doctor) -> None:
     await asyncio.to_thread(command.stamp, config(sound.settings.records_url), "0001")
     assert "starter.py migrate" in wrong(await doctor())["schema"]
+
+
+async def test_the_schema_of_a_later_release(sound: System, doctor: Doctor) -> None:
+    async with sound.database.transaction() as session:
+        later = text("UPDATE alembic_version SET version_num = '9999'")
+        await (await session.connection()).execute(later)
+    ok, says = (await doctor())["schema"]
+    assert (ok, "9999, of a later release" in says) == (True, True)
 
 
 async def test_the_database_is_away(doctor: Doctor) -> None:
