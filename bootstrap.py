@@ -5,14 +5,13 @@ set of settings. A function imports what it wires when it is called, so a comman
 status need not import the database and the worker, and starts in half the time.
 """
 
-import argparse
 import hashlib
 import os
 from collections.abc import AsyncIterator, Container, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -31,21 +30,6 @@ if TYPE_CHECKING:
 DELIVERY_MARGIN = timedelta(seconds=5)
 LONGEST_GRACE = timedelta(seconds=20)
 """How long a worker that is told to end may finish its work; Kubernetes kills it after 30 s."""
-
-
-class _Program(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help says what it does\n")
-
-
-def take_no_arguments(program: str, does: str) -> None:
-    """Ends a program that was asked for its help, or was given an argument that it does not have.
-
-    Args:
-        does: What the program does, in a sentence or two.
-    """
-    settings = "Its settings are environment variables: docs/configuration.md."
-    _Program(prog=program, description=f"{does} {settings}", allow_abbrev=False).parse_args()
 
 
 async def connect(*, lazy: bool = False, runtime: "Runtime | None" = None) -> Client:

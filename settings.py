@@ -7,12 +7,13 @@ part of it: ``temporalio.envconfig`` reads that under Temporal's own names (``TE
 ``TEMPORAL_NAMESPACE``, ``TEMPORAL_API_KEY``, …).
 """
 
+import argparse
 import json
 import os
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, NoReturn, get_origin
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
@@ -328,3 +329,18 @@ def _is_here(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+class _Program(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help says what it does\n")
+
+
+def take_no_arguments(program: str, does: str) -> None:
+    """Ends a program that was asked for its help, or was given an argument that it does not have.
+
+    Args:
+        does: What the program does, in a sentence or two.
+    """
+    settings = "Its settings are environment variables: docs/configuration.md."
+    _Program(prog=program, description=f"{does} {settings}", allow_abbrev=False).parse_args()

@@ -35,7 +35,7 @@ from records.drafts import drop_ended
 from records.schema import migrate
 from services.connections import Connections
 from services.figures import take_figures
-from settings import Misconfigured, Settings, load
+from settings import Misconfigured, Settings, load, take_no_arguments
 from telemetry import (
     TRACES_TO,
     Gauges,
@@ -195,7 +195,7 @@ def _made_runtime(metrics_address: str) -> Runtime:
 
 if __name__ == "__main__":
     code = 0
-    bootstrap.take_no_arguments(
+    take_no_arguments(
         "worker.py", "Runs a worker, which works on cases and rosters, until SIGTERM or Ctrl-C."
     )
     try:

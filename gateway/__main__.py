@@ -3,9 +3,8 @@
 import asyncio
 import sys
 
-from bootstrap import take_no_arguments
 from gateway.server import serve
-from settings import Misconfigured, load
+from settings import Misconfigured, load, take_no_arguments
 from telemetry import configure_logging
 
 if __name__ == "__main__":

@@ -19,6 +19,12 @@ from policy.terms import PORTAL_COURSE, Terms
 TrainingId = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{7}$")]
 """An assister's Unique Key, the same for every training (clause 2b)."""
 
+
+def case_id(training_id: str) -> str:
+    """The name of an assister's case: of its workflow, and of its chain in the audit trail."""
+    return f"assister-{training_id}"
+
+
 EventId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 AgencyId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 CourseId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]

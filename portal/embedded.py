@@ -16,6 +16,7 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from policy.requirements import case_id
 from portal.directory import AccountState, Activated, ActivationRefused, StaleCommand
 from portal.tables import PortalAccount, PortalRegistration
 from records import audit
@@ -303,7 +304,7 @@ class EmbeddedPortal:
         after: AuditEntry | None = None,
         **details: Any,
     ) -> AuditEntry:
-        case, now = f"assister-{training_id}", self._now()
+        case, now = case_id(training_id), self._now()
         return await audit.append(
             session, case, act, at=now, by=BY, clause=clause, after=after, **details
         )

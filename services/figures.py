@@ -11,6 +11,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedErro
 from temporalio.service import RPCError
 
 from policy.case import Stage
+from policy.requirements import case_id
 from records.tables import MailDelivery, ResultEvent, SubmissionRow
 from services.connections import Connections
 from workflows import lists
@@ -87,7 +88,7 @@ async def _needy_since(client: Client, workflow: WorkflowExecution) -> list[date
         return [workflow.start_time]
     try:
         async with asyncio.timeout(LONGEST_ASKED):
-            status = await case_status(client, workflow.id.removeprefix("assister-"))
+            status = await case_status(client, workflow.id.removeprefix(case_id("")))
     except (TimeoutError, RPCError, WorkflowQueryFailedError):
         # A case whose workflow task fails does not answer; it must not hold up every figure.
         return []

@@ -21,7 +21,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from policy.case import Case, Order
-from policy.requirements import AgencyId, TrainingId
+from policy.requirements import AgencyId, TrainingId, case_id
 from policy.terms import Terms
 from policy.text import names_somebody, on_one_line, unprintable
 from workflows.steps import OrderRequest
@@ -34,7 +34,7 @@ DIGEST_SCHEDULE = "attention-digest"
 
 def assister_workflow_id(training_id: str) -> str:
     """The id of an assister's case; at most one is open at a time."""
-    return f"assister-{training_id}"
+    return case_id(training_id)
 
 
 def roster_workflow_id(submission_id: str) -> str:
