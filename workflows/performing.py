@@ -34,6 +34,8 @@ async def perform(
 ) -> AnswerT:
     """Performs a step; the server retries it until it is done.
 
+    Example: ``await perform(steps.SEND_MAIL, request, "Mail", unless=untrue, late=mark)``
+
     Args:
         unless: Becomes true when the step is no longer wanted.
         late: Called for each hour that the step has been retried.
