@@ -16,12 +16,11 @@ from starlette.exceptions import HTTPException
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from bootstrap import arc_holidays
 from gateway.callers import To
-from gateway.cases import ANSWER_WITHIN, case_of
+from gateway.cases import ANSWER_WITHIN, LATER, case_of, checked
 from gateway.forms import check_token, only_from_our_pages, visitors_form
 from gateway.pages import page
-from gateway.uploads import CHECK_WITHIN, CHECKS, in_turn, parsed
+from gateway.uploads import parsed
 from gateway.visitors import AgencyContact, SignedIn
 from intake.files import read_roster, read_whole
 from policy.requirements import AssisterType
@@ -31,7 +30,6 @@ from records.people import NotAuthorized
 from records.tables import Affiliation, Contact
 from services import Unknown
 from services.agency import own_assisters, own_submission, own_submissions
-from services.checking import check_roster
 from services.lookup import own_assister
 from services.rosters import progress, submit_roster, verdicts
 from workflows.client import act
@@ -42,7 +40,6 @@ router = APIRouter(prefix="/agencies/{agency_id}", include_in_schema=False)
 ENCODINGS = {"utf-8-sig": "UTF-8", "cp1252": "Windows (cp1252)"}
 SHOWN = 200
 """The most rejected rows, or cases of a forecast, on one page."""
-LATER = "The assisters' cases cannot be asked now. Try again in a few minutes."
 
 Sent = [Depends(only_from_our_pages)]
 
@@ -99,26 +96,16 @@ async def check(
     """Shows every row's verdict and what would happen; changes nothing."""
     draft = await _draft(to, contact, draft_id)
     rows, notes = await _read(draft)
-    try:
-        async with in_turn(CHECKS), asyncio.timeout(CHECK_WITHIN):
-            checked = await check_roster(
-                to,
-                rows,
-                agency_id=contact.agency_id,
-                roster_type=AssisterType(draft.roster_type),
-                holidays=arc_holidays(),
-            )
-    except (RPCError, RuntimeError, TimeoutError):
-        raise HTTPException(503, LATER) from None
+    found = await checked(to, rows, contact.agency_id, AssisterType(draft.roster_type))
     return page(
         request,
         "draft.html",
         visitor=visitor,
         contact=contact,
         draft=draft,
-        rejected=[each.public() for each in checked.verdicts if each.reasons],
-        accepted=sum(not each.reasons for each in checked.verdicts),
-        forecast=checked.forecast,
+        rejected=[each.public() for each in found.verdicts if each.reasons],
+        accepted=sum(not each.reasons for each in found.verdicts),
+        forecast=found.forecast,
         notes=notes,
         shown=SHOWN,
     )

@@ -76,7 +76,7 @@ EXAMPLE = {
     "/portal/events",
     status_code=202,
     summary="Say that an account was activated or closed, as a signed event",
-    responses=described(400, 401, 408, 409, 413, 415, 422),
+    responses=described(400, 401, 408, 409, 413, 415, 422, 503),
     openapi_extra=described_signed(_events.json_schema(), EXAMPLE),
 )
 async def portal_events(request: Request, to: To) -> Received:

@@ -3,7 +3,6 @@
 A key is bound to an agency and to the authorized contact who answers for what is sent (clause 1).
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -12,10 +11,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from temporalio.service import RPCError
 
-from bootstrap import arc_holidays
 from gateway.callers import AgencyProgram, To
+from gateway.cases import checked
 from gateway.problems import described
-from gateway.uploads import CHECK_WITHIN, CHECKS, encoding_of, file_body, file_of, in_turn, parsed
+from gateway.uploads import encoding_of, file_body, file_of, parsed
 from gateway.verdicts import Notes, Reason
 from intake.files import read_roster, read_whole
 from intake.forecast import RosterForecast
@@ -23,7 +22,6 @@ from policy.requirements import AssisterType
 from policy.roster import COLUMNS, Row
 from services import Unknown
 from services.agency import own_submission
-from services.checking import check_roster
 from services.rosters import progress, submit_roster, verdicts
 
 router = APIRouter(tags=["agencies"])
@@ -120,19 +118,9 @@ async def check(
 ) -> RosterCheck:
     """Answers every row's verdict and the forecast; changes nothing."""
     rows, notes = await _read(request)
-    try:
-        async with in_turn(CHECKS), asyncio.timeout(CHECK_WITHIN):
-            checked = await check_roster(
-                to,
-                rows,
-                agency_id=contact.agency_id,
-                roster_type=type,
-                holidays=arc_holidays(),
-            )
-    except (RPCError, RuntimeError, TimeoutError):
-        raise HTTPException(503, "the cases cannot be asked now; try again") from None
-    shown = [RosterRow.model_validate(each.public()) for each in checked.verdicts]
-    return RosterCheck(rows=shown, forecast=checked.forecast, notes=notes)
+    found = await checked(to, rows, contact.agency_id, type)
+    shown = [RosterRow.model_validate(each.public()) for each in found.verdicts]
+    return RosterCheck(rows=shown, forecast=found.forecast, notes=notes)
 
 
 @router.get(

@@ -106,7 +106,7 @@ async def serve(settings: Settings) -> None:
     try:
         await migrate(settings.records_url)
     except OperationalError as fault:
-        [reason, *_] = str(fault.orig).splitlines()
+        reason = str(fault.orig).partition("\n")[0]
         raise Misconfigured(
             f"ASSISTER_DATABASE_URL: the database cannot be opened ({reason}). Start it, or name"
             " another one; `starter.py up` runs everything with a database of its own"

@@ -171,7 +171,7 @@ class Received(BaseModel):
     "/training/events",
     status_code=202,
     summary="Send one result as a signed event",
-    responses=described(400, 401, 408, 409, 413, 415, 422),
+    responses=described(400, 401, 408, 409, 413, 415, 422, 503),
     openapi_extra=described_signed(_events.json_schema(), EXAMPLE),
 )
 async def training_events(request: Request, to: To) -> Received:

@@ -52,7 +52,7 @@ class Results(BaseModel):
 @router.post(
     "/training/results",
     summary="Send an export of results",
-    responses=described(400, 401, 403, 408, 413, 415, 422),
+    responses=described(400, 401, 403, 408, 413, 415, 422, 503),
     openapi_extra=file_body(EXAMPLE),
 )
 async def training_results(request: Request, source: Source, to: To) -> Results:

@@ -13,14 +13,13 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from gateway.bodies import media_type
+from gateway.turns import in_turn
 from intake.files import UnreadableFile
 
 CSV = "text/csv"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 AT_ONCE = 2
 """Files parsed at the same time; the others wait, so that answers to small requests do not."""
-WAITS = 60.0
-"""Seconds for which a file waits for its turn."""
 ENCODINGS = (
     "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii",
     "cp1252", "iso8859-1", "mac-roman", "cp437", "cp850",
@@ -30,10 +29,6 @@ CHARSET = re.compile(r";\s*charset=\"?([\w.:-]+)\"?", re.IGNORECASE)
 
 ParsedT = TypeVar("ParsedT")
 _places = asyncio.Semaphore(AT_ONCE)
-CHECKS = asyncio.Semaphore(4)
-"""The places of rosters that are checked: each holds a connection while it asks the cases."""
-CHECK_WITHIN = 120.0
-"""Seconds for one check."""
 
 
 def file_body(example: str) -> dict[str, Any]:
@@ -90,21 +85,3 @@ async def parsed(parse: Callable[[], ParsedT]) -> ParsedT:
             return await asyncio.to_thread(parse)
         except UnreadableFile as unreadable:
             raise HTTPException(422, str(unreadable)) from None
-
-
-@asynccontextmanager
-async def in_turn(places: asyncio.Semaphore) -> AsyncIterator[None]:
-    """Does long work when one of the places is free.
-
-    Raises:
-        HTTPException: 503 if none becomes free.
-    """
-    try:
-        async with asyncio.timeout(WAITS):
-            await places.acquire()
-    except TimeoutError:
-        raise HTTPException(503, "Others are being served. Try again in a minute.") from None
-    try:
-        yield
-    finally:
-        places.release()

@@ -24,7 +24,16 @@ from tests.support.system import (
     new_training_id,
     record_people,
 )
-from tests.support.windows import BOTH, WIDE, link_to, look_until, looked_at, window
+from tests.support.windows import (
+    BOTH,
+    WIDE,
+    check_roster,
+    link_to,
+    look_until,
+    looked_at,
+    sign_in,
+    window,
+)
 from workflows.contract import roster_workflow_id
 
 
@@ -107,6 +116,7 @@ async def test_a_contact_submits_a_roster(
 async def test_a_contact_sees_that_a_roster_is_held_and_what_staff_decided(
     system: System,
     gateway: Gateway,
+    serve: Serving,
     chromium: Browser,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -122,22 +132,14 @@ async def test_a_contact_sees_that_a_roster_is_held_and_what_staff_decided(
     async with window(chromium, gateway, width, scripts) as page:
 
         async def submit() -> None:
-            await page.goto(f"/agencies/{AGENCY}")
-            await page.get_by_label("The roster: a CSV file").set_input_files(file)
-            await page.get_by_label("Navigators").check()
-            await page.get_by_role("button", name="Check the roster").click()
+            await check_roster(page, file)
             await expect(page.get_by_role("alert")).to_contain_text("would be held")
             await looked_at(page, scripts)
             await page.get_by_role("button", name="Submit this roster").click()
             await look_until(page, "On hold")
             await looked_at(page, scripts)
 
-        await page.goto("/sign-in")
-        await page.get_by_label("Your e-mail address").fill(CONTACT)
-        await page.get_by_role("button").click()
-        await page.goto(await link_to(system, CONTACT))
-        await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("heading", name="Agency AG-100")).to_be_visible()
+        await sign_in(page, system)
         for decision, said in (("discard", "Discarded"), ("release", "Done.")):
             await submit()
             held = system.client.get_workflow_handle(
@@ -148,14 +150,12 @@ async def test_a_contact_sees_that_a_roster_is_held_and_what_staff_decided(
             await page.reload()
             await expect(page.get_by_role("status")).to_contain_text(said)
             await looked_at(page, scripts)
-        monkeypatch.setattr("gateway.agency_pages.progress", _away)
-        await page.reload()
-        await expect(page.get_by_role("alert")).to_contain_text("Try again in a few minutes")
-        await looked_at(page, scripts)
-
-
-async def _away(*_: object) -> None:
-    raise RuntimeError("Temporal cannot be reached")
+        monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+        async with serve() as away:
+            # A browser keeps cookies by host, whatever the port.
+            await page.goto(page.url.replace(gateway.url, away.url))
+            await expect(page.get_by_role("alert")).to_contain_text("Try again in a few minutes")
+            await looked_at(page, scripts)
 
 
 async def test_another_sites_page_can_send_nothing(
@@ -287,21 +287,13 @@ async def test_a_roster_without_a_good_row(
 ) -> None:
     file = tmp_path / "a name that is long and has no place to break_________________________.csv"
     async with window(chromium, gateway, width, scripts) as page:
-        await page.goto("/sign-in")
-        await page.get_by_label("Your e-mail address").fill(CONTACT)
-        await page.get_by_role("button").click()
-        await page.goto(await link_to(system, CONTACT))
-        await page.get_by_role("button").click()
-        await expect(page.get_by_role("heading", name="Agency AG-100")).to_be_visible()
+        await sign_in(page, system)
         for content, then in (
             (roster_of("bad"), "Check before you submit"),
             ("no,roster\nat,all\n", "This did not work"),
         ):
             file.write_text(content)
-            await page.goto("/home")
-            await page.get_by_label("The roster: a CSV file").set_input_files(file)
-            await page.get_by_label("Navigators").check()
-            await page.get_by_role("button", name="Check the roster").click()
+            await check_roster(page, file)
             await looked_at(page, scripts, then)
             assert not await page.get_by_role("button", name="Submit this roster").count()
         await expect(page.get_by_role("alert")).to_contain_text("lacks these columns")

@@ -109,8 +109,8 @@ async def test_checks_that_take_long_hold_up_nobody_else(
         await over.wait()
         return Checked([], RosterForecast())
 
-    monkeypatch.setattr("gateway.rosters.check_roster", slow)
-    monkeypatch.setattr("gateway.uploads.WAITS", 0.1)
+    monkeypatch.setattr("gateway.cases.check_roster", slow)
+    monkeypatch.setattr("gateway.turns.WAITS", 0.1)
     key = await gateway.agency_key()
 
     async def check() -> int:

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.gateway import LINK, Gateway
-from tests.support.system import System, eventually
+from tests.support.system import AGENCY, CONTACT, System, eventually
 
 NARROW, WIDE = 320, 1280
 
@@ -72,3 +73,21 @@ async def look_until(page: Page, text: str) -> None:
     while text not in await page.get_by_role("status").inner_text():
         async with page.expect_navigation():
             await page.get_by_role("link", name="Look again").click()
+
+
+async def sign_in(page: Page, system: System) -> None:
+    """Signs the agency's contact in with the link from their mail."""
+    await page.goto("/sign-in")
+    await page.get_by_label("Your e-mail address").fill(CONTACT)
+    await page.get_by_role("button").click()
+    await page.goto(await link_to(system, CONTACT))
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name=f"Agency {AGENCY}")).to_be_visible()
+
+
+async def check_roster(page: Page, file: Path) -> None:
+    """Chooses a roster on the agency's page and has it checked."""
+    await page.goto(f"/agencies/{AGENCY}")
+    await page.get_by_label("The roster: a CSV file").set_input_files(file)
+    await page.get_by_label("Navigators").check()
+    await page.get_by_role("button", name="Check the roster").click()
