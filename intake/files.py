@@ -25,8 +25,9 @@ MAX_RECORD = 2**20
 """The most characters of one CSV record: an unclosed quotation mark could make it the whole
 file."""
 MAX_WIDTH = 200
-MAX_TEXT = 2 * MAX_BYTES
-"""Characters of all rows: a workbook can name one long text in every cell."""
+MAX_TEXT = MAX_BYTES
+"""Characters of all rows, as many as the largest CSV file has: a workbook can name one long text in
+every cell."""
 LONGEST = 10 * MAX_CELL
 """Characters of a cell. What is longer is a mistake, and is cut."""
 DELIMITERS = ",;\t|"
@@ -126,7 +127,7 @@ class Table:
             }
             size += sum(map(len, cells.values()))
             if size > MAX_TEXT:
-                raise UnreadableFile("more text than in any roster; send it in parts")
+                raise UnreadableFile("more text than a file of the largest size; send it in parts")
             fault = ""
             if len(row) > width and any(cell.strip() for cell in row[width:]):
                 fault = "has more cells than the header; quote cells that hold the delimiter"

@@ -12,7 +12,8 @@ def percent(part: Decimal, whole: Decimal, least: Decimal = Decimal(0)) -> Decim
     """The share in percent: 69.99999999999999999 of 100 stays below 70.
 
     Args:
-        least: The lowest of the scale's values.
+        whole: The highest value of the scale.
+        least: The lowest value of the scale.
 
     Raises:
         ArithmeticError: If it is not a number, or the whole is zero.

@@ -26,6 +26,8 @@ from xml.parsers import expat
 
 MAX_UNPACKED = 200 * 2**20
 """Bytes. A roster with the most rows has about half as many."""
+MAX_PARTS, MAX_SHEETS = 10_000, 200
+"""The archive's list of parts is read anew for each sheet."""
 MAX_SHEET_ROWS = 2**20
 """Excel's own limit, empty rows included."""
 MAX_COLUMN = 2**14
@@ -101,6 +103,8 @@ class Workbook:
         try:
             with zipfile.ZipFile(path) as archive:
                 parts = archive.infolist()
+                if len(parts) > MAX_PARTS:
+                    raise BadWorkbook("holds more than any roster does")
                 if sum(each.file_size for each in parts) > MAX_UNPACKED:
                     raise BadWorkbook("unpacks to more than can be read")
                 self._names = {_place(each.filename): each.filename for each in parts}
@@ -140,8 +144,10 @@ class Workbook:
                     key = next(at for name, at in each.items() if name.endswith("}id"))
                     kind, part = related[key]
                     if kind == "worksheet":
-                        if any(part == sheet.part for sheet in self.sheets):
+                        if part in self._parts:
                             raise BadWorkbook("has two sheets in one place")
+                        if len(self.sheets) == MAX_SHEETS:
+                            raise BadWorkbook("holds more sheets than any roster does")
                         hidden = each.get("state", "visible") != "visible"
                         seen = self._part(archive, part)
                         columns = tuple(seen.hidden_columns)

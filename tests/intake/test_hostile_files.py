@@ -186,3 +186,17 @@ def test_no_score_takes_long() -> None:
     for text in ("1" * 10**6 + "x", "1." + "1" * 10**6 + "x", "." * 10**6):
         with pytest.raises(BadValue):
             read_score(text)
+
+
+def test_a_workbook_of_many_parts_is_refused(tmp_path: Path) -> None:
+    sheets = write_book(
+        tmp_path / "sheets.xlsx", *(Sheet(f"s{each}", [["x"]]) for each in range(201))
+    )
+    with pytest.raises(UnreadableFile, match="more sheets than"):
+        read_roster(sheets)
+    parts = write_book(tmp_path / "parts.xlsx", Sheet("a", [list(REQUIRED.values())]))
+    with zipfile.ZipFile(parts, "a") as archive:
+        for each in range(10_000):
+            archive.writestr(f"x/{each}", b"")
+    with pytest.raises(UnreadableFile, match="more than any roster"):
+        read_roster(parts)
