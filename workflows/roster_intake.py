@@ -67,13 +67,19 @@ class RosterIntake:
     async def _hold(self) -> None:
         self._show("held")
         self._mark("roster:held")
-        # Once it is decided these mails are untrue, and a full mailbox must not delay what follows.
-        with suppress(Overtaken):
-            await self._mail(MailKind.ROSTER_HELD_ARC, unless=self._decided)
-            await self._mail(MailKind.ROSTER_HELD, unless=self._decided)
+        # At the same time: a full mailbox must delay neither the other mail nor the decision.
+        await asyncio.gather(
+            self._tell_of_hold(MailKind.ROSTER_HELD_ARC),
+            self._tell_of_hold(MailKind.ROSTER_HELD),
+        )
         await workflow.wait_condition(self._decided)
         self._mark(None)
         await self._record_orders()
+
+    async def _tell_of_hold(self, kind: MailKind) -> None:
+        # Once it is decided the mail is untrue.
+        with suppress(Overtaken):
+            await self._mail(kind, unless=self._decided)
 
     async def _open_cases(self) -> None:
         remaining = self._progress.accepted

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sqlmodel import select
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
@@ -196,12 +196,18 @@ async def test_a_second_cancellation_is_in_the_trail_too(system: System) -> None
         await system.until(training_id, active)
 
 
-async def test_a_held_roster_whose_mail_is_late_is_still_marked_as_held(system: System) -> None:
+async def held_roster(system: System, full: str) -> tuple[str, WorkflowHandle[Any, IntakeProgress]]:
+    """Submits a roster that is held, while one mailbox is full; returns whom it suspends."""
     training_id = await active_case(system)
-    system.inbox.refusals[CONTACT] = "421 4.3.0 try later"
+    system.inbox.refusals[full] = "421 4.3.0 try later"
     submission_id = await submit_roster(system, roster_row(training_id, "No"))
     terms = Terms(fuse_count=0, fuse_percent=0)
-    intake = await start_intake(system.client, system.settings.task_queue, submission_id, terms)
+    queue = system.settings.task_queue
+    return training_id, await start_intake(system.client, queue, submission_id, terms)
+
+
+async def test_a_held_roster_whose_mail_is_late_is_still_marked_as_held(system: System) -> None:
+    _, intake = await held_roster(system, CONTACT)
 
     async def mark() -> str | None:
         return (await intake.describe()).typed_search_attributes.get(ATTENTION)
@@ -434,14 +440,12 @@ async def test_time_without_the_portal_costs_the_assister_none(
     assert len(system.mails(to=training_id.lower())) == 1
 
 
-async def test_a_decision_on_a_roster_waits_for_no_mailbox(system: System) -> None:
-    training_id = await active_case(system)
-    system.inbox.refusals[CONTACT] = "421 4.3.0 try later"
-    submission_id = await submit_roster(system, roster_row(training_id, "No"))
-    terms = Terms(fuse_count=0, fuse_percent=0)
-    intake = await start_intake(system.client, system.settings.task_queue, submission_id, terms)
-    held = system.settings.arc_email
-    await eventually(lambda: _mails(system, held), bool)
+@pytest.mark.parametrize("agencys", [True, False])
+async def test_a_decision_on_a_roster_waits_for_no_mailbox(system: System, agencys: bool) -> None:
+    arc = system.settings.arc_email
+    full, other = (CONTACT, arc) if agencys else (arc, CONTACT)
+    training_id, intake = await held_roster(system, full)
+    await eventually(lambda: _mails(system, other), lambda told: "on hold" in " ".join(told))
     await intake.execute_update("release", {"by": "staff-1", "reason": "the agency means it"})
     await system.until(training_id, in_stage("suspended"))
     system.inbox.refusals.clear()
