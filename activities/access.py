@@ -137,11 +137,11 @@ class AccessActivities:
         """Enters what staff decided in the audit trail, each order once."""
         async with self.database.transaction() as session:
             for order in request.orders:
-                await audit.append(
+                await audit.append_order(
                     session,
                     order.workflow_id,
                     order.act,
-                    key=f"order-{order.key}",
+                    order.key,
                     at=order.at,
                     by=order.by,
                     reason=order.reason,

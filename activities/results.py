@@ -13,10 +13,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from policy.case import Order
 from policy.terms import Terms
-from records import audit
+from records.closed_cases import hold_closed
 from records.database import Database
 from records.inbox import FACTS, AccountClosed, waiting
-from records.tables import ClosedCase, ResultEvent
+from records.tables import ResultEvent
 from workflows.client import act, open_case, tell_case
 from workflows.contract import StaffAct, assister_workflow_id
 
@@ -120,30 +120,13 @@ async def _end_access(database: Database, client: Client, event: ResultEvent) ->
             known = await open_case(client, event.training_id)
             if known is None or known.hold is None:
                 raise
+            return
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+            async with database.transaction() as session:
+                held, now = Order(by=CLOSED.by, reason=CLOSED.reason), datetime.now(UTC)
+                await hold_closed(session, event.training_id, held, order, now)
             # Then once more: a case may have opened before it could read this.
-            await _hold_closed(database, event.training_id, order)
         else:
             return
-
-
-async def _hold_closed(database: Database, training_id: str, key: str) -> None:
-    async with database.transaction() as session:
-        closed = await session.get(ClosedCase, training_id, with_for_update=True)
-        if closed is None or closed.hold is not None:
-            return
-        now = datetime.now(UTC)
-        order = Order(at=now, by=CLOSED.by, reason=CLOSED.reason)
-        closed.hold = order.model_dump(mode="json")
-        session.add(closed)
-        await audit.append(
-            session,
-            assister_workflow_id(training_id),
-            "suspend_access",
-            key=f"order-{key}",
-            at=now,
-            by=CLOSED.by,
-            reason=CLOSED.reason,
-        )

@@ -30,7 +30,7 @@ from commands import console
 from commands.session import Json, Session, print_json, session
 from mail.failures import MailFailure, classify
 from mail.transport import Security
-from records.schema import config
+from records.schema import config, of_later_release
 from services import Refused
 from telemetry import version
 from workflows.contract import DIGEST_SCHEDULE
@@ -237,14 +237,14 @@ async def _database(here: Session) -> str:
 
 async def _schema(here: Session) -> str:
     script = ScriptDirectory.from_config(config(here.settings.records_url))
-    newest, known = script.get_current_head(), {each.revision for each in script.walk_revisions()}
+    newest = script.get_current_head()
 
     def current(connection: Connection) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
     async with here.database.engine.connect() as connection:
         found = await connection.run_sync(current)
-    if found is not None and found not in known:
+    if found is not None and of_later_release(script, [found]):
         return f"version {found}, of a later release: this one runs on it"
     if found != newest:
         raise Wrong(f"version {found or 'none'}, this release needs {newest}: starter.py migrate")

@@ -504,9 +504,9 @@ class Case(Correspondence, BaseModel):
         self.evidence, news = self.evidence.with_earlier(
             earlier.evidence, self.terms, secured=self._secured
         )
-        self.drop_mails(lambda mail: not self._is_true(mail, now))
         if earlier.outcome is None:
             self._mark_claims(now)
+            self._drop_untrue(now)
             return
         approval = self.evidence.approval
         rows = [self.evidence.rows[each.agency_id] for each in self.evidence.claims]
@@ -796,8 +796,11 @@ class Case(Correspondence, BaseModel):
 
     def _note(self, now: datetime, what: str) -> None:
         """Notes what happened, and drops the mails that it made untrue."""
-        self.drop_mails(lambda mail: not self._is_true(mail, now))
+        self._drop_untrue(now)
         self.happenings = [*self.happenings, Happening(at=now, what=what)][-HAPPENINGS_KEPT:]
+
+    def _drop_untrue(self, now: datetime) -> None:
+        self.drop_mails(lambda mail: not self._is_true(mail, now))
 
     def _send_activation(self, kind: MailKind) -> None:
         assert self.activation is not None

@@ -76,6 +76,20 @@ async def append(
     return entry
 
 
+async def append_order(
+    session: AsyncSession,
+    case_id: str,
+    act: str,
+    order_id: str,
+    *,
+    at: datetime,
+    by: str,
+    reason: str,
+) -> None:
+    """Enters what staff ordered, each order once, whether its case was open or closed."""
+    await append(session, case_id, act, key=f"order-{order_id}", at=at, by=by, reason=reason)
+
+
 async def append_each(
     session: AsyncSession,
     act: str,

@@ -1,7 +1,12 @@
 """What closed cases leave to later ones."""
 
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from policy.case import Earlier, Order, Outcome
-from policy.requirements import Evidence
+from policy.requirements import Evidence, case_id
+from records import audit
 from records.tables import ClosedCase
 
 
@@ -15,4 +20,28 @@ def earlier_of(closed: ClosedCase | None) -> Earlier:
         hold=Order.model_validate(closed.hold) if closed.hold else None,
         reference_number=closed.reference_number,
         fence=closed.fence,
+    )
+
+
+async def hold_closed(
+    session: AsyncSession, training_id: str, order: Order, order_id: str, at: datetime
+) -> None:
+    """Has the case that opens next begin suspended; nothing if no case was closed or one is held.
+
+    Args:
+        order_id: The order's own id: a repetition carries the same.
+    """
+    closed = await session.get(ClosedCase, training_id, with_for_update=True)
+    if closed is None or closed.hold is not None:
+        return
+    closed.hold = order.model_dump(mode="json")
+    session.add(closed)
+    await audit.append_order(
+        session,
+        case_id(training_id),
+        "suspend_access",
+        order_id,
+        at=at,
+        by=order.by,
+        reason=order.reason,
     )

@@ -107,7 +107,11 @@ def _check_open(connection: Any, _record: object, _proxy: object) -> None:
 
 
 def _make_private(_dialect: Dialect, _record: object, arguments: list[Any], _options: Any) -> None:
-    """Makes the file readable by its owner only; SQLite gives its other files the same rights."""
+    """Makes the file readable by its owner only; SQLite gives its other files the same rights.
+
+    Raises:
+        OperationalError: If the file cannot be made or used.
+    """
     file = arguments[0]
     if file == ":memory:":
         return

@@ -11,12 +11,11 @@ from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedErro
 from temporalio.service import RPCError
 
 from policy.case import Stage
-from policy.requirements import case_id
 from records.tables import MailDelivery, ResultEvent, SubmissionRow
 from services.connections import Connections
 from workflows import lists
 from workflows.client import case_status
-from workflows.contract import ASSISTER_ACCESS
+from workflows.contract import ASSISTER_ACCESS, assister_workflow_id
 
 MOST_ASKED = 20
 """The most cases that are asked since when they need a person."""
@@ -88,7 +87,7 @@ async def _needy_since(client: Client, workflow: WorkflowExecution) -> list[date
         return [workflow.start_time]
     try:
         async with asyncio.timeout(LONGEST_ASKED):
-            status = await case_status(client, workflow.id.removeprefix(case_id("")))
+            status = await case_status(client, workflow.id.removeprefix(assister_workflow_id("")))
     except (TimeoutError, RPCError, WorkflowQueryFailedError):
         # A case whose workflow task fails does not answer; it must not hold up every figure.
         return []

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -173,10 +173,15 @@ class Shell:
         Python's start does not count, nor does the time in which it waited for a processor.
         """
         async with self.places:
+            begun = time.monotonic()
             output = self.folder / f"{uuid.uuid4().hex}.txt"
             process = forked(output, self.environment, _command, words)
-            seconds = await _seconds_of(process.pid, gone(process))
+            ending = asyncio.ensure_future(gone(process))
+            others = 0.0
+            while not (await asyncio.wait({ending}, timeout=WORKED_BY_OTHERS))[0]:
+                others = _waited_for_a_processor(process.pid) or others
             assert process.exitcode is not None
+            seconds = time.monotonic() - begun - others
             return process.exitcode, " ".join(output.read_text().split()), seconds
 
     async def start(self, *words: str) -> asyncio.subprocess.Process:
@@ -207,16 +212,6 @@ async def _read(process: asyncio.subprocess.Process, printed: bytearray) -> None
     assert process.stdout is not None
     while chunk := await process.stdout.read(2**16):
         printed += chunk
-
-
-async def _seconds_of(process_id: int | None, ending: Awaitable[object]) -> float:
-    """The seconds until a process ends, without those in which it waited for a processor."""
-    begun, end = time.monotonic(), asyncio.ensure_future(ending)
-    before = others = _waited_for_a_processor(process_id)
-    while not (await asyncio.wait({end}, timeout=WORKED_BY_OTHERS))[0]:
-        others = _waited_for_a_processor(process_id) or others
-    await end
-    return time.monotonic() - begun - (others - before)
 
 
 def _waited_for_a_processor(process_id: int | None) -> float:
@@ -433,10 +428,11 @@ async def test_ctrl_c_ends_a_command_at_any_moment(
             reading = asyncio.ensure_future(_read(process, printed))
             await eventually(partial(asyncio.to_thread, hears_sigterm, process.pid), bool)
             await asyncio.sleep(chance.uniform(0, 4))
+            begun = time.monotonic()
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGINT)
-            ending = asyncio.wait_for(asyncio.gather(reading, process.wait()), 60)
-            took = await _seconds_of(process.pid, ending)
+            await asyncio.wait_for(asyncio.gather(reading, process.wait()), 60)
+            took = time.monotonic() - begun
             assert took < ENDS, (words, printed)
             # The command may have ended before the signal, or found its port in use.
             over = words not in STAYING or b"is in use" in printed
