@@ -26,13 +26,16 @@ class Inbox:
 
     Attributes:
         refusals: The reply to give to a recipient instead of taking its mail.
+        answers: Senders wait for their recipient's answer while this is not set.
     """
 
     folder: Path
     port: int = 0
     refusals: dict[str, str] = field(default_factory=dict)
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.answers.set()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def handle_RCPT(  # noqa: N802
@@ -40,6 +43,7 @@ class Inbox:
     ) -> str:
         """Takes a recipient, or refuses it."""
         del server, session, options
+        await self.answers.wait()
         if address in self.refusals:
             return self.refusals[address]
         envelope.rcpt_tos.append(address)

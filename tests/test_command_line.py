@@ -291,8 +291,9 @@ async def test_the_demo_survives_its_worker_and_tells_nobodys_name(
 
     await commands.demo.run_demo(keep=False, visit=export)
     out = capsys.readouterr().out
-    assert "is dead (SIGKILL): 5 of 5 accounts made, 4" not in out, "it was killed too late"
-    assert re.search(r"5 accounts, [45] activation mails", " ".join(out.split())), out
+    told = " ".join(out.split())
+    assert re.search(r"dead \(SIGKILL\): [1-5] of 5 accounts made, 0 activation mails out", told)
+    assert "5 accounts, 4 activation mails" in told
     assert max(map(len, out.splitlines())) <= 100
     for stage in ("active", "activation expired", "awaiting activation"):
         assert stage in out.rsplit("Every assister with an accepted row", 1)[1]
