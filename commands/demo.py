@@ -181,8 +181,8 @@ class _Demo:
         await _until(self._accounts, lambda made: made > 0, pause=0.002)
         killed = self.stack.workers[-1]
         os.kill(killed, signal.SIGKILL)
-        self.stack.inbox.answers.set()
         made, mails = await self._accounts(), len(self._activation_mails())
+        self.stack.inbox.answers.set()
         _say(
             f"✗ Worker {killed} is dead (SIGKILL): {made} of 5 accounts made, {mails} activation"
             " mails out.",
