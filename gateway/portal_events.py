@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.callers import To
 from gateway.problems import described
-from gateway.signed import described_signed, read_signed, signed_event
+from gateway.signed import described_signed, read_signed, sent_event, signer
 from gateway.training_events import Received, When
 from policy.requirements import TrainingId
 from portal.directory import ActivationRefused
@@ -84,8 +84,10 @@ async def portal_events(request: Request, to: To) -> Received:
     changes nothing. An event of a type that is not listed is answered 202 and ignored.
     """
     now = datetime.now(UTC)
-    signed = await signed_event(request, to, Kind.PORTAL, now)
-    event = read_event(signed.body)
+    sent = await sent_event(request, now)
+    async with to.database.statements() as connection:
+        source = await signer(connection, request, sent, Kind.PORTAL, now)
+    event = read_event(sent.body)
     if event is None:
         return Received(status="ignored")
     at = happened(event.timestamp, now)
@@ -96,10 +98,11 @@ async def portal_events(request: Request, to: To) -> Received:
             structlog.get_logger().warning("activation refused", reason=str(refused))
             raise HTTPException(409, str(refused)) from None
         return Received(status="recorded" if new else "repeated")
-    closed = AccountClosed(event_id=f"{signed.source}:{signed.id}", occurred_at=at)
-    incoming = Incoming(signed.source, signed.id, event.data.training_id, closed)
-    async with to.database.transaction() as session:
-        [receipt] = await receive(session, [incoming], now)
+    identity = sent.envelope.id
+    closed = AccountClosed(event_id=f"{source}:{identity}", occurred_at=at)
+    incoming = Incoming(source, identity, event.data.training_id, closed)
+    async with to.database.statements() as connection:
+        [receipt] = await receive(connection, [incoming], now)
     if receipt is Receipt.CONFLICT:
         raise HTTPException(409, "this webhook-id came before, with other content")
     return Received(status="recorded" if receipt is Receipt.NEW else "repeated")

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.exceptions import HTTPException
 
 from gateway.bodies import media_type, small_body
-from gateway.callers import To
 from gateway.strict_json import BadJson, loads
-from intake.webhooks import Unsigned, open_envelope, secret_bytes
+from intake.webhooks import Envelope, Unsigned, open_envelope, secret_bytes
 from records.keys import Kind, signing_secret, working_keys
 from services import mistakes
 
@@ -22,16 +22,10 @@ MOST = 64 * 2**10
 """Bytes of an event."""
 
 
-class Signed(NamedTuple):
-    """An event whose signature counts.
+class SentEvent(NamedTuple):
+    """An event as it came; nobody has looked yet at who signed it."""
 
-    Attributes:
-        id: The sender's id of the event; a repetition carries the same.
-        source: Whose secret signed it.
-    """
-
-    id: str
-    source: str
+    envelope: Envelope
     body: bytes
 
 
@@ -64,14 +58,30 @@ def read_signed(body: bytes, events: TypeAdapter[EventT], types: Container[str])
         raise HTTPException(422, mistakes(error)) from None
 
 
-async def signed_event(
+async def sent_event(request: Request, now: datetime) -> SentEvent:
+    """Reads an event, its headers before its body.
+
+    Raises:
+        HTTPException: 401 unless it has a signature that is fresh, 415, 413.
+    """
+    try:
+        envelope = open_envelope(request.headers, now)
+    except Unsigned as unsigned:
+        raise _refused(unsigned) from None
+    if media_type(request) != "application/json":
+        raise HTTPException(415, "send application/json")
+    return SentEvent(envelope, await small_body(request, MOST, "an event has at most 64 KB"))
+
+
+async def signer(
+    connection: AsyncConnection,
     request: Request,
-    to: To,
+    sent: SentEvent,
     kind: Kind,
     now: datetime,
     given: Iterable[tuple[str, str]] = (),
-) -> Signed:
-    """Reads an event, its headers before its body.
+) -> str:
+    """Whose secret signed an event.
 
     Args:
         kind: The kind of keys that may sign.
@@ -80,18 +90,19 @@ async def signed_event(
     Raises:
         HTTPException: 401 unless a secret that works has signed it.
     """
+    made = [
+        (holder, signing_secret(request.app.state.secret, key_id))
+        for key_id, holder in await working_keys(connection, kind, now)
+    ]
+    secrets = [(source, secret_bytes(each)) for source, each in [*made, *given]]
     try:
-        envelope = open_envelope(request.headers, now)
-        if media_type(request) != "application/json":
-            raise HTTPException(415, "send application/json")
-        body = await small_body(request, MOST, "an event has at most 64 KB")
-        async with to.database.snapshot() as session:
-            keys = await working_keys(session, kind, now)
-        made = [(e.holder, signing_secret(request.app.state.secret, e.id)) for e in keys]
-        secrets = [(source, secret_bytes(each)) for source, each in [*made, *given]]
-        source = envelope.signer(body, secrets)
+        source = sent.envelope.signer(sent.body, secrets)
     except Unsigned as unsigned:
-        structlog.get_logger().warning("event refused", reason=str(unsigned))
-        raise HTTPException(401, str(unsigned)) from None
+        raise _refused(unsigned) from None
     request.scope["caller"] = source
-    return Signed(envelope.id, source, body)
+    return source
+
+
+def _refused(unsigned: Unsigned) -> HTTPException:
+    structlog.get_logger().warning("event refused", reason=str(unsigned))
+    return HTTPException(401, str(unsigned))

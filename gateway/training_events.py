@@ -24,7 +24,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.callers import To
 from gateway.problems import described
-from gateway.signed import described_signed, read_signed, signed_event
+from gateway.signed import described_signed, read_signed, sent_event, signer
 from intake.scores import percent
 from policy.requirements import (
     AssessmentScored,
@@ -185,18 +185,18 @@ async def training_events(request: Request, to: To) -> Received:
         for source, secrets in settings.event_secrets.items()
         for each in secrets
     ]
-    signed = await signed_event(request, to, Kind.EVENTS, now, given)
-    source = signed.source
-    event = read_event(signed.body)
-    if event is None:
-        return Received(status="ignored")
-    incoming = Incoming(
-        source, signed.id, event.data.training_id, fact_of(source, signed.id, event, now)
-    )
-    async with to.database.transaction() as session:
-        [receipt] = await receive(session, [incoming], now)
+    sent = await sent_event(request, now)
+    identity = sent.envelope.id
+    async with to.database.statements() as connection:
+        source = await signer(connection, request, sent, Kind.EVENTS, now, given)
+        event = read_event(sent.body)
+        if event is None:
+            return Received(status="ignored")
+        fact = fact_of(source, identity, event, now)
+        incoming = Incoming(source, identity, event.data.training_id, fact)
+        [receipt] = await receive(connection, [incoming], now)
     if receipt is Receipt.CONFLICT:
-        structlog.get_logger().warning("event id used twice", source=source, event_id=signed.id)
+        structlog.get_logger().warning("event id used twice", source=source, event_id=identity)
         raise HTTPException(409, "this webhook-id came before, with other content")
     return Received(status="recorded" if receipt is Receipt.NEW else "repeated")
 

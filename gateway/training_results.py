@@ -72,7 +72,7 @@ async def training_results(request: Request, source: Source, to: To) -> Results:
         if each.fact is not None
     ]
     async with to.database.transaction() as session:
-        receipts = iter(await receive(session, accepted, now))
+        receipts = iter(await receive(await session.connection(), accepted, now))
     rows = [_row(each, next(receipts) if each.fact is not None else None) for each in verdicts]
     counts = Counter(each.verdict for each in rows)
     return Results(

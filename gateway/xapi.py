@@ -153,7 +153,7 @@ async def _take(
                 stored_at=now,
             )
             facts += await _keep(session, row, statement, formats.get(source), now)
-        await receive(session, facts, now)
+        await receive(await session.connection(), facts, now)
     return ids
 
 

@@ -13,13 +13,20 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import URL, Connection, Dialect, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.types import DateTime, TypeDecorator
+from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-ONLY_READS = "only_reads"
+ONLY_READS, EACH_ALONE = "only_reads", "each_alone"
 PATIENCE = 10
 """Seconds for which a connection to SQLite waits for another one."""
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
@@ -127,8 +134,10 @@ def _make_private(_dialect: Dialect, _record: object, arguments: list[Any], _opt
 
 def _begin_sqlite(connection: Connection) -> None:
     # Without IMMEDIATE, two transactions could both read before either of them writes.
-    reads = connection.get_execution_options().get(ONLY_READS)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if not options.get(EACH_ALONE):
+        reads = options.get(ONLY_READS)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _forget_values(context: ExceptionContext) -> None:
@@ -172,6 +181,11 @@ def write_ahead(cursor: sqlite3.Cursor) -> None:
             time.sleep(0.02)
 
 
+def insert_into(table: type[SQLModel], dialect: str) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that can say what becomes of a row whose key there is already."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
 async def lock(session: AsyncSession, name: str) -> None:
     """Takes a lock until the transaction ends; others that take it wait."""
     await lock_each(session, [name])
@@ -200,15 +214,23 @@ class Database:
         # longer and longer, and let the first to wake go on, no matter how long others waited.
         queues = self.engine.dialect.name == "sqlite"
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if queues else nullcontext()
-        # PostgreSQL gives each statement its own snapshot anyway; a transaction around reads would
-        # ask it twice more.
-        self._reading = {ONLY_READS: True} if queues else {"isolation_level": "AUTOCOMMIT"}
+        # To begin and end a transaction asks PostgreSQL twice more.
+        alone = {EACH_ALONE: True} if queues else {"isolation_level": "AUTOCOMMIT"}
+        self._alone = self.engine.execution_options(**alone)
+        # It gives each statement that reads a snapshot of its own anyway.
+        self._reading = {ONLY_READS: True} if queues else alone
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed at the end, or rolled back on any error."""
         async with self._turn, self._sessions() as session, session.begin():
             yield session
+
+    @asynccontextmanager
+    async def statements(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which each statement is committed by itself."""
+        async with self._turn, self._alone.connect() as connection:
+            yield connection
 
     @asynccontextmanager
     async def snapshot(self, *, streams: bool = False) -> AsyncIterator[AsyncSession]:

@@ -9,8 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Row, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -21,6 +21,7 @@ from policy.requirements import (
     ResultVoided,
     TrainingCompleted,
 )
+from records.database import DRIVERS, insert_into
 from records.tables import ResultEvent
 
 
@@ -64,18 +65,30 @@ class Receipt(StrEnum):
     """The same source and event id came earlier with other content; this one is not recorded."""
 
 
+# Two senders may bring one event at the same moment; the unique key admits one of them.
+_INSERT = {
+    dialect: insert_into(ResultEvent, dialect)
+    .on_conflict_do_nothing()
+    .returning(col(ResultEvent.source), col(ResultEvent.event_id))
+    for dialect in DRIVERS
+}
+
+
 async def receive(
-    session: AsyncSession, events: Sequence[Incoming], now: datetime
+    connection: AsyncConnection, events: Sequence[Incoming], now: datetime
 ) -> list[Receipt]:
-    """Records results in the session's transaction; a receipt for each, in the same order."""
+    """Records results in the connection's transaction; a receipt for each, in the same order.
+
+    One result is recorded by one statement.
+    """
     receipts: list[Receipt] = []
     for start in range(0, len(events), AT_ONCE):
-        receipts += await _receive(session, events[start : start + AT_ONCE], now)
+        receipts += await _receive(connection, events[start : start + AT_ONCE], now)
     return receipts
 
 
 async def _receive(
-    session: AsyncSession, events: Sequence[Incoming], now: datetime
+    connection: AsyncConnection, events: Sequence[Incoming], now: datetime
 ) -> list[Receipt]:
     values = [
         {
@@ -89,19 +102,12 @@ async def _receive(
         }
         for each in events
     ]
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    # Two senders may bring one event at the same moment; the unique key admits one of them.
-    insert = (
-        dialect.insert(ResultEvent)
-        .on_conflict_do_nothing()
-        .returning(ResultEvent.source, ResultEvent.event_id)
-    )
-    inserted = await (await session.connection()).execute(insert, values)
+    inserted = await connection.execute(_INSERT[connection.dialect.name], values)
     new = {tuple(each) for each in inserted}
     if len(new) == len(events):
         return [Receipt.NEW] * len(events)
     named = [(each.source, each.event_id) for each in events]
-    found = await session.exec(select(ResultEvent).where(KEY.in_(named)))
+    found = await connection.execute(select(ResultEvent).where(KEY.in_(named)))
     recorded = {(each.source, each.event_id): each for each in found}
     receipts = []
     for value in values:
@@ -116,14 +122,14 @@ async def _receive(
     return receipts
 
 
-def _same(known: ResultEvent, value: Mapping[str, Any]) -> bool:
+def _same(known: Row[Any], value: Mapping[str, Any]) -> bool:
     if (known.training_id, known.signal) != (value["training_id"], value["signal"]):
         return False
     payload = dict(value["payload"])
     if datetime.fromisoformat(known.payload["occurred_at"]) == known.received_at:
         # The sender's clock was ahead, so the moment of receipt was taken, as it is now again.
         payload["occurred_at"] = known.payload["occurred_at"]
-    return known.payload == payload
+    return bool(known.payload == payload)
 
 
 async def waiting(session: AsyncSession, now: datetime, limit: int) -> Sequence[ResultEvent]:

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import bindparam
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -65,7 +67,12 @@ class ApiKey(SQLModel, table=True):
 
     def works(self, now: datetime) -> bool:
         """Whether it still works at ``now``."""
-        return self.ends_at is None or now < self.ends_at
+        return _works(self.ends_at, now)
+
+
+_OF_KIND = select(ApiKey.id, ApiKey.holder, ApiKey.ends_at).where(
+    col(ApiKey.kind) == bindparam("kind")
+)
 
 
 async def make_key(
@@ -107,10 +114,12 @@ def signing_secret(system_secret: str, key_id: str) -> str:
     return f"whsec_{base64.b64encode(derived).decode()}"
 
 
-async def working_keys(session: AsyncSession, kind: Kind, now: datetime) -> Sequence[ApiKey]:
-    """The keys of a kind that work."""
-    found = await session.exec(select(ApiKey).where(ApiKey.kind == kind))
-    return [each for each in found if each.works(now)]
+async def working_keys(
+    connection: AsyncConnection, kind: Kind, now: datetime
+) -> list[tuple[str, str]]:
+    """The ids of the keys of a kind that work, each with the key's holder."""
+    found = await connection.execute(_OF_KIND, {"kind": kind})
+    return [(key_id, holder) for key_id, holder, ends_at in found if _works(ends_at, now)]
 
 
 async def rotate_key(session: AsyncSession, key_id: str, now: datetime) -> tuple[ApiKey, str]:
@@ -159,6 +168,10 @@ async def _record(
     session: AsyncSession, key: ApiKey, act: str, now: datetime, **details: Any
 ) -> None:
     await audit.append(session, f"key-{key.id}", act, at=now, by="operator", **details)
+
+
+def _works(ends_at: datetime | None, now: datetime) -> bool:
+    return ends_at is None or now < ends_at
 
 
 def _digest(secret: str) -> str:

@@ -6,11 +6,10 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, Column, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from records.database import UtcDateTime
+from records.database import UtcDateTime, insert_into
 
 
 class XapiStatement(SQLModel, table=True):
@@ -55,9 +54,8 @@ async def take_turn(session: AsyncSession, source: str) -> None:
 
 async def keep(session: AsyncSession, statement: XapiStatement) -> Kept:
     """Keeps a statement, once."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     insert = (
-        dialect.insert(XapiStatement)
+        insert_into(XapiStatement, session.get_bind().dialect.name)
         .values(statement.model_dump())
         .on_conflict_do_nothing()
         .returning(col(XapiStatement.id))

@@ -9,11 +9,10 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, SQLModel, col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from records.database import UtcDateTime
+from records.database import UtcDateTime, insert_into
 
 LINK_WORKS = timedelta(minutes=15)
 VISIT_LASTS = timedelta(hours=8)
@@ -123,9 +122,9 @@ async def may_try(session: AsyncSession, what: str, subject: str, most: int, now
     One statement, so that tries at the same moment are all counted.
     """
     hour = now.replace(minute=0, second=0, microsecond=0)
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(Tries).values(what=what, subject=digest(subject), period=hour, count=1)
-    counted = insert.on_conflict_do_update(
+    insert = insert_into(Tries, session.get_bind().dialect.name)
+    values = insert.values(what=what, subject=digest(subject), period=hour, count=1)
+    counted = values.on_conflict_do_update(
         index_elements=["what", "subject", "period"], set_={"count": col(Tries.count) + 1}
     ).returning(col(Tries.count))
     connection = await session.connection()

@@ -54,7 +54,7 @@ async def record_results(
         progress: Called with the number of results whose cases have been told so far.
     """
     async with to.database.transaction() as session:
-        receipts = await receive(session, events, datetime.now(UTC))
+        receipts = await receive(await session.connection(), events, datetime.now(UTC))
     done = 0
     # A repeated result that still waits is told, too: the first attempt may have died.
     for start in range(0, len(events), AT_ONCE):

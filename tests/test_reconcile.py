@@ -104,7 +104,7 @@ async def test_temporal_older_than_the_records(postgres_template: str, tmp_path:
             if name != "roster_recorded"
         ]
         async with before.database.transaction() as session:
-            await receive(session, told, since)
+            await receive(await session.connection(), told, since)
         settings = before.settings
         await relay_results(before.database, before.client, settings.task_queue, settings.terms)
         await settled(before, enrolled, Stage.AWAITING_ACTIVATION)

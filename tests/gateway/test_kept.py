@@ -60,7 +60,8 @@ async def test_keys_and_drafts(database: Database) -> None:
     async with database.transaction() as session:
         found = await key_sent(session, sent, NOW)
         assert found is not None
-        assert [key.id for key in await working_keys(session, Kind.EVENTS, NOW)] == [key.id]
+        working = await working_keys(await session.connection(), Kind.EVENTS, NOW)
+        assert working == [(key.id, key.holder)]
         chosen = await draft_of(session, AGENCY, draft, NOW)
         assert chosen is not None
         assert chosen.content == b"\0\xff" * 9

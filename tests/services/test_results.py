@@ -52,7 +52,7 @@ async def test_a_result_is_recorded_once_and_a_different_one_under_its_id_is_ref
 
     async def bring(*events: Incoming) -> list[Receipt]:
         async with database.transaction() as session:
-            return await receive(session, events, NOW)
+            return await receive(await session.connection(), events, NOW)
 
     assert await bring(first, first, other) == [Receipt.NEW, Receipt.REPEAT, Receipt.CONFLICT]
     assert await bring(elsewhere, first) == [Receipt.NEW, Receipt.REPEAT]
@@ -80,7 +80,7 @@ async def test_a_case_that_cannot_be_told_holds_up_no_other(
     monkeypatch.setattr(activities.results, "tell_case", refuse)
     events = [training(each, f"e-{each}") for each in (wedged, *healthy)]
     async with system.database.transaction() as session:
-        await receive(session, events, datetime.now(UTC))
+        await receive(await session.connection(), events, datetime.now(UTC))
 
     async def relay() -> None:
         settings = system.settings
@@ -140,7 +140,7 @@ async def test_nobody_is_asked_to_take_again_what_the_same_file_says_they_passed
         events.reverse()
     if by_the_worker:
         async with system.database.transaction() as session:
-            await receive(session, events, datetime.now(UTC))
+            await receive(await session.connection(), events, datetime.now(UTC))
         settings = system.settings
         for _ in range(6):
             await relay_results(system.database, system.client, settings.task_queue, settings.terms)
@@ -198,7 +198,11 @@ async def test_a_worker_tells_what_a_dead_import_left(
 ) -> None:
     training_id = new_training_id()
     async with system.database.transaction() as session:
-        await receive(session, [training(training_id, f"left-{training_id}")], datetime.now(UTC))
+        await receive(
+            await session.connection(),
+            [training(training_id, f"left-{training_id}")],
+            datetime.now(UTC),
+        )
     monkeypatch.setenv("TEMPORAL_ADDRESS", system.client.service_client.config.target_host)
     stop = asyncio.Event()
     running = asyncio.create_task(worker.run(system.settings, stop))

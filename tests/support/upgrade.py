@@ -51,7 +51,7 @@ async def _play(system: System) -> None:
         if name not in ("roster_recorded", "assessment_scored")
     ]
     async with system.database.transaction() as session:
-        await receive(session, sent, now)
+        await receive(await session.connection(), sent, now)
         await make_key(session, Kind.TRAINING, "lms", None, now)
     settings = system.settings
     await relay_results(system.database, system.client, settings.task_queue, settings.terms)
