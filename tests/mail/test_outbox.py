@@ -66,7 +66,7 @@ async def outbox(records_url: str, tmp_path: Path) -> AsyncIterator[Outbox]:
     database = Database(records_url)
     await record_people(database, "ABC1234")
     async with mail_inbox(tmp_path / "inbox") as inbox:
-        sending = Transport(host="127.0.0.1", port=inbox.port, timeout=5.0)
+        sending = Transport(host="127.0.0.1", port=inbox.port, timeout=60.0)
         portal = EmbeddedPortal(database, SECRET)
         step = MailActivities(database, portal, sending, HEAD, timedelta(seconds=7))
         yield Outbox(step, database, inbox)
