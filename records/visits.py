@@ -116,12 +116,16 @@ async def end_visits(session: AsyncSession, mailbox: str) -> None:
     await session.exec(delete(SignIn).where(col(SignIn.mailbox_key) == mailbox))
 
 
+def _hour(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0)
+
+
 async def may_try(session: AsyncSession, what: str, subject: str, most: int, now: datetime) -> bool:
     """Counts one more try; whether it is among the first ``most`` of this hour.
 
     One statement, so that tries at the same moment are all counted.
     """
-    hour = now.replace(minute=0, second=0, microsecond=0)
+    hour = _hour(now)
     insert = insert_into(Tries, session.get_bind().dialect.name)
     values = insert.values(what=what, subject=digest(subject), period=hour, count=1)
     counted = values.on_conflict_do_update(

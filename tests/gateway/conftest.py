@@ -5,12 +5,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
-from embedded.web_ui import free_port
-from tests.browser.temporal_ui import BROWSERS, FLAGS, find_browser
+from tests.browser.temporal_ui import BROWSERS, FLAGS, PATIENCE, find_browser
 from tests.support.gateway import STAFF, Gateway, Serving, serving
-from tests.support.system import System
+from tests.support.system import LONG_AGO, System
 
 
 @pytest.fixture
@@ -21,11 +20,15 @@ def serve(
     monkeypatch.setenv("TEMPORAL_ADDRESS", system.client.service_client.config.target_host)
 
     def started(**changes: Any) -> AbstractAsyncContextManager[Gateway]:
-        port = free_port()
-        where = {"gateway_port": port, "gateway_url": f"http://127.0.0.1:{port}"}
-        return serving(system.settings.model_copy(update=where | changes))
+        return serving(system.settings, **changes)
 
     return started
+
+
+@pytest.fixture
+def one_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tries are counted in one hour, also where the clock strikes in the middle of a test."""
+    monkeypatch.setattr("records.visits._hour", lambda _: LONG_AGO)
 
 
 @pytest.fixture
@@ -41,9 +44,7 @@ async def each_gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway over each database, with one staff member who may sign in."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", each_system.client.service_client.config.target_host)
-    port = free_port()
-    changes = {"gateway_port": port, "gateway_url": f"http://127.0.0.1:{port}", "staff": (STAFF,)}
-    async with serving(each_system.settings.model_copy(update=changes)) as made:
+    async with serving(each_system.settings, staff=(STAFF,)) as made:
         yield made
 
 
@@ -59,6 +60,7 @@ async def chromium() -> AsyncIterator[Browser]:
     path = find_browser()
     if path is None:
         pytest.skip(f"no Chromium on PATH under the names {', '.join(BROWSERS)}")
+    expect.set_options(timeout=PATIENCE)
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield launched

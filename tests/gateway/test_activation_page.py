@@ -75,6 +75,7 @@ async def _mails(system: System, training_id: str) -> int:
     return len(system.mails(to=f"{training_id.lower()}@"))
 
 
+@pytest.mark.usefixtures("one_hour")
 async def test_guesses_are_limited_by_number_and_by_address(
     system: System, gateway: Gateway, serve: Serving
 ) -> None:
@@ -89,6 +90,7 @@ async def test_guesses_are_limited_by_number_and_by_address(
         assert (await use(other.browser(), "FRESH")).status_code == 429
 
 
+@pytest.mark.usefixtures("one_hour")
 async def test_a_lost_mail_is_sent_again_and_every_answer_is_the_same(
     system: System, gateway: Gateway
 ) -> None:

@@ -182,6 +182,7 @@ async def test_a_link_ends(system: System, gateway: Gateway) -> None:
     assert (await browser.post(link)).status_code == 403
 
 
+@pytest.mark.usefixtures("one_hour")
 async def test_links_are_limited(system: System, gateway: Gateway) -> None:
     browser = gateway.browser()
     answers = [

@@ -2,11 +2,13 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import httpx2
 
@@ -91,12 +93,18 @@ Serving = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Gateway]:
-    """Runs a gateway with these settings while the context is open."""
-    port = settings.gateway_port
+async def serving(settings: Settings, **changes: Any) -> AsyncIterator[Gateway]:
+    """Runs a gateway with these settings and changes while the context is open.
+
+    It takes its port at once: another program could take a free one while the gateway starts.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
+    where = {"gateway_port": port, "gateway_url": url}
+    settings = settings.model_copy(update=where | changes)
     server = make_server(settings)
-    task = asyncio.create_task(server.serve())
+    task = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:
         assert not task.done(), "the server did not start"
         await asyncio.sleep(0.01)
