@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
@@ -21,6 +22,12 @@ from embedded.temporal_server import TIME_SKIPPING, temporal_server
 from records.schema import migrate
 from tests.support.databases import new_database
 from tests.support.system import System, record_people, running
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 MakeSystem = Callable[..., Awaitable[System]]
 
@@ -37,6 +44,16 @@ LONG = (
     "test_years.py",
 )
 """The tests of the second step: they use a browser, make faults or wait for time limits."""
+PATIENT = """
+import sys
+import starter
+from commands import session
+
+session.CONNECT_TIMEOUT = session.ANSWER_TIMEOUT = 60.0
+session.WORKER_PAUSES = (0.5,) * 120
+sys.exit(starter.main())
+"""
+"""A program like `starter.py`, for tests in which Temporal and a worker are there."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -140,7 +157,7 @@ async def make_system(
         async def make(url: str, *, client: Client | None = None, **changes: Any) -> System:
             client = client or temporal.client
             inbox = await stack.enter_async_context(mail_inbox(tmp_path / "inbox"))
-            changes = {"smtp_timeout": 5.0, "task_queue": f"test-{uuid.uuid4().hex[:8]}"} | changes
+            changes = {"task_queue": f"test-{uuid.uuid4().hex[:8]}"} | changes
             return await stack.enter_async_context(running(client, url, inbox, tmp_path, **changes))
 
         yield make
@@ -167,8 +184,22 @@ async def each_system(make_system: Callable[..., Awaitable[System]], records_url
 
 
 @pytest.fixture
-def cli(system: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands in this process wait as `PATIENT` does."""
+    monkeypatch.setattr("commands.session.CONNECT_TIMEOUT", 60.0)
+    monkeypatch.setattr("commands.session.ANSWER_TIMEOUT", 60.0)
+    monkeypatch.setattr("commands.session.WORKER_PAUSES", (0.5,) * 120)
+
+
+@pytest.fixture
+def cli(
+    system: System,
+    patient: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Any:
     """Runs a command in another thread, on the system under test."""
+    del patient
     host = system.client.service_client.config.target_host
     settings = system.settings
     for name, value in {

@@ -58,7 +58,7 @@ def test_what_was_found_stays_mended(find: str) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_random_input(name: str) -> None:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.binary(max_size=300)
         | st.builds(altered, st.sampled_from(SEEDS[name]), st.integers(0, 999), st.binary())

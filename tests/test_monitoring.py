@@ -26,7 +26,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from embedded.web_ui import free_port
 from telemetry import version
-from tests.conftest import MakeSystem
+from tests.conftest import PATIENT, MakeSystem
 from tests.support.programs import worker_process
 from tests.support.rosters import roster_row, roster_text
 from tests.support.system import (
@@ -203,9 +203,9 @@ async def _work(system: System, environment: dict[str, str], folder: Path) -> No
     rows = [roster_row(person) for person in (MAILED, "REFUSED", "WAITING", "REJECTED-1")]
     roster.write_text(roster_text(*rows))
     submit = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "starter.py"), "rosters", "submit", str(roster),
+        sys.executable, "-c", PATIENT, "rosters", "submit", str(roster),
         "--agency", AGENCY, "--type", "navigator", "--by", CONTACT, "--wait",
-        env=os.environ | environment | {"ASSISTER_PORTAL_SECRET": SECRET},
+        cwd=ROOT, env=os.environ | environment | {"ASSISTER_PORTAL_SECRET": SECRET},
     )  # fmt: skip
     assert await submit.wait() == 0
     for training_id in (MAILED, "REFUSED", "WAITING"):

@@ -202,6 +202,7 @@ async def test_the_records_older_than_temporal(postgres_template: str, tmp_path:
             assert await restored.portal.having_access(people) == set(people) - {suspended}
 
 
+@pytest.mark.usefixtures("patient")
 async def test_the_command_shows_and_repairs(
     sqlite_url: str,
     tmp_path: Path,

@@ -285,6 +285,7 @@ async def everything(scenario: Scenario) -> dict[str, bytes]:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.usefixtures("patient")
 async def test_a_whole_run_tells_nobodys_name_and_no_secret(
     records_url: str,
     tmp_path: Path,

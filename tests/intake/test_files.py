@@ -109,7 +109,7 @@ def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
         read_roster(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path, HEADER.encode() + b"\n" + content)

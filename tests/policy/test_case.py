@@ -831,5 +831,5 @@ class AnySequence(RuleBasedStateMachine):
         assert all(name in page for name in shown.allowed)
 
 
-AnySequence.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AnySequence.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestAnySequence = AnySequence.TestCase

@@ -21,6 +21,7 @@ from records.tables import Contact, ResultEvent
 from services import Refused
 from services.assisters import accept_address, correct_email
 from services.contacts import correct_contact, import_agencies, restore_contact, revoke_contact
+from tests.conftest import PATIENT
 from tests.support.rosters import roster_row, take_in
 from tests.support.system import (
     AGENCY,
@@ -65,7 +66,7 @@ def kim() -> AgencyVerdict:
     return AgencyVerdict(2, AGENCY, "North Star Health", "Kim Oh", KIM)
 
 
-async def run(system: System, folder: Path, *words: str, code: str = "") -> tuple[int, str]:
+async def run(system: System, folder: Path, *words: str, code: str = PATIENT) -> tuple[int, str]:
     environment = {
         "TEMPORAL_ADDRESS": system.client.service_client.config.target_host,
         "ASSISTER_DATABASE_URL": system.settings.database_url,
@@ -73,9 +74,8 @@ async def run(system: System, folder: Path, *words: str, code: str = "") -> tupl
         "ASSISTER_TASK_QUEUE": system.settings.task_queue,
         "ASSISTER_PORTAL_SECRET": SECRET,
     }
-    start = ("-c", code) if code else ("starter.py",)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *start, *words, cwd=ROOT, env=os.environ | environment,
+        sys.executable, "-c", code, *words, cwd=ROOT, env=os.environ | environment,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     said, _ = await process.communicate()

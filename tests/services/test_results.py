@@ -22,6 +22,7 @@ from records.database import Database
 from records.inbox import Incoming, Receipt, receive, untold
 from records.tables import ResultEvent
 from services.results import record_results
+from tests.conftest import PATIENT
 from tests.support.system import (
     LONG_AGO,
     SECRET,
@@ -169,7 +170,7 @@ async def test_an_import_that_is_killed_is_whole_or_nothing_and_completes(
 
     async def start() -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "starter.py", "results", "import", str(export),
+            sys.executable, "-c", PATIENT, "results", "import", str(export),
             cwd=ROOT, env=os.environ | environment, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
