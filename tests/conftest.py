@@ -45,15 +45,14 @@ LONG = (
 )
 """The tests of the second step: they use a browser, make faults or wait for time limits."""
 PATIENT = """
-import sys
-import starter
+import runpy
 from commands import session
 
 session.CONNECT_TIMEOUT = session.ANSWER_TIMEOUT = 60.0
 session.WORKER_PAUSES = (0.5,) * 120
-sys.exit(starter.main())
+runpy.run_path("starter.py", run_name="__main__")
 """
-"""A program like `starter.py`, for tests in which Temporal and a worker are there."""
+"""`starter.py` with long limits, for tests in which Temporal and a worker are there."""
 
 
 @pytest.hookimpl(tryfirst=True)

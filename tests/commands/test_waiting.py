@@ -14,12 +14,13 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import select
@@ -30,6 +31,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 import bootstrap
+import commands.session
 import starter
 from embedded.temporal_server import find_server
 from embedded.web_ui import free_port
@@ -42,6 +44,7 @@ from records.tables import Actor
 from services.connections import Connections
 from services.rosters import submit_roster
 from settings import Settings
+from tests.conftest import PATIENT
 from tests.support.forks import forked, gone
 from tests.support.programs import hears_sigterm
 from tests.support.rosters import roster_of
@@ -68,6 +71,7 @@ WORKED_BY_OTHERS = 0.05
 """Seconds between two readings of how long a command waited for a processor."""
 ANSWERS, ENDS = 10.0, 2.0
 """Seconds."""
+A_MINUTE = timedelta(minutes=1)
 FORKED_AT_ONCE, STARTED_AT_ONCE = 8, 3
 """With more commands at once, the machine's speed would decide how long they take."""
 STAYING = (("up",), ("demo",))
@@ -81,11 +85,11 @@ class Shell:
 
     folder: Path
     environment: dict[str, str]
-    poll: timedelta
-    """The length of one poll of the silent worker."""
     person: str = field(default_factory=new_training_id)
     submission: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FORKED_AT_ONCE))
+    limits: dict[str, object] = field(default_factory=lambda: {"CONNECT_TIMEOUT": 60.0})
+    """Limits of `commands.session` that a command has in place of the product's."""
 
     @property
     def asking(self) -> list[tuple[str, ...]]:
@@ -167,7 +171,7 @@ class Shell:
             ("--help",),
         ]
 
-    async def run(self, *words: str) -> tuple[int, str, float]:
+    async def run(self, *words: str, **limits: object) -> tuple[int, str, float]:
         """Runs a command; returns its exit code, its output and the seconds that it took.
 
         Python's start does not count, nor does the time in which it waited for a processor.
@@ -175,7 +179,8 @@ class Shell:
         async with self.places:
             begun = time.monotonic()
             output = self.folder / f"{uuid.uuid4().hex}.txt"
-            process = forked(output, self.environment, _command, words)
+            limits = self.limits | limits
+            process = forked(output, self.environment, _command, words, limits)
             ending = asyncio.ensure_future(gone(process))
             others = 0.0
             while not (await asyncio.wait({ending}, timeout=WORKED_BY_OTHERS))[0]:
@@ -184,9 +189,9 @@ class Shell:
             seconds = time.monotonic() - begun - others
             return process.exitcode, " ".join(output.read_text().split()), seconds
 
-    async def start(self, *words: str) -> asyncio.subprocess.Process:
+    async def start(self, *command: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "starter.py", *words,
+            sys.executable, *command,
             cwd=ROOT, env=os.environ | self.environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
@@ -196,12 +201,27 @@ class Shell:
         ran = await asyncio.gather(*(self.run(*words) for words in commands))
         for words, (code, said, seconds) in zip(commands, ran, strict=True):
             assert (code, says in said, "Traceback" in said) == (1, True, False), (words, said)
-            assert seconds < ANSWERS - 1, (words, seconds, said)
+            least = await _least(seconds, ANSWERS - 1, partial(self.run, *words))
+            assert least < ANSWERS - 1, (words, least, said)
         slowest, words = max((ran[at][2], commands[at][:2]) for at in range(len(ran)))
         LOG.info("%d commands, the slowest %s: %.1f s", len(ran), " ".join(words), slowest)
 
 
-def _command(words: tuple[str, ...]) -> None:
+async def _least(
+    seconds: float, limit: float, again: Callable[[], Awaitable[tuple[Any, Any, float]]]
+) -> float:
+    """The least seconds of up to three tries, if the first took too long.
+
+    A command that waits for a limit does so each time, one that the machine held up does not.
+    """
+    for _ in range(2):
+        if seconds >= limit:
+            seconds = min(seconds, (await again())[2])
+    return seconds
+
+
+def _command(words: tuple[str, ...], limits: dict[str, object]) -> None:
+    vars(commands.session).update(limits)
     code = starter.main(words)
     sys.stdout.flush()
     # The program ends in the same way: the SDK may abort while the interpreter exits.
@@ -224,12 +244,7 @@ def _waited_for_a_processor(process_id: int | None) -> float:
 
 
 @pytest.fixture
-async def shell(
-    temporal: WorkflowEnvironment,
-    sqlite_url: str,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-) -> Shell:
+async def shell(temporal: WorkflowEnvironment, sqlite_url: str, tmp_path: Path) -> Shell:
     """Commands on the tests' server and a new database, without a worker."""
     shell = Shell(
         tmp_path,
@@ -240,7 +255,6 @@ async def shell(
             "ASSISTER_PORTAL_SECRET": SECRET,
             "ASSISTER_TASK_QUEUE": f"nobody-{tmp_path.name}",
         },
-        poll=getattr(request, "param", timedelta(minutes=1)),
     )
     # The fork server imports every command before it starts the first one.
     await shell.run("--help")
@@ -257,6 +271,7 @@ def deaf_server() -> Iterator[str]:
 
 
 async def test_without_a_server(shell: Shell, deaf_server: str) -> None:
+    shell.limits.clear()
     commands = [*shell.asking, *shell.beginning, *shell.using, *shell.looking]
     for address, some in (("127.0.0.1:1", commands), (deaf_server, commands[::5])):
         shell.environment["TEMPORAL_ADDRESS"] = address
@@ -266,7 +281,7 @@ async def test_without_a_server(shell: Shell, deaf_server: str) -> None:
         code, said, seconds = await shell.run(*words)
         assert code in (0, 1), (words, said)
         assert "Temporal" not in said or words == ("--help",), "they need none"
-        assert seconds < ANSWERS, (words, seconds)
+        assert await _least(seconds, ANSWERS, partial(shell.run, *words)) < ANSWERS, words
 
 
 async def test_in_an_unknown_namespace(shell: Shell) -> None:
@@ -321,7 +336,8 @@ async def stopped_worker(shell: Shell, temporal: WorkflowEnvironment, sqlite_url
             filename=file.name,
         )
         shell.submission = done.submission_id
-        code, said, _ = await shell.run("training", "record", shell.person)
+        record = ("training", "record", shell.person)
+        code, said, _ = await shell.run(*record, ANSWER_TIMEOUT=60.0)
         assert code == 0, said
     async with database.transaction() as session:
         await record_agency(session, AGENCY, "North Star Health", [("Kim Oh", "kim@x.org")])
@@ -390,7 +406,7 @@ async def silent_worker(shell: Shell, temporal: WorkflowEnvironment) -> AsyncIte
     async def take() -> None:
         while True:
             with suppress(RPCError):
-                await client.workflow_service.poll_workflow_task_queue(poll, timeout=shell.poll)
+                await client.workflow_service.poll_workflow_task_queue(poll, timeout=A_MINUTE)
 
     taking = asyncio.create_task(take())
     yield
@@ -417,34 +433,37 @@ async def test_ctrl_c_ends_a_command_at_any_moment(
         *shell.alone,
         *((each,) for each in ("doctor", "up", "demo")),
     ]
+    moments = [chance.uniform(0, 4) for _ in commands]
     shell.environment["ASSISTER_SMTP_PORT"] = str(free_port())
 
     places = asyncio.Semaphore(STARTED_AT_ONCE)
 
-    async def interrupt(words: tuple[str, ...]) -> bool:
+    async def interrupt(words: tuple[str, ...], moment: float) -> tuple[int | None, bytes, float]:
         async with places:
-            process = await shell.start(*words)
+            process = await shell.start("starter.py", *words)
             printed = bytearray()
             reading = asyncio.ensure_future(_read(process, printed))
             await eventually(partial(asyncio.to_thread, hears_sigterm, process.pid), bool)
-            await asyncio.sleep(chance.uniform(0, 4))
+            await asyncio.sleep(moment)
             begun = time.monotonic()
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGINT)
             await asyncio.wait_for(asyncio.gather(reading, process.wait()), 60)
             took = time.monotonic() - begun
-            assert took < ENDS, (words, printed)
             # The command may have ended before the signal, or found its port in use.
             over = words not in STAYING or b"is in use" in printed
             assert process.returncode == 130 or over, (words, process.returncode, printed)
             assert b"Traceback" not in printed, (words, printed)
-            ended.append(took)
-            return process.returncode == 130
+            return process.returncode, bytes(printed), took
 
-    ended: list[float] = []
-    under_way = await asyncio.gather(*(interrupt(words) for words in commands))
-    LOG.info("%d of %d interrupted, the last after %.2f s", sum(under_way), len(ended), max(ended))
-    assert sum(under_way) > len(commands) / 2, "too few were interrupted to show anything"
+    ended = await asyncio.gather(*map(interrupt, commands, moments))
+    for words, moment, (_, printed, took) in zip(commands, moments, ended, strict=True):
+        least = await _least(took, ENDS, partial(interrupt, words, moment))
+        assert least < ENDS, (words, least, printed)
+    under_way = sum(code == 130 for code, _, _ in ended)
+    slowest = max(took for _, _, took in ended)
+    LOG.info("%d of %d interrupted, the last after %.2f s", under_way, len(ended), slowest)
+    assert under_way > len(commands) / 2, "too few were interrupted to show anything"
 
 
 @pytest.mark.usefixtures("silent_worker")
@@ -455,7 +474,7 @@ async def test_an_interrupted_order_is_said_to_be_on_its_way(shell: Shell, sqlit
         async with database.snapshot() as session:
             return (await session.exec(select(Actor))).first() is not None
 
-    process = await shell.start("suspend", shell.person, *STAFF)
+    process = await shell.start("-c", PATIENT, "suspend", shell.person, *STAFF)
     await eventually(signed, bool)
     process.send_signal(signal.SIGINT)
     said, _ = await asyncio.wait_for(process.communicate(), 60)
@@ -464,13 +483,12 @@ async def test_an_interrupted_order_is_said_to_be_on_its_way(shell: Shell, sqlit
     await database.close()
 
 
-@pytest.mark.parametrize("shell", [timedelta(seconds=2.1)], indirect=True)
 @pytest.mark.usefixtures("silent_worker")
 async def test_a_busy_worker_is_not_taken_for_a_dead_one(shell: Shell, sqlite_url: str) -> None:
     database = Database(sqlite_url)
     await record_people(database, shell.person)
     await database.close()
-    code, said, _ = await shell.run("training", "record", shell.person)
+    code, said, _ = await shell.run("training", "record", shell.person, BUSY=A_MINUTE)
     assert (code, said.startswith("Recorded for")) == (0, True), said
 
 
