@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -19,7 +20,7 @@ from embedded.web_ui import free_port
 from records.schema import config
 from tests.conftest import MakeSystem
 from tests.support.conditions import in_stage
-from tests.support.databases import beside
+from tests.support.databases import beside, new_database
 from tests.support.system import CONTACT, SECRET, System, facts, new_training_id, record_people
 from workflows.client import schedule_digest
 from workflows.contract import DIGEST_SCHEDULE
@@ -49,6 +50,7 @@ def doctor(
         "ASSISTER_SMTP_PORT": str(sound.settings.smtp_port),
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("commands.doctor.PATIENCE", 60.0)
 
     async def run(*words: str, **environment: str) -> dict[str, tuple[bool | None, str]]:
         for name, value in environment.items():
@@ -141,15 +143,32 @@ async def test_the_database_is_away(doctor: Doctor) -> None:
 
 
 async def test_an_encoding_that_holds_no_names(postgres_template: str, doctor: Doctor) -> None:
-    server = beside(postgres_template, "postgres")
+    server, name = beside(postgres_template, "postgres"), f"ascii_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(
-            "CREATE DATABASE in_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
         )
-    told = wrong(await doctor(ASSISTER_DATABASE_URL=beside(server, "in_ascii")))
-    assert "UTF8" in told["database"]
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("DROP DATABASE in_ascii")
+        try:
+            told = wrong(await doctor(ASSISTER_DATABASE_URL=beside(server, name)))
+            assert "UTF8" in told["database"]
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_a_clock_that_is_wrong_and_an_answer_that_is_only_slow(
+    postgres_template: str, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_database(postgres_template)
+    monkeypatch.setattr("commands.doctor.LONGEST_SKEW", timedelta(seconds=0.2))
+    for asked, fine in {
+        "clock_timestamp(), pg_sleep(0.5)": True,
+        "clock_timestamp() FROM pg_sleep(0.5)": True,
+        "clock_timestamp() + interval '2 hours'": False,
+        "clock_timestamp() - interval '2 hours'": False,
+    }.items():
+        monkeypatch.setattr("commands.doctor.text", lambda _, asked=asked: text(f"SELECT {asked}"))
+        ok, says = (await doctor(ASSISTER_DATABASE_URL=url))["clock"]
+        assert (ok, "NTP" in says) == (fine, not fine), (asked, says)
 
 
 # Private parts
