@@ -18,7 +18,7 @@ from sqlmodel import func, select
 
 from bootstrap import make_portal
 from commands import console
-from commands.outside import Outside
+from commands.outside import PATIENCE, Outside
 from embedded.inbox import body_of
 from embedded.stack import Stack, embedded_stack
 from embedded.temporal_server import TIME_SKIPPING, skip_time
@@ -53,8 +53,6 @@ MAILED = (*ACTIVATE, LATE, NEVER_ACTIVATES)
 NUMBER = re.compile(r"REGISTRATION NUMBER: (\S+)")
 STAFF_ORDER = re.compile(r"staff: (reissue|resend|reinstate)_\w+")
 """An update as a case names it. The command in a terminal has a shorter name."""
-PATIENCE = 90.0
-"""Seconds after which a step of the demo counts as failed."""
 
 AnswerT = TypeVar("AnswerT")
 Visit = Callable[[Stack], Awaitable[None]]

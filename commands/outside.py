@@ -13,6 +13,8 @@ from records.keys import Kind, make_key
 LINK = re.compile(r"http://\S+/sign-in/\S+")
 TOKEN = re.compile(r'name="token" value="(\w+)"')
 ALERT = re.compile(r'role="alert"[^>]*>([^<]+)<')
+PATIENCE = 90.0
+"""Seconds after which a step of the demo counts as failed."""
 
 
 class Outside:
@@ -20,7 +22,13 @@ class Outside:
 
     def __init__(self, url: str, inbox: Inbox) -> None:
         # A browser sends this with a form that comes from the page itself.
-        self._http = httpx2.AsyncClient(base_url=url, headers={"Sec-Fetch-Site": "same-origin"})
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        # The gateway closes a connection that was idle for five seconds, as httpx2 does by default:
+        # a request could just meet that end.
+        limits = httpx2.Limits(keepalive_expiry=1)
+        self._http = httpx2.AsyncClient(
+            base_url=url, headers=headers, timeout=PATIENCE, limits=limits
+        )
         self._inbox = inbox
 
     async def close(self) -> None:
