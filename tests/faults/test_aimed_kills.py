@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from temporalio.client import Client
@@ -20,6 +20,7 @@ from tests.faults.trials import (
     Journey,
     Trial,
     access,
+    doubts,
     evidence,
     roster,
     without_worker,
@@ -112,17 +113,19 @@ async def tried(
     point: str | None,
     mischief: Sequence[Mischief] = (),
     fresh: Sequence[Mischief] = (),
+    **changes: Any,
 ) -> tuple[Trial, Aim]:
     """Runs a journey whose worker dies at a point; with None it stays alive."""
     trial = Trial()
     ids = [new_training_id()]
-    async with without_worker(client, records_url, folder) as system:
+    async with without_worker(client, records_url, folder, **changes) as system:
         aim = Aim(system, point, mischief, fresh)
         replacing = asyncio.create_task(aim.replace())
         try:
             async with asyncio.timeout(PATIENCE):
                 await journey(system, ids)
                 trial.evidence = await evidence(system, ids)
+                trial.in_doubt = await doubts(system)
         except (TimeoutError, AssertionError):
             trial.stuck = True
         finally:
@@ -135,7 +138,8 @@ async def tried(
 
 async def recorded(client: Client, records_url: str, folder: Path, journey: Journey) -> Recorded:
     """Runs the undisturbed journey, and finds the points at which the worker will be killed."""
-    trial, aim = await tried(client, records_url, folder, journey, None)
+    # As long as the settings allow: the evidence would have a mail in doubt twice.
+    trial, aim = await tried(client, records_url, folder, journey, None, smtp_timeout=30.0)
     assert not trial.stuck
     points = aim.log.read_text().splitlines()
     handed_over = re.compile("(.*): before the reply to the message$")
@@ -178,7 +182,7 @@ async def test_killed_at_every_point(
     undisturbed = await recorded(temporal.client, new_records(), tmp_path / "recorded", journey)
     aimed_at = [point for point in undisturbed.points if AIMED_AT[name].search(point)]
     places = asyncio.Semaphore(AT_ONCE)
-    failures = []
+    failures, missed = [], []
 
     async def one(number: int, point: str) -> None:
         async with places:
@@ -190,7 +194,13 @@ async def test_killed_at_every_point(
         lost, doubled = trial.lost(undisturbed.evidence), trial.doubled(undisturbed.evidence)
         mails = all(found.startswith("received: ") for found in doubled)
         doubtful = in_doubt(aim.log.read_text().splitlines())
-        allowed = min(len(doubled), len(doubtful)) if mails and not lost else 0
+        # A relay that was too slow leaves a doubt without a kill.
+        allowed = min(len(doubled), max(len(doubtful), trial.in_doubt)) if mails and not lost else 0
+        if lost or len(doubled) > allowed:
+            failures.append((point, aim.died_at and "died", lost, doubled))
+        if aim.died_at is None:
+            missed.append(point)
+            return
         matrix.add(
             "worker killed before or after " + group(point)
             if not doubtful
@@ -202,11 +212,11 @@ async def test_killed_at_every_point(
             recovered=not trial.stuck,
             seconds=trial.seconds,
         )
-        if aim.died_at is None or lost or len(doubled) > allowed:
-            failures.append((point, aim.died_at and "died", lost, doubled))
 
     await asyncio.gather(*(one(*point) for point in list(enumerate(aimed_at))[::EVERY]))
     assert failures == []
+    # Which events are one workflow task depends on how fast each comes: such a point may not exist.
+    assert [point for point in missed if "workflow task" not in point] == []
 
 
 @full
