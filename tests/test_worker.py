@@ -5,26 +5,53 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+import worker
 from tests.conftest import MakeSystem
+from tests.support.forks import forked, gone
 from tests.support.programs import ROOT, hears_sigterm, worker_process
 from tests.support.system import SECRET, System, eventually, facts, new_training_id, record_people
 
-MOST = 25.0
-"""The most seconds from the signal to the end of the process."""
+PATIENCE = 60.0
+"""Seconds after which a process counts as one that does not end."""
 
 
-async def seconds_to_end(process: asyncio.subprocess.Process, folder: Path) -> float:
-    told = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    assert await process.wait() == 0, (folder / "worker.log").read_text()
-    return time.monotonic() - told
+@asynccontextmanager
+async def worker_to_end(
+    folder: Path, longest_end: float, **environment: str
+) -> AsyncIterator[None]:
+    """Runs a worker, and tells it to end when the context ends.
+
+    Args:
+        longest_end: Takes the place of the product's limit: 24 seconds would hide whether the
+            worker ends by itself.
+    """
+    own = {"ASSISTER_DATA_DIR": str(folder), "ASSISTER_PORTAL_SECRET": SECRET}
+    process = forked(folder / "worker.log", own | environment, _work, longest_end)
+    try:
+        yield
+        process.terminate()
+        async with asyncio.timeout(PATIENCE):
+            await gone(process)
+        assert process.exitcode == 0, (folder / "worker.log").read_text()
+    finally:
+        process.kill()
+
+
+def _work(longest_end: float) -> None:
+    worker.LONGEST_END = longest_end
+    asyncio.run(worker.main())
+
+
+def test_the_last_resort_comes_within_the_time_that_is_promised() -> None:
+    assert worker.LONGEST_END < 25
 
 
 @pytest.mark.parametrize("after", [0.1, 0.3, 1.0, 3.0])
@@ -32,7 +59,9 @@ async def test_told_to_end_while_it_starts(tmp_path: Path, after: float) -> None
     async with worker_process(tmp_path, TEMPORAL_ADDRESS="127.0.0.1:1") as process:
         await eventually(partial(asyncio.to_thread, hears_sigterm, process.pid), bool)
         await asyncio.sleep(after)
-        assert await seconds_to_end(process, tmp_path) < MOST
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            assert await process.wait() == 0, (tmp_path / "worker.log").read_text()
 
 
 @pytest.mark.parametrize("program", [["worker.py"], ["-m", "gateway"]])
@@ -101,9 +130,8 @@ async def test_told_to_end_while_temporal_does_not_answer(tmp_path: Path) -> Non
 
     silent = await asyncio.start_server(note, "127.0.0.1", 0)
     address = "{}:{}".format(*silent.sockets[0].getsockname())
-    async with silent, worker_process(tmp_path, TEMPORAL_ADDRESS=address) as process:
+    async with silent, worker_to_end(tmp_path, 1.0, TEMPORAL_ADDRESS=address):
         await asyncio.wait_for(asked.wait(), 60)
-        assert await seconds_to_end(process, tmp_path) < MOST
 
 
 async def test_told_to_end_while_the_relay_does_not_answer(
@@ -125,11 +153,11 @@ async def test_told_to_end_while_the_relay_does_not_answer(
         "ASSISTER_DATABASE_URL": sqlite_url,
         "ASSISTER_TASK_QUEUE": queue,
         "ASSISTER_SMTP_PORT": str(relay.sockets[0].getsockname()[1]),
+        "ASSISTER_SMTP_TIMEOUT": "2",
     }
     system.settings.task_queue = queue
-    async with relay, worker_process(tmp_path, **environment) as process:
+    async with relay, worker_to_end(tmp_path, 2 * PATIENCE, **environment):
         for name, fact in facts().items():
             await system.tell(training_id, name, fact)
         await asyncio.wait_for(asked.wait(), 60)
-        assert await seconds_to_end(process, tmp_path) < MOST
     await system.case(training_id).terminate()
