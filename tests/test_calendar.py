@@ -11,7 +11,6 @@ from tests.support.system import System, facts, new_training_id, record_people
 from workflows.contract import Status
 
 MINUTE = timedelta(minutes=1)
-SOON = timedelta(seconds=10)
 MONDAY, THURSDAY, SUNDAY = 0, 3, 6
 
 
@@ -82,13 +81,13 @@ async def test_reminders_and_expiry_to_the_minute(
         assert len(_sent(await system.status(training_id), "activation_reminder")) == number
         await system.skip_to(training_id, due + MINUTE)
         status = await system.until(training_id, partial(_reminded, number + 1))
-        assert due <= _sent(status, "activation_reminder")[-1] < due + SOON
+        assert due <= _sent(status, "activation_reminder")[-1] < due + MINUTE
     await system.skip_to(training_id, ends - MINUTE)
     assert (await system.status(training_id)).stage == "awaiting_activation"
     await system.portal.registration_number(training_id, 1)
     await system.skip_to(training_id, ends + MINUTE)
     status = await system.until(training_id, lambda s: bool(_sent(s, "activation_expired")))
     assert status.stage == "activation_expired"
-    assert ends <= _sent(status, "activation_expired")[0] < ends + SOON
+    assert ends <= _sent(status, "activation_expired")[0] < ends + MINUTE
     clock = await clock_of(system.client, system.case(training_id))
-    assert ends < clock < ends + MINUTE + SOON
+    assert ends < clock < ends + 2 * MINUTE

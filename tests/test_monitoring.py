@@ -182,11 +182,15 @@ async def test_a_run_is_seen(make_system: MakeSystem, sqlite_url: str, tmp_path:
                 for expression in EXPRESSIONS.values():
                     await eventually(partial(prometheus.value, expression), bool)
                 alerts = {"MailIsRefused", "NobodyActs", "MailWaits"}
-                await eventually(prometheus.firing, lambda firing: alerts <= firing)
-                assert not {"NoWorker", "TargetDown"} & await prometheus.firing()
+                gone = {"NoWorker", "TargetDown"}
+                # One scrape that came too late is a target that is down, until the next.
+                await eventually(
+                    prometheus.firing,
+                    lambda firing: alerts <= firing and not gone & firing,
+                    seconds=60,
+                )
                 worker.send_signal(signal.SIGTERM)
                 await worker.wait()
-                gone = {"NoWorker", "TargetDown"}
                 await eventually(prometheus.firing, lambda firing: gone <= firing, seconds=60)
         finally:
             prometheus.stop()

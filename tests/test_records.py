@@ -84,7 +84,7 @@ async def test_connections_that_the_database_closed_are_opened_anew(postgres_tem
 
     before = set(await asyncio.gather(used(), used(), used()))
     assert len(before) == 3
-    ended = "SELECT pg_terminate_backend(%s, 5000)"  # and gone within 5 s
+    ended = "SELECT pg_terminate_backend(%s, 60000)"  # and gone within a minute
     with psycopg.connect(url, autocommit=True) as administrator:
         for process in before:
             assert administrator.execute(ended, [process]).fetchone() == (True,)

@@ -87,7 +87,8 @@ async def directory(name: str) -> AsyncIterator[str]:
 async def users(url: str) -> list[dict[str, Any]] | None:
     """The users of a directory; None while it does not answer."""
     try:
-        async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
             answer = await http.get(f"{url}/Users")
     except httpx2.TransportError:
         return None
@@ -95,7 +96,10 @@ async def users(url: str) -> list[dict[str, Any]] | None:
 
 
 @pytest.mark.parametrize("name", DIRECTORIES)
-async def test_the_whole_way(make_system: MakeSystem, sqlite_url: str, name: str) -> None:
+async def test_the_whole_way(
+    make_system: MakeSystem, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("portal.scim.TIMEOUT", 60.0)
     training_id = new_training_id()
     async with directory(name) as url:
         system = await make_system(sqlite_url, scim_url=url, scim_token=SecretStr(TOKEN))
@@ -106,13 +110,13 @@ async def test_the_whole_way(make_system: MakeSystem, sqlite_url: str, name: str
             found = await users(url) or []
             return [e.get("active") for e in found if e["externalId"] == training_id]
 
-        assert await active() == [False]
+        await eventually(active, [False].__eq__)
         await _activate(system, training_id)
-        assert await active() == [True]
+        await eventually(active, [True].__eq__)
         await system.until(training_id, in_stage("active"))
         await system.tell(training_id, "roster_recorded", no_access())
         await system.until(training_id, in_stage("suspended"))
-        assert await active() == [False]
+        await eventually(active, [False].__eq__)
 
 
 async def _activate(system: System, training_id: str) -> None:

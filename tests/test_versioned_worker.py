@@ -1,6 +1,5 @@
 """Workers with versions, as on Kubernetes: a case moves to the current version at its next task."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,13 @@ from temporalio.service import RPCError
 from embedded.inbox import mail_inbox
 from embedded.temporal_server import temporal_server
 from policy.case import Stage
-from tests.support.system import meet_requirements, new_training_id, record_people, running
+from tests.support.system import (
+    eventually,
+    meet_requirements,
+    new_training_id,
+    record_people,
+    running,
+)
 
 NAME = "assister-portal-access"
 
@@ -21,14 +26,15 @@ async def make_current(client: Client, build: str) -> None:
     request = SetWorkerDeploymentCurrentVersionRequest(
         namespace=client.namespace, deployment_name=NAME, build_id=build, identity="a test"
     )
-    for _ in range(100):
+
+    async def made() -> bool:
         try:
             await client.workflow_service.set_worker_deployment_current_version(request)
         except RPCError:
-            await asyncio.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"no worker of version {build} came")
+            return False
+        return True
+
+    await eventually(made, bool, seconds=60)
 
 
 async def test_a_case_goes_on_under_the_next_version(

@@ -31,7 +31,6 @@ YEARS = 5
 SUSPENSIONS = {2, 4}
 MOVE = 3
 STREAMS = 2
-SHORT = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
 LONG, YOUNG, SETTLED = 400, 150, 10
 """Numbers of events in a history."""
@@ -148,10 +147,10 @@ async def test_five_years_under_a_stream_lose_and_double_nothing(years: System) 
     assert lapsed.missing == ["certification"]
     at = [e.sent_at for e in lapsed.mails if e.kind == "certification_ending" and e.sent_at]
     assert len(at) == len(warned_at) == 2 * YEARS
-    assert all(SHORT > a - b >= timedelta() for a, b in zip(at, warned_at, strict=True))
+    assert all(MINUTE > a - b >= timedelta() for a, b in zip(at, warned_at, strict=True))
     ended = [e.sent_at for e in lapsed.mails if e.kind == "suspended" and e.sent_at]
     assert len(ended) == len(SUSPENSIONS) + 1
-    assert SHORT > ended[-1] - end_of(through) >= timedelta()
+    assert MINUTE > ended[-1] - end_of(through) >= timedelta()
     subjects = [subject for subject, _ in system.mails(to=training_id.lower())]
     assert len([subject for subject in subjects if "certification ends" in subject]) == 2 * YEARS
     assert (

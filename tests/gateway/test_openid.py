@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from tests.support.gateway import Gateway, Serving
 from tests.support.system import AGENCY, CONTACT
 
-CLIENT = httpx2.AsyncClient
+CLIENT = partial(httpx2.AsyncClient, timeout=60)
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 """Of the provider's own libraries."""
 
@@ -39,7 +39,8 @@ def issuer() -> Iterator[str]:
 
 
 @pytest.fixture
-async def gateway(serve: Serving, issuer: str) -> Any:
+async def gateway(serve: Serving, issuer: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr("gateway.openid.TIMEOUT", 60.0)
     async with serve(
         oidc_issuer=issuer, oidc_client_id="gateway", oidc_client_secret=SecretStr("s")
     ) as made:
