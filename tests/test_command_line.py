@@ -208,6 +208,7 @@ async def test_a_corrected_contact_hears_of_the_roster(cli: Any, system: System)
     assert (code, json.loads(out)["told"]) == (0, [roster_workflow_id(submission_id)])
     assert (await handle.result())["stage"] == "done"
     assert system.mails(to="right@x.org")
+    await eventually(listed, [].__eq__)
     code, out = await cli(*correct, CONTACT, "--to", "right@x.org", *staff, "--json")
     assert (code, json.loads(out)["told"]) == (0, []), "once more is harmless"
     async with system.database.snapshot() as session:

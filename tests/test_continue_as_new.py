@@ -19,6 +19,7 @@ from tests.support.system import (
     LONG_AGO,
     System,
     activated,
+    eventually,
     facts,
     meet_requirements,
     new_training_id,
@@ -94,11 +95,12 @@ async def survive_many_runs(system: System) -> None:
     assert len([subject for subject in subjects if "is suspended" in subject]) == ROUNDS
     assert len([subject for subject in subjects if "is back" in subject]) == ROUNDS
     assert len([subject for subject in subjects if "been created" in subject]) == 1
-    runs = [
-        workflow
-        async for workflow in system.client.list_workflows(f"WorkflowId = 'assister-{training_id}'")
-    ]
-    assert len(runs) >= 4
+
+    async def runs() -> int:
+        query = f"WorkflowId = 'assister-{training_id}'"
+        return len([run async for run in system.client.list_workflows(query)])
+
+    await eventually(runs, lambda found: found >= 4)
     async with system.database.transaction() as session:
         assert (await audit.verify(session)).breaks == []
         assert (await session.get_one(PortalAccount, training_id)).status == "active"

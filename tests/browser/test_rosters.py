@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from portal.tables import PortalAccount
 from tests.browser.temporal_ui import TemporalUi
 from tests.support.rosters import roster_row, take_in
-from tests.support.system import System, listed, new_training_id
+from tests.support.system import System, eventually, listed, new_training_id
 from workflows.contract import roster_workflow_id
 from workflows.lists import ready_made
 
@@ -43,6 +43,8 @@ async def test_a_held_roster_is_found_by_its_mark_and_released(
     assert result["stage"] == "done"
     await ui.open_case(workflow_id)
     await expect(ui.details.get_by_role("heading", name="Roster done")).to_be_visible()
-    assert [each.id async for each in system.client.list_workflows(attention.query)].count(
-        workflow_id
-    ) == 0
+
+    async def ids() -> list[str]:
+        return [each.id async for each in system.client.list_workflows(attention.query)]
+
+    await eventually(ids, lambda found: workflow_id not in found)
