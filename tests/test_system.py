@@ -180,11 +180,16 @@ async def test_a_case_expires_is_reissued_and_lapses(system: System) -> None:
     first = await system.portal.registration_number(training_id, 1)
     await system.skip(training_id, days=12)
     expired = await system.until(training_id, in_stage("activation_expired"))
-    assert expired.mails[0].sent_at is not None
-    issued = activation_times(expired.mails[0].sent_at, Terms(), StateHolidays())
+    sent_at = expired.mails[0].sent_at
+    assert sent_at is not None
+    # The dates were worked out a moment before: around midnight that was the day before.
+    planned = [
+        activation_times(at, Terms(), StateHolidays()).reminders_at
+        for at in (sent_at, sent_at - timedelta(minutes=1))
+    ]
     reminded = [mail for mail in expired.mails if mail.kind == "activation_reminder"]
     # Around a weekend with a holiday both reminders fall on one business day and are one mail.
-    assert len(reminded) == len(issued.reminders_at)
+    assert len(reminded) in map(len, planned)
     with pytest.raises(ActivationRefused, match="no longer works"):
         await system.portal.activate(first)
     await system.act(training_id, "reissue_activation")
