@@ -21,7 +21,6 @@ from portal.directory import AccountState, Activated, ActivationRefused, StaleCo
 from portal.tables import PortalAccount, PortalRegistration
 from records import audit
 from records.database import Database
-from records.tables import AuditEntry
 
 NUMBER_BYTES = 10
 GROUP = 4
@@ -301,9 +300,9 @@ class EmbeddedPortal:
         training_id: str,
         act: str,
         clause: str,
-        after: AuditEntry | None = None,
+        after: audit.Link | None = None,
         **details: Any,
-    ) -> AuditEntry:
+    ) -> audit.Link:
         case, now = case_id(training_id), self._now()
         return await audit.append(
             session, case, act, at=now, by=BY, clause=clause, after=after, **details

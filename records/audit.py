@@ -13,12 +13,23 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, text
+from sqlalchemy import bindparam, func, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from records.database import Database, lock, lock_each
+from records.database import DRIVERS, Database, insert_into
 from records.tables import AuditEntry
+
+
+class Link(NamedTuple):
+    """An entry's place in its chain."""
+
+    sequence: int
+    hash: str
+
+
+BEFORE_ALL = Link(0, "")
 
 
 class Break(NamedTuple):
@@ -37,6 +48,19 @@ class Verification(NamedTuple):
     breaks: list[Break]
 
 
+_CHAIN = select(AuditEntry.sequence, AuditEntry.hash).where(
+    col(AuditEntry.case_id) == bindparam("case")
+)
+_WITH_KEY = _CHAIN.where(col(AuditEntry.key) == bindparam("key"))
+_ADD = {
+    dialect: insert_into(AuditEntry, dialect)
+    .on_conflict_do_nothing()
+    .returning(col(AuditEntry.case_id))
+    for dialect in DRIVERS
+}
+_NEWEST = _CHAIN.order_by(col(AuditEntry.sequence).desc()).limit(1)
+
+
 async def append(
     session: AsyncSession,
     case_id: str,
@@ -46,9 +70,9 @@ async def append(
     by: str,
     clause: str = "",
     key: str | None = None,
-    after: AuditEntry | None = None,
+    after: Link | None = None,
     **details: Any,
-) -> AuditEntry:
+) -> Link:
     """Adds an entry to a case's chain, in the caller's transaction.
 
     Details hold ids, dates and scores, no personal data: people may ask to have their data removed,
@@ -59,21 +83,20 @@ async def append(
             added and that one is returned.
         after: The case's newest entry, if this transaction has just added it.
     """
-    last = after
-    if last is None:
-        # Without the lock, two transactions on one case could both read the same last entry.
-        await lock(session, case_id)
-        chain = select(AuditEntry).where(AuditEntry.case_id == case_id)
-        if key is not None:
-            written = (await session.exec(chain.where(AuditEntry.key == key))).first()
-            if written is not None:
-                return written
-        newest = chain.order_by(col(AuditEntry.sequence).desc()).limit(1)
-        last = (await session.exec(newest)).first()
-    entry = _entry(case_id, act, last, at, by, clause, key, details)
-    session.add(entry)
-    await session.flush()
-    return entry
+    connection = await session.connection()
+    while True:
+        if after is None:
+            if key is not None:
+                named = {"case": case_id, "key": key}
+                written = (await connection.execute(_WITH_KEY, named)).first()
+                if written is not None:
+                    return Link(*written)
+            newest = (await connection.execute(_NEWEST, {"case": case_id})).first()
+            after = Link(*newest) if newest is not None else BEFORE_ALL
+        entry = _entry(case_id, act, after, at, by, clause, key, details)
+        if await _added(connection, [entry]):
+            return Link(entry.sequence, entry.hash)
+        after = None
 
 
 async def append_order(
@@ -105,22 +128,28 @@ async def append_each(
     Args:
         details: By case.
     """
-    await lock_each(session, sorted(details))
-    chains = select(AuditEntry).where(col(AuditEntry.case_id).in_(list(details)))
-    written = {each.case_id for each in await session.exec(chains.where(AuditEntry.key == key))}
-    newest = select(AuditEntry.case_id, func.max(AuditEntry.sequence)).where(
-        col(AuditEntry.case_id).in_([each for each in details if each not in written])
-    )
-    ends = newest.group_by(AuditEntry.case_id).subquery()
-    last = select(AuditEntry).join(
-        ends, (ends.c[0] == AuditEntry.case_id) & (ends.c[1] == AuditEntry.sequence)
-    )
-    before = {each.case_id: each for each in await session.exec(last)}
-    for case_id, said in details.items():
-        if case_id not in written:
-            entry = _entry(case_id, act, before.get(case_id), at, by, clause, key, dict(said))
-            session.add(entry)
-    await session.flush()
+    # Transactions that wait for each other's entries would be a deadlock: one order prevents it.
+    missing = sorted(details)
+    while missing:
+        chains = select(AuditEntry.case_id).where(col(AuditEntry.case_id).in_(missing))
+        written = set(await session.exec(chains.where(AuditEntry.key == key)))
+        missing = [each for each in missing if each not in written]
+        newest = select(AuditEntry.case_id, func.max(AuditEntry.sequence)).where(
+            col(AuditEntry.case_id).in_(missing)
+        )
+        ends = newest.group_by(AuditEntry.case_id).subquery()
+        last = select(AuditEntry.case_id, AuditEntry.sequence, AuditEntry.hash).join(
+            ends, (ends.c[0] == AuditEntry.case_id) & (ends.c[1] == AuditEntry.sequence)
+        )
+        before = {case_id: Link(place, hash_) for case_id, place, hash_ in await session.exec(last)}
+        entries = [
+            _entry(
+                each, act, before.get(each, BEFORE_ALL), at, by, clause, key, dict(details[each])
+            )
+            for each in missing
+        ]
+        added = await _added(await session.connection(), entries)
+        missing = [each for each in missing if each not in added]
 
 
 async def entries_of(session: AsyncSession, case_id: str) -> Sequence[AuditEntry]:
@@ -186,10 +215,23 @@ async def verify(session: AsyncSession, kept: Mapping[str, str] | None = None) -
     return Verification(count, heads, breaks)
 
 
+async def _added(connection: AsyncConnection, entries: Sequence[AuditEntry]) -> set[str]:
+    """Adds entries; returns the cases of those that no other transaction's entry came before.
+
+    While another transaction has added an entry at the same place, PostgreSQL waits for its end.
+    """
+    if not entries:
+        return set()
+    values = [each.model_dump(exclude={"id"}) for each in entries]
+    return {
+        case_id for (case_id,) in await connection.execute(_ADD[connection.dialect.name], values)
+    }
+
+
 def _entry(
     case_id: str,
     act: str,
-    last: AuditEntry | None,
+    after: Link,
     at: datetime,
     by: str,
     clause: str,
@@ -198,14 +240,14 @@ def _entry(
 ) -> AuditEntry:
     entry = AuditEntry(
         case_id=case_id,
-        sequence=last.sequence + 1 if last else 1,
+        sequence=after.sequence + 1,
         at=at.astimezone(UTC),
         act=act,
         clause=clause,
         by=by,
         key=key,
         details=details,
-        previous=last.hash if last else "",
+        previous=after.hash,
         hash="",
     )
     entry.hash = _hash(entry)

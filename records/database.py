@@ -6,7 +6,7 @@ import re
 import select
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -188,18 +188,10 @@ def insert_into(table: type[SQLModel], dialect: str) -> postgresql.Insert | sqli
 
 async def lock(session: AsyncSession, name: str) -> None:
     """Takes a lock until the transaction ends; others that take it wait."""
-    await lock_each(session, [name])
-
-
-async def lock_each(session: AsyncSession, names: Sequence[str]) -> None:
-    """Takes several locks, in the order of their names."""
     # SQLite has one writer; every other transaction waits anyway.
     if session.get_bind().dialect.name == "postgresql":
-        taken = text(
-            "SELECT pg_advisory_xact_lock(hashtextextended(name, 0))"
-            " FROM unnest(CAST(:names AS text[])) AS name"
-        )
-        await (await session.connection()).execute(taken, {"names": sorted(names)})
+        taken = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+        await (await session.connection()).execute(taken, {"name": name})
 
 
 class Database:

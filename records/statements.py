@@ -5,11 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Column, text
+from sqlalchemy import JSON, Column
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from records.database import UtcDateTime, insert_into
+from records.database import UtcDateTime, insert_into, lock
 
 
 class XapiStatement(SQLModel, table=True):
@@ -47,9 +47,7 @@ async def take_turn(session: AsyncSession, source: str) -> None:
 
     Otherwise a void and its target that come at the same moment could miss each other.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-        await (await session.connection()).execute(lock, {"name": f"xapi {source}"})
+    await lock(session, f"xapi {source}")
 
 
 async def keep(session: AsyncSession, statement: XapiStatement) -> Kept:

@@ -107,7 +107,7 @@ async def test_an_act_with_a_key_is_entered_once_in_its_case(records_url: str) -
 
     async def enter(case_id: str, key: str | None, by: str) -> str:
         async with database.transaction() as session:
-            return (await audit.append(session, case_id, "act", at=NOW, by=by, key=key)).by
+            return (await audit.append(session, case_id, "act", at=NOW, by=by, key=key)).hash
 
     at_once = [enter("assister-A", "order-1", f"staff-{each}") for each in range(8)]
     assert len(set(await asyncio.gather(*at_once))) == 1, "all are told of the one that was first"

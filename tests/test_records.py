@@ -1,6 +1,7 @@
 """The records on both databases: schema, times and concurrent writers."""
 
 import asyncio
+import random
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -40,6 +41,29 @@ async def test_concurrent_acts_of_one_case_form_one_chain(records_url: str) -> N
     async with database.transaction() as session:
         found = await audit.verify(session)
     assert (found.entries, found.breaks) == (30, [])
+    await database.close()
+
+
+async def test_an_act_in_many_chains_meets_other_acts_on_its_way(records_url: str) -> None:
+    database = Database(records_url)
+    cases = [f"assister-{each}" for each in range(20)]
+
+    async def in_all(key: str) -> None:
+        details = {each: {"number": 1} for each in random.sample(cases, len(cases))}
+        async with database.transaction() as session:
+            await audit.append_each(
+                session, "act", details, key=key, at=datetime.now(UTC), by="t", clause="1"
+            )
+
+    async def in_one(case_id: str) -> None:
+        async with database.transaction() as session:
+            await audit.append(session, case_id, "other", at=datetime.now(UTC), by="t")
+
+    keys = ["roster-1", "roster-2", "roster-3", "roster-1"]
+    await asyncio.gather(*map(in_all, keys), *map(in_one, cases))
+    async with database.transaction() as session:
+        found = await audit.verify(session)
+    assert (found.entries, found.breaks) == (len(cases) * 4, [])
     await database.close()
 
 
@@ -97,7 +121,8 @@ async def test_connections_that_the_database_closed_are_opened_anew(postgres_tem
 async def test_an_inserted_entry_breaks_the_chain(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     async with database.transaction() as session:
-        entry = await audit.append(session, "c", "act", at=datetime.now(UTC), by="t")
+        await audit.append(session, "c", "act", at=datetime.now(UTC), by="t")
+        [entry] = await audit.entries_of(session, "c")
         forged = entry.model_copy(update={"id": None, "sequence": 2})
         session.add(type(entry)(**forged.model_dump()))
     async with database.transaction() as session:
