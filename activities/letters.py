@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlmodel import select
+from sqlalchemy import bindparam
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from policy.calendar import CENTRAL
@@ -77,8 +79,28 @@ class Letter(NamedTuple):
     values: dict[str, Any]
 
 
+_ASSISTER = (
+    select(
+        col(Affiliation.first_name),
+        col(Affiliation.last_name),
+        col(Affiliation.submission_id),
+        col(Mailbox.email),
+    )
+    .join(
+        Mailbox,
+        col(Mailbox.id)
+        == func.coalesce(func.nullif(bindparam("mailbox"), 0), col(Affiliation.mailbox_id)),
+    )
+    .where(
+        col(Affiliation.training_id) == bindparam("training_id"),
+        col(Affiliation.agency_id) == bindparam("agency_id"),
+    )
+)
+"""A person as the agency describes them, with the mailbox that the case named."""
+
+
 async def write_letter(
-    session: AsyncSession, request: MailRequest, head: Letterhead, number: str
+    connection: AsyncConnection, request: MailRequest, head: Letterhead, number: str
 ) -> Letter:
     """Collects what a mail says.
 
@@ -110,27 +132,34 @@ async def write_letter(
         ]
         return Letter(head.arc_email, head.sender_name, values | {"items": items})
     if request.kind.about_roster:
-        return await _about_roster(session, request, head, values)
-    assister = await session.get(Affiliation, (request.subject_id, request.agency_id))
+        async with AsyncSession(connection) as session:
+            return await _about_roster(session, request, head, values)
+    named = {
+        "training_id": request.subject_id,
+        "agency_id": request.agency_id,
+        "mailbox": request.mailbox,
+    }
+    assister = (await connection.execute(_ASSISTER, named)).first()
     if assister is None:
         raise NoAddress("no roster has named this assister yet")
-    name = f"{assister.first_name} {assister.last_name}"
+    first_name, last_name, submission_id, email = assister
+    name = f"{first_name} {last_name}"
     values |= {
-        "first_name": assister.first_name,
-        "last_name": assister.last_name,
+        "first_name": first_name,
+        "last_name": last_name,
         "assister_name": name,
-        "training_id": assister.training_id,
+        "training_id": request.subject_id,
         "reference_number": request.reference_number,
-        "agency_id": assister.agency_id,
+        "agency_id": request.agency_id,
     }
-    if by_agency := request.facts.get("by_agency"):
-        by = await session.get(Agency, by_agency)
-        values["by_agency_name"] = by.name if by is not None else by_agency
-    if request.kind.recipient is Recipient.ASSISTER:
-        mailbox = await session.get_one(Mailbox, request.mailbox or assister.mailbox_id)
-        return Letter(mailbox.email, name, values)
-    submission = await session.get_one(Submission, assister.submission_id)
-    contact = await contact_to_mail(session, submission.contact_id)
+    async with AsyncSession(connection) as session:
+        if by_agency := request.facts.get("by_agency"):
+            by = await session.get(Agency, by_agency)
+            values["by_agency_name"] = by.name if by is not None else by_agency
+        if request.kind.recipient is Recipient.ASSISTER:
+            return Letter(email, name, values)
+        submission = await session.get_one(Submission, submission_id)
+        contact = await contact_to_mail(session, submission.contact_id)
     return Letter(contact.email, contact.name, values | {"contact_name": contact.name})
 
 

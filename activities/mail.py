@@ -11,7 +11,9 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlmodel import col, update
+from sqlalchemy import bindparam
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -24,7 +26,7 @@ from mail.transport import Receipt, Transport
 from policy.mails import MailKind
 from portal.directory import Portal, StaleCommand
 from records import audit
-from records.database import Database
+from records.database import DRIVERS, Database, insert_into
 from records.people import NoContact
 from records.tables import MailDelivery
 from workflows import steps
@@ -51,6 +53,17 @@ MOST_DOUBTS = 3
 """After so many doubts a mail waits: a relay that never answers would get it without end."""
 FINAL = {state: failure for state, failure in REFUSED.values()} | {IN_DOUBT: steps.IN_DOUBT}
 """The final states of a mail, and the failure that each means for the workflow."""
+
+
+_ROW = col(MailDelivery.key) == bindparam("named")
+_KNOWN = select(MailDelivery.key).where(_ROW)
+_UPDATED = update(MailDelivery).where(_ROW)
+_NEW = {
+    dialect: insert_into(MailDelivery, dialect)
+    .on_conflict_do_nothing()
+    .returning(col(MailDelivery.key))
+    for dialect in DRIVERS
+}
 
 
 @dataclass(frozen=True)
@@ -101,9 +114,8 @@ class MailActivities:
     async def _claim(self, request: steps.MailRequest, number: str) -> tuple[MailDelivery, bytes]:
         """Claims the mail's row for this attempt; returns it with the message to hand over."""
         now = datetime.now(UTC)
-        async with self.database.transaction() as session:
-            delivery = await session.get(MailDelivery, request.key, with_for_update=True)
-            if delivery is None:
+        async with self.database.statements() as connection:
+            if (await connection.execute(_KNOWN, {"named": request.key})).first() is None:
                 delivery = MailDelivery(
                     key=request.key,
                     case_id=_case_id(request),
@@ -112,6 +124,23 @@ class MailActivities:
                     dated_at=now.replace(microsecond=0),
                     state="prepared",
                 )
+                await self._write(connection, request, delivery)
+                message = self._message(delivery, number)
+                self._taken(delivery, now)
+                # Another attempt at the same mail may have come first; the key admits one of them.
+                made = await connection.execute(
+                    _NEW[connection.dialect.name], delivery.model_dump()
+                )
+                if made.first() is not None:
+                    return delivery, message
+        return await self._claim_again(request, number, now)
+
+    async def _claim_again(
+        self, request: steps.MailRequest, number: str, now: datetime
+    ) -> tuple[MailDelivery, bytes]:
+        """Claims the row of a mail that was tried before."""
+        async with self.database.transaction() as session:
+            delivery = await session.get_one(MailDelivery, request.key, with_for_update=True)
             if delivery.state == "sent" or delivery.state in FINAL:
                 return delivery, b""
             # A claim beyond Temporal's limit for an attempt comes from a clock that was ahead.
@@ -124,27 +153,30 @@ class MailActivities:
                 )
             # The relay does not have the mail yet, so a corrected address still counts.
             if delivery.state == "prepared":
-                await self._write(session, request, delivery)
+                await self._write(await session.connection(), request, delivery)
             message = self._message(delivery, number)
             if delivery.state == "sending":
                 delivery.doubts += 1
             if delivery.doubts < MOST_DOUBTS:
-                delivery.state = "sending"
-                delivery.claimed_until = now + self.sending_time
-                delivery.attempts += 1
+                self._taken(delivery, now)
             else:
                 await self._given_up(session, delivery, now)
             session.add(delivery)
         return delivery, message
 
+    def _taken(self, delivery: MailDelivery, now: datetime) -> None:
+        delivery.state = "sending"
+        delivery.claimed_until = now + self.sending_time
+        delivery.attempts += 1
+
     async def _write(
         self,
-        session: AsyncSession,
+        connection: AsyncConnection,
         request: steps.MailRequest,
         delivery: MailDelivery,
     ) -> None:
         try:
-            letter = await write_letter(session, request, self.letterhead, PLACEHOLDER)
+            letter = await write_letter(connection, request, self.letterhead, PLACEHOLDER)
         except NoAddress as missing:
             raise ApplicationError(
                 str(missing), type=steps.NO_ADDRESS, non_retryable=True
@@ -202,19 +234,17 @@ class MailActivities:
         self, request: steps.MailRequest, delivery: MailDelivery, message: bytes, receipt: Receipt
     ) -> None:
         now, digest = datetime.now(UTC), hashlib.sha256(message).hexdigest()
-        sent = update(MailDelivery).where(col(MailDelivery.key) == request.key)
+        sent = {
+            "named": request.key,
+            "state": "sent",
+            "sent_at": now,
+            "claimed_until": None,
+            "reply": receipt.reply,
+            "digest": digest,
+            "text": None,
+        }
         async with self.database.transaction() as session:
-            await session.exec(
-                # No loaded object needs the new values.
-                sent.execution_options(synchronize_session=False).values(
-                    state="sent",
-                    sent_at=now,
-                    claimed_until=None,
-                    reply=receipt.reply,
-                    digest=digest,
-                    text=None,
-                )
-            )
+            await (await session.connection()).execute(_UPDATED, sent)
             await audit.append(
                 session,
                 delivery.case_id,
