@@ -3,14 +3,20 @@
 import hashlib
 import re
 from datetime import datetime
+from email.charset import QP, Charset
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.policy import SMTP, SMTPUTF8
+from email.policy import SMTP, SMTPUTF8, EmailPolicy
 from email.utils import format_datetime
+from functools import cache
+from typing import Any
 
 from mail.addresses import wire_form
 from policy.text import unprintable
+
+_QUOTED_PRINTABLE = Charset("utf-8")
+_QUOTED_PRINTABLE.body_encoding = QP
 
 
 class UnsafeHeader(ValueError):
@@ -55,25 +61,51 @@ def build(
         raise UnsafeHeader("the text holds half a character")
     addresses = [_wire_form(each) for each in (sender, recipient, reply_to)]
     # Headers stay ASCII (RFC 2047) unless an address needs RFC 6532, which not every relay takes.
-    message = EmailMessage(policy=SMTP if "".join(addresses).isascii() else SMTPUTF8)
+    policy = SMTP if "".join(addresses).isascii() else SMTPUTF8
+    boundary = f"part-{hashlib.sha256(message_id.encode()).hexdigest()[:24]}"
+    sender, recipient, reply_to = addresses
+    message = EmailMessage(policy=policy)
     message["Message-ID"] = message_id
     message["Date"] = format_datetime(date)
-    names = (sender_name, recipient_name, "")
-    for header, name, address in zip(("From", "To", "Reply-To"), names, addresses, strict=True):
-        local, _, domain = address.rpartition("@")
-        message[header] = Address(name, local, domain)
+    message["From"] = _same(policy, "From", _address(sender_name, sender))
+    message["To"] = _address(recipient_name, recipient)
+    message["Reply-To"] = _same(policy, "Reply-To", _address("", reply_to))
     message["Subject"] = subject
     # RFC 3834: tells automatic responders not to answer.
-    message["Auto-Submitted"] = "auto-generated"
-    message["X-Auto-Response-Suppress"] = "OOF, AutoReply"
-    message.set_content(text, cte="quoted-printable")
-    message.add_alternative(html, subtype="html", cte="quoted-printable")
-    message.set_boundary(f"part-{hashlib.sha256(message_id.encode()).hexdigest()[:24]}")
+    message["Auto-Submitted"] = _same(policy, "Auto-Submitted", "auto-generated")
+    message["X-Auto-Response-Suppress"] = _same(
+        policy, "X-Auto-Response-Suppress", "OOF, AutoReply"
+    )
+    message["MIME-Version"] = _same(policy, "MIME-Version", "1.0")
+    message["Content-Type"] = f'multipart/alternative; boundary="{boundary}"'
+    message.attach(_part(policy, "plain", text))
+    message.attach(_part(policy, "html", html))
     built = message.as_bytes()
     parsed = BytesParser().parsebytes(built, headersonly=True).keys()
     if parsed != message.keys():
         raise UnsafeHeader("the message would carry headers that were not meant")
     return built
+
+
+def _address(name: str, address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    return str(Address(name, local, domain))
+
+
+def _part(policy: "EmailPolicy[Any]", subtype: str, text: str) -> EmailMessage:
+    part = EmailMessage(policy=policy)
+    part["Content-Type"] = _same(policy, "Content-Type", f'text/{subtype}; charset="utf-8"')
+    part["Content-Transfer-Encoding"] = _same(
+        policy, "Content-Transfer-Encoding", "quoted-printable"
+    )
+    part.set_payload(_QUOTED_PRINTABLE.body_encode(text))
+    return part
+
+
+@cache
+def _same(policy: "EmailPolicy[Any]", name: str, value: str) -> Any:
+    """A header that all mails have: reading its value takes longer than writing it."""
+    return policy.header_factory(name, value)
 
 
 def _wire_form(address: str) -> str:
