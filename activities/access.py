@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Container
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from sqlalchemy import bindparam
+from sqlmodel import col, select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -17,6 +19,8 @@ from records.submissions import newest_sequence
 from records.tables import ClosedCase
 from workflows import steps
 from workflows.contract import assister_workflow_id
+
+_CLOSED = select(ClosedCase).where(col(ClosedCase.training_id) == bindparam("training_id"))
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,11 @@ class AccessActivities:
     @activity.defn(name=steps.OPEN_CASE.name)
     async def open_case(self, request: steps.OpeningRequest) -> steps.Opening:
         """Plans the requirement reminders and recalls what an earlier case had recorded."""
-        async with self.database.snapshot() as session:
-            closed = await session.get(ClosedCase, request.training_id)
+        async with self.database.reading() as connection:
+            found = await connection.execute(_CLOSED, {"training_id": request.training_id})
+            closed = found.mappings().first()
         days = request.terms.requirement_reminder_days
-        earlier = earlier_of(closed)
+        earlier = earlier_of(ClosedCase(**closed) if closed is not None else None)
         earlier.fence = max(earlier.fence, await self.portal.fence(request.training_id))
         return steps.Opening(
             reminders_at=calendar.reminders(request.opened_at, days, self.holidays),
@@ -111,7 +116,7 @@ class AccessActivities:
         async with self.database.transaction() as session:
             await session.merge(_closed(request, request.outcome, ended, now))
             await audit.append(
-                session,
+                await session.connection(),
                 assister_workflow_id(request.training_id),
                 "case_closed",
                 key=f"closed-{request.fence}",
@@ -138,7 +143,7 @@ class AccessActivities:
         async with self.database.transaction() as session:
             for order in request.orders:
                 await audit.append_order(
-                    session,
+                    await session.connection(),
                     order.workflow_id,
                     order.act,
                     order.key,

@@ -185,7 +185,7 @@ async def _record_rows(
             session.add(_with_verdict(row, Verdict(row.line, row.training_id, [reason])))
     recorded = [(each, mailboxes[each.line]) for each in rows if each.line in mailboxes]
     await audit.append_each(
-        session,
+        await session.connection(),
         "roster_recorded",
         {
             assister_workflow_id(row.training_id): {

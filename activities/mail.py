@@ -200,7 +200,7 @@ class MailActivities:
             " have arrived"
         )
         await audit.append(
-            session,
+            await session.connection(),
             delivery.case_id,
             "mail_in_doubt",
             at=now,
@@ -243,10 +243,10 @@ class MailActivities:
             "digest": digest,
             "text": None,
         }
-        async with self.database.transaction() as session:
-            await (await session.connection()).execute(_UPDATED, sent)
+        async with self.database.begin() as connection:
+            await connection.execute(_UPDATED, sent)
             await audit.append(
-                session,
+                connection,
                 delivery.case_id,
                 "mail_sent",
                 at=now,
@@ -268,7 +268,7 @@ class MailActivities:
                 delivery.state = final[0]
                 delivery.text = None
                 await audit.append(
-                    session,
+                    await session.connection(),
                     delivery.case_id,
                     "mail_refused",
                     at=now,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -28,6 +29,16 @@ BY = "portal"
 NO_ACCOUNT = AccountState(None, 0, activated=False, status="none")
 ASKED_AT_ONCE = 1000
 """A statement takes no more than so many thousand values."""
+
+
+_FENCE = select(PortalAccount.fence).where(
+    col(PortalAccount.training_id) == bindparam("training_id")
+)
+_OPEN_SALT = select(PortalRegistration.salt).where(
+    col(PortalRegistration.training_id) == bindparam("training_id"),
+    col(PortalRegistration.registration) == bindparam("registration"),
+    col(PortalRegistration.state) == "issued",
+)
 
 
 class EmbeddedPortal:
@@ -52,9 +63,9 @@ class EmbeddedPortal:
 
     async def fence(self, training_id: str) -> int:
         """See :class:`portal.directory.Portal`, for this and every method below."""
-        async with self._database.snapshot() as session:
-            account = await session.get(PortalAccount, training_id)
-            return account.fence if account else 0
+        async with self._database.reading() as connection:
+            found = await connection.execute(_FENCE, {"training_id": training_id})
+            return int(found.scalar() or 0)
 
     async def account(self, training_id: str) -> AccountState:
         async with self._database.snapshot() as session:
@@ -152,11 +163,12 @@ class EmbeddedPortal:
         return having
 
     async def registration_number(self, training_id: str, registration: int) -> str:
-        async with self._database.snapshot() as session:
-            issued = await session.get(PortalRegistration, (training_id, registration))
-            if issued is None or issued.state != "issued":
-                raise StaleCommand("the registration number is no longer valid")
-            return self._derive(training_id, registration, issued.salt)
+        named = {"training_id": training_id, "registration": registration}
+        async with self._database.reading() as connection:
+            salt = (await connection.execute(_OPEN_SALT, named)).scalar()
+        if salt is None:
+            raise StaleCommand("the registration number is no longer valid")
+        return self._derive(training_id, registration, str(salt))
 
     async def has_its_secret(self) -> bool:
         """Whether the open numbers were made with this secret; True if there are none."""
@@ -305,7 +317,14 @@ class EmbeddedPortal:
     ) -> audit.Link:
         case, now = case_id(training_id), self._now()
         return await audit.append(
-            session, case, act, at=now, by=BY, clause=clause, after=after, **details
+            await session.connection(),
+            case,
+            act,
+            at=now,
+            by=BY,
+            clause=clause,
+            after=after,
+            **details,
         )
 
     def _derive(self, training_id: str, registration: int, salt: str) -> str:

@@ -62,7 +62,7 @@ _NEWEST = _CHAIN.order_by(col(AuditEntry.sequence).desc()).limit(1)
 
 
 async def append(
-    session: AsyncSession,
+    connection: AsyncConnection,
     case_id: str,
     act: str,
     *,
@@ -83,7 +83,6 @@ async def append(
             added and that one is returned.
         after: The case's newest entry, if this transaction has just added it.
     """
-    connection = await session.connection()
     while True:
         if after is None:
             if key is not None:
@@ -100,7 +99,7 @@ async def append(
 
 
 async def append_order(
-    session: AsyncSession,
+    connection: AsyncConnection,
     case_id: str,
     act: str,
     order_id: str,
@@ -110,11 +109,11 @@ async def append_order(
     reason: str,
 ) -> None:
     """Enters what staff ordered, each order once, whether its case was open or closed."""
-    await append(session, case_id, act, key=f"order-{order_id}", at=at, by=by, reason=reason)
+    await append(connection, case_id, act, key=f"order-{order_id}", at=at, by=by, reason=reason)
 
 
 async def append_each(
-    session: AsyncSession,
+    connection: AsyncConnection,
     act: str,
     details: Mapping[str, Mapping[str, Any]],
     *,
@@ -132,7 +131,7 @@ async def append_each(
     missing = sorted(details)
     while missing:
         chains = select(AuditEntry.case_id).where(col(AuditEntry.case_id).in_(missing))
-        written = set(await session.exec(chains.where(AuditEntry.key == key)))
+        written = set(await connection.scalars(chains.where(col(AuditEntry.key) == key)))
         missing = [each for each in missing if each not in written]
         newest = select(AuditEntry.case_id, func.max(AuditEntry.sequence)).where(
             col(AuditEntry.case_id).in_(missing)
@@ -141,14 +140,16 @@ async def append_each(
         last = select(AuditEntry.case_id, AuditEntry.sequence, AuditEntry.hash).join(
             ends, (ends.c[0] == AuditEntry.case_id) & (ends.c[1] == AuditEntry.sequence)
         )
-        before = {case_id: Link(place, hash_) for case_id, place, hash_ in await session.exec(last)}
+        before = {
+            case_id: Link(place, hash_) for case_id, place, hash_ in await connection.execute(last)
+        }
         entries = [
             _entry(
                 each, act, before.get(each, BEFORE_ALL), at, by, clause, key, dict(details[each])
             )
             for each in missing
         ]
-        added = await _added(await session.connection(), entries)
+        added = await _added(connection, entries)
         missing = [each for each in missing if each not in added]
 
 

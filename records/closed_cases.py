@@ -37,7 +37,7 @@ async def hold_closed(
     closed.hold = order.model_dump(mode="json")
     session.add(closed)
     await audit.append_order(
-        session,
+        await session.connection(),
         case_id(training_id),
         "suspend_access",
         order_id,

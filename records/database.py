@@ -219,6 +219,18 @@ class Database:
             yield session
 
     @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for statements that read, each at a moment of its own."""
+        async with self._alone.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction without a session, which costs as much as some statements."""
+        async with self._turn, self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def statements(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which each statement is committed by itself."""
         async with self._turn, self._alone.connect() as connection:

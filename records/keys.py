@@ -167,7 +167,9 @@ async def _known(session: AsyncSession, key_id: str) -> ApiKey:
 async def _record(
     session: AsyncSession, key: ApiKey, act: str, now: datetime, **details: Any
 ) -> None:
-    await audit.append(session, f"key-{key.id}", act, at=now, by="operator", **details)
+    await audit.append(
+        await session.connection(), f"key-{key.id}", act, at=now, by="operator", **details
+    )
 
 
 def _works(ends_at: datetime | None, now: datetime) -> bool:

@@ -49,7 +49,7 @@ async def correct_email(
             )
         await _correct(session, training_id, in_use or person.mailbox_id, address)
         await audit.append(
-            session,
+            await session.connection(),
             assister_workflow_id(training_id),
             "address_corrected",
             at=datetime.now(UTC),
@@ -88,7 +88,7 @@ async def accept_address(
             return
         session.add(AcceptedAddress(training_id=training_id, mailbox_key=key, accepted_at=accepted))
         await audit.append(
-            session,
+            await session.connection(),
             assister_workflow_id(training_id),
             "address_accepted",
             at=accepted,

@@ -163,7 +163,7 @@ async def _known(session: AsyncSession, agency_id: str, email: str) -> Contact:
 
 async def _record(session: AsyncSession, contact: Contact, what: str, ordered: StaffAct) -> None:
     await audit.append(
-        session,
+        await session.connection(),
         f"agency-{contact.agency_id}",
         what,
         at=datetime.now(UTC),

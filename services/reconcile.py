@@ -284,7 +284,12 @@ async def _give_up(to: Connections, keys: Sequence[str]) -> None:
             mail.state, mail.text, mail.claimed_until, mail.reply = "in_doubt", None, None, LOST
             session.add(mail)
             await audit.append(
-                session, mail.case_id, "mail_in_doubt", at=now, by=BY, kind=mail.kind
+                await session.connection(),
+                mail.case_id,
+                "mail_in_doubt",
+                at=now,
+                by=BY,
+                kind=mail.kind,
             )
 
 

@@ -112,7 +112,7 @@ async def record_roster(
                 # To insert them as objects of the session takes twice as long, with SQLite locked.
                 await session.exec(insert(SubmissionRow), params=chunk)
             await audit.append(
-                session,
+                await session.connection(),
                 f"roster-{submission.id}",
                 "roster_submitted",
                 at=submission.submitted_at,

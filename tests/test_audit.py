@@ -46,8 +46,8 @@ async def trail(records_url: str) -> AsyncIterator[Database]:
             for number in range(count):
                 at = NOW + timedelta(minutes=number)
                 await audit.append(
-                    session, case_id, "act", at=at, by="staff-1", clause="3", key=f"k{number}",
-                    number=number, ä="é",
+                    await session.connection(), case_id, "act", at=at, by="staff-1", clause="3",
+                    key=f"k{number}", number=number, ä="é",
                 )  # fmt: skip
     async with database.engine.begin() as connection:
         # An administrator of the database can do this too.
@@ -84,7 +84,9 @@ def named(row: dict[str, Any]) -> Any:
 async def test_the_database_itself_refuses_a_change(records_url: str) -> None:
     database = Database(records_url)
     async with database.transaction() as session:
-        await audit.append(session, "assister-A", "act", at=NOW, by="t", key="order-1")
+        await audit.append(
+            await session.connection(), "assister-A", "act", at=NOW, by="t", key="order-1"
+        )
     if database.engine.dialect.name == "sqlite":
         [entry] = await rows(database)
         replace = insert(TABLE).prefix_with("OR REPLACE")
@@ -107,7 +109,11 @@ async def test_an_act_with_a_key_is_entered_once_in_its_case(records_url: str) -
 
     async def enter(case_id: str, key: str | None, by: str) -> str:
         async with database.transaction() as session:
-            return (await audit.append(session, case_id, "act", at=NOW, by=by, key=key)).hash
+            return (
+                await audit.append(
+                    await session.connection(), case_id, "act", at=NOW, by=by, key=key
+                )
+            ).hash
 
     at_once = [enter("assister-A", "order-1", f"staff-{each}") for each in range(8)]
     assert len(set(await asyncio.gather(*at_once))) == 1, "all are told of the one that was first"
@@ -198,7 +204,7 @@ async def test_what_no_chain_shows_the_kept_heads_show(trail: Database) -> None:
         for each in changes:
             await connection.execute(each)
     async with trail.transaction() as session:
-        await audit.append(session, "assister-A", "another", at=NOW, by="t")
+        await audit.append(await session.connection(), "assister-A", "another", at=NOW, by="t")
         breaks = (await audit.verify(session, kept)).breaks
     assert [fault.case_id for fault in breaks] == sorted(CASES)
 
@@ -207,7 +213,7 @@ async def test_one_line_shows_whatever_is_missing_or_new_until_then(trail: Datab
     kept = await audit.head(trail)
     assert kept.startswith("8-")
     async with trail.transaction() as session:
-        await audit.append(session, "assister-A", "another", at=NOW, by="t")
+        await audit.append(await session.connection(), "assister-A", "another", at=NOW, by="t")
         assert await audit.holds(session, kept)
     assert await audit.head(trail) != kept
     for change in (
@@ -225,10 +231,10 @@ async def test_one_line_shows_whatever_is_missing_or_new_until_then(trail: Datab
 async def test_a_head_waits_for_entries_that_are_being_written(records_url: str) -> None:
     database = Database(records_url)
     async with database.transaction() as session:
-        await audit.append(session, "assister-A", "act", at=NOW, by="t")
+        await audit.append(await session.connection(), "assister-A", "act", at=NOW, by="t")
         if database.engine.dialect.name == "postgresql":
             async with database.transaction() as other:
-                await audit.append(other, "assister-B", "act", at=NOW, by="t")
+                await audit.append(await other.connection(), "assister-B", "act", at=NOW, by="t")
         waiting = asyncio.create_task(audit.head(database))
         await asyncio.wait({waiting}, timeout=0.5)
         assert not waiting.done()

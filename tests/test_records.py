@@ -34,7 +34,12 @@ async def test_concurrent_acts_of_one_case_form_one_chain(records_url: str) -> N
     async def act(number: int) -> None:
         async with database.transaction() as session:
             await audit.append(
-                session, "assister-X", "act", at=datetime.now(UTC), by="t", number=number
+                await session.connection(),
+                "assister-X",
+                "act",
+                at=datetime.now(UTC),
+                by="t",
+                number=number,
             )
 
     await asyncio.gather(*(act(number) for number in range(30)))
@@ -52,12 +57,20 @@ async def test_an_act_in_many_chains_meets_other_acts_on_its_way(records_url: st
         details = {each: {"number": 1} for each in random.sample(cases, len(cases))}
         async with database.transaction() as session:
             await audit.append_each(
-                session, "act", details, key=key, at=datetime.now(UTC), by="t", clause="1"
+                await session.connection(),
+                "act",
+                details,
+                key=key,
+                at=datetime.now(UTC),
+                by="t",
+                clause="1",
             )
 
     async def in_one(case_id: str) -> None:
         async with database.transaction() as session:
-            await audit.append(session, case_id, "other", at=datetime.now(UTC), by="t")
+            await audit.append(
+                await session.connection(), case_id, "other", at=datetime.now(UTC), by="t"
+            )
 
     keys = ["roster-1", "roster-2", "roster-3", "roster-1"]
     await asyncio.gather(*map(in_all, keys), *map(in_one, cases))
@@ -121,7 +134,7 @@ async def test_connections_that_the_database_closed_are_opened_anew(postgres_tem
 async def test_an_inserted_entry_breaks_the_chain(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     async with database.transaction() as session:
-        await audit.append(session, "c", "act", at=datetime.now(UTC), by="t")
+        await audit.append(await session.connection(), "c", "act", at=datetime.now(UTC), by="t")
         [entry] = await audit.entries_of(session, "c")
         forged = entry.model_copy(update={"id": None, "sequence": 2})
         session.add(type(entry)(**forged.model_dump()))

@@ -57,7 +57,9 @@ async def test_what_was_there_goes_on(upgraded: Database) -> None:
         found = await session.exec(select(PortalAccount).where(PortalAccount.status == "pending"))
         training_id = found.one().training_id
         now = datetime.now(UTC)
-        await audit.append(session, f"assister-{training_id}", "upgraded", at=now, by="a test")
+        await audit.append(
+            await session.connection(), f"assister-{training_id}", "upgraded", at=now, by="a test"
+        )
     portal = EmbeddedPortal(upgraded, SECRET, lambda: datetime(2020, 1, 1, tzinfo=UTC))
     assert await portal.has_its_secret()
     number = await portal.registration_number(training_id, 1)
