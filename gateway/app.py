@@ -90,9 +90,9 @@ def create_app(
     app.add_middleware(XapiHeaders)
     app.add_middleware(Guard, https=settings.gateway_url.startswith("https://"))
     for router in (
+        training_events.router,
         health,
         training_results.router,
-        training_events.router,
         xapi.router,
         portal_events.router,
         rosters.router,

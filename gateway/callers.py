@@ -21,14 +21,18 @@ _bearer = HTTPBearer(
 Sent = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-# FastAPI runs a dependency that is not async in a thread of its own, which costs more than this.
-async def connections(request: Request) -> Connections:
+def connections(request: Request) -> Connections:
     """The app's connections."""
     made: Connections = request.app.state.connections
     return made
 
 
-To = Annotated[Connections, Depends(connections)]
+# FastAPI runs a dependency that is not async in a thread of its own, which costs more than this.
+async def _connections(request: Request) -> Connections:
+    return connections(request)
+
+
+To = Annotated[Connections, Depends(_connections)]
 
 
 async def _key(request: Request, to: To, sent: Sent) -> ApiKey:
