@@ -112,7 +112,7 @@ class System:
 
 
 async def eventually(
-    ask: Callable[[], Awaitable[Any]], reached: Callable[[Any], bool], *, seconds: float = 30
+    ask: Callable[[], Awaitable[Any]], reached: Callable[[Any], bool], *, seconds: float = 60
 ) -> Any:
     """Asks until the answer meets a condition; fails after some seconds.
 
