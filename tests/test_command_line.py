@@ -278,7 +278,6 @@ async def test_an_unreachable_server_and_bad_settings(
     assert (code, "migrate" in out) == (1, True)
 
 
-@pytest.mark.timeout(240)
 async def test_the_demo_survives_its_worker_and_tells_nobodys_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

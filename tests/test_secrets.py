@@ -284,7 +284,6 @@ async def everything(scenario: Scenario) -> dict[str, bytes]:
     return places
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.usefixtures("patient")
 async def test_a_whole_run_tells_nobodys_name_and_no_secret(
     records_url: str,

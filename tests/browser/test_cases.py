@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-import pytest
 from playwright.async_api import expect
 from temporalio.client import WorkflowExecutionStatus
 
@@ -24,7 +23,6 @@ from tests.support.system import (
 from workflows.contract import Status, assister_workflow_id
 from workflows.lists import ready_made
 
-pytestmark = pytest.mark.timeout(300)
 """A browser is slow on a busy machine."""
 
 ACT = '{"by": "arc-7", "reason": "A test"}'

@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime
 
-import pytest
 from playwright.async_api import expect
 
 from portal.tables import PortalAccount
@@ -13,7 +12,6 @@ from tests.support.system import System, eventually, listed, new_training_id
 from workflows.contract import roster_workflow_id
 from workflows.lists import ready_made
 
-pytestmark = pytest.mark.timeout(300)
 """A browser is slow on a busy machine."""
 
 

@@ -64,7 +64,6 @@ from workflows.lists import waiting_for_contact
 from workflows.readiness import check_server, register_search_attributes
 from workflows.refusals import DATA_CONVERTER
 
-pytestmark = pytest.mark.timeout(300)
 LOG = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 WORKED_BY_OTHERS = 0.05

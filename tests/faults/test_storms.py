@@ -102,7 +102,6 @@ async def tell(
     await asyncio.gather(*(one(*fact) for fact in told))
 
 
-@pytest.mark.timeout(240)
 async def test_a_thousand_events_in_any_order_end_as_each_once_in_order(
     system: System, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,7 +169,6 @@ async def submitted(system: System, path: Path, agency: str, by: str) -> str:
     return done.submission_id
 
 
-@pytest.mark.timeout(240)
 async def test_one_roster_from_many_clients_at_once_is_one_submission(
     each_system: System, tmp_path: Path
 ) -> None:
@@ -196,7 +194,6 @@ async def test_one_roster_from_many_clients_at_once_is_one_submission(
     assert len(system.mails(to=CONTACT)) == 1, "one summary"
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("agencies", [(AGENCY,), (AGENCY, OTHER)], ids=["one", "two"])
 async def test_contradictory_rosters_racing_end_as_the_latest_says(
     each_system: System, tmp_path: Path, agencies: tuple[str, ...]
