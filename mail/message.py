@@ -4,17 +4,30 @@ import hashlib
 import re
 from datetime import datetime
 from email.charset import QP, Charset
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import SMTP, SMTPUTF8, EmailPolicy
 from email.utils import format_datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from mail.addresses import wire_form
 from policy.text import unprintable
 
+
+class _Headers(HeaderRegistry):
+    """Makes a class for each name once, and reads once what all mails have.
+
+    The library makes a class for every header, which takes longer than all else about it.
+    """
+
+    __getitem__ = cache(HeaderRegistry.__getitem__)
+    __call__ = lru_cache(64)(HeaderRegistry.__call__)
+
+
+_HEADERS = _Headers()
+_ASCII, _UTF8 = (each.clone(header_factory=_HEADERS) for each in (SMTP, SMTPUTF8))
 _QUOTED_PRINTABLE = Charset("utf-8")
 _QUOTED_PRINTABLE.body_encoding = QP
 
@@ -61,22 +74,20 @@ def build(
         raise UnsafeHeader("the text holds half a character")
     addresses = [_wire_form(each) for each in (sender, recipient, reply_to)]
     # Headers stay ASCII (RFC 2047) unless an address needs RFC 6532, which not every relay takes.
-    policy = SMTP if "".join(addresses).isascii() else SMTPUTF8
+    policy = _ASCII if "".join(addresses).isascii() else _UTF8
     boundary = f"part-{hashlib.sha256(message_id.encode()).hexdigest()[:24]}"
     sender, recipient, reply_to = addresses
     message = EmailMessage(policy=policy)
     message["Message-ID"] = message_id
     message["Date"] = format_datetime(date)
-    message["From"] = _same(policy, "From", _address(sender_name, sender))
+    message["From"] = _address(sender_name, sender)
     message["To"] = _address(recipient_name, recipient)
-    message["Reply-To"] = _same(policy, "Reply-To", _address("", reply_to))
+    message["Reply-To"] = _address("", reply_to)
     message["Subject"] = subject
     # RFC 3834: tells automatic responders not to answer.
-    message["Auto-Submitted"] = _same(policy, "Auto-Submitted", "auto-generated")
-    message["X-Auto-Response-Suppress"] = _same(
-        policy, "X-Auto-Response-Suppress", "OOF, AutoReply"
-    )
-    message["MIME-Version"] = _same(policy, "MIME-Version", "1.0")
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "OOF, AutoReply"
+    message["MIME-Version"] = "1.0"
     message["Content-Type"] = f'multipart/alternative; boundary="{boundary}"'
     message.attach(_part(policy, "plain", text))
     message.attach(_part(policy, "html", html))
@@ -94,18 +105,10 @@ def _address(name: str, address: str) -> str:
 
 def _part(policy: "EmailPolicy[Any]", subtype: str, text: str) -> EmailMessage:
     part = EmailMessage(policy=policy)
-    part["Content-Type"] = _same(policy, "Content-Type", f'text/{subtype}; charset="utf-8"')
-    part["Content-Transfer-Encoding"] = _same(
-        policy, "Content-Transfer-Encoding", "quoted-printable"
-    )
+    part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
+    part["Content-Transfer-Encoding"] = "quoted-printable"
     part.set_payload(_QUOTED_PRINTABLE.body_encode(text))
     return part
-
-
-@cache
-def _same(policy: "EmailPolicy[Any]", name: str, value: str) -> Any:
-    """A header that all mails have: reading its value takes longer than writing it."""
-    return policy.header_factory(name, value)
 
 
 def _wire_form(address: str) -> str:
