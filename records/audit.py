@@ -21,6 +21,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from records.database import DRIVERS, Database, insert_into
 from records.tables import AuditEntry
 
+Values = Mapping[str, Any]
+"""An entry's columns."""
+_HASHED = ("case_id", "sequence", "at", "act", "clause", "by", "key", "details", "previous")
+
 
 class Link(NamedTuple):
     """An entry's place in its chain."""
@@ -94,7 +98,7 @@ async def append(
             after = Link(*newest) if newest is not None else BEFORE_ALL
         entry = _entry(case_id, act, after, at, by, clause, key, details)
         if await _added(connection, [entry]):
-            return Link(entry.sequence, entry.hash)
+            return Link(entry["sequence"], entry["hash"])
         after = None
 
 
@@ -202,7 +206,7 @@ async def verify(session: AsyncSession, kept: Mapping[str, str] | None = None) -
             breaks.append(Break(entry.case_id, expected, "entry missing"))
         elif entry.previous != heads.get(entry.case_id, ""):
             breaks.append(Break(entry.case_id, entry.sequence, "does not follow the entry before"))
-        if entry.hash != _hash(entry):
+        if entry.hash != _hash(entry.model_dump()):
             breaks.append(Break(entry.case_id, entry.sequence, "content was altered"))
         if gone.get(entry.case_id) == entry.hash:
             del gone[entry.case_id]
@@ -216,17 +220,15 @@ async def verify(session: AsyncSession, kept: Mapping[str, str] | None = None) -
     return Verification(count, heads, breaks)
 
 
-async def _added(connection: AsyncConnection, entries: Sequence[AuditEntry]) -> set[str]:
+async def _added(connection: AsyncConnection, entries: Sequence[Values]) -> set[str]:
     """Adds entries; returns the cases of those that no other transaction's entry came before.
 
     While another transaction has added an entry at the same place, PostgreSQL waits for its end.
     """
     if not entries:
         return set()
-    values = [each.model_dump(exclude={"id"}) for each in entries]
-    return {
-        case_id for (case_id,) in await connection.execute(_ADD[connection.dialect.name], values)
-    }
+    added = await connection.execute(_ADD[connection.dialect.name], entries)
+    return {case_id for (case_id,) in added}
 
 
 def _entry(
@@ -238,34 +240,23 @@ def _entry(
     clause: str,
     key: str | None,
     details: dict[str, Any],
-) -> AuditEntry:
-    entry = AuditEntry(
-        case_id=case_id,
-        sequence=after.sequence + 1,
-        at=at.astimezone(UTC),
-        act=act,
-        clause=clause,
-        by=by,
-        key=key,
-        details=details,
-        previous=after.hash,
-        hash="",
-    )
-    entry.hash = _hash(entry)
-    return entry
+) -> Values:
+    entry = {
+        "case_id": case_id,
+        "sequence": after.sequence + 1,
+        "at": at.astimezone(UTC),
+        "act": act,
+        "clause": clause,
+        "by": by,
+        "key": key,
+        "details": details,
+        "previous": after.hash,
+    }
+    return entry | {"hash": _hash(entry)}
 
 
-def _hash(entry: AuditEntry) -> str:
-    content = [
-        entry.case_id,
-        entry.sequence,
-        entry.at.isoformat(),
-        entry.act,
-        entry.clause,
-        entry.by,
-        entry.key,
-        entry.details,
-        entry.previous,
-    ]
+def _hash(entry: Values) -> str:
+    content = [entry[name] for name in _HASHED]
+    content[_HASHED.index("at")] = entry["at"].isoformat()
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
