@@ -152,12 +152,12 @@ async def write_letter(
         "reference_number": request.reference_number,
         "agency_id": request.agency_id,
     }
+    if by_agency := request.facts.get("by_agency"):
+        found = await connection.execute(select(Agency.name).where(Agency.id == by_agency))
+        values["by_agency_name"] = found.scalar() or by_agency
+    if request.kind.recipient is Recipient.ASSISTER:
+        return Letter(email, name, values)
     async with AsyncSession(connection) as session:
-        if by_agency := request.facts.get("by_agency"):
-            by = await session.get(Agency, by_agency)
-            values["by_agency_name"] = by.name if by is not None else by_agency
-        if request.kind.recipient is Recipient.ASSISTER:
-            return Letter(email, name, values)
         submission = await session.get_one(Submission, submission_id)
         contact = await contact_to_mail(session, submission.contact_id)
     return Letter(contact.email, contact.name, values | {"contact_name": contact.name})

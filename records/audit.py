@@ -99,6 +99,7 @@ async def append(
         entry = _entry(case_id, act, after, at, by, clause, key, details)
         if await _added(connection, [entry]):
             return Link(entry["sequence"], entry["hash"])
+        # Another transaction's entry came first at this place.
         after = None
 
 
