@@ -116,10 +116,6 @@ async def end_visits(session: AsyncSession, mailbox: str) -> None:
     await session.exec(delete(SignIn).where(col(SignIn.mailbox_key) == mailbox))
 
 
-def _hour(now: datetime) -> datetime:
-    return now.replace(minute=0, second=0, microsecond=0)
-
-
 async def may_try(session: AsyncSession, what: str, subject: str, most: int, now: datetime) -> bool:
     """Counts one more try; whether it is among the first ``most`` of this hour.
 
@@ -136,3 +132,7 @@ async def may_try(session: AsyncSession, what: str, subject: str, most: int, now
     if count == 1:
         await session.exec(delete(Tries).where(col(Tries.period) < hour - timedelta(hours=1)))
     return count <= most
+
+
+def _hour(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0)
