@@ -15,6 +15,10 @@ LATE = timedelta(hours=1)
 LATE_RESULT = "late:result"
 """The digest's mark for a case that has not taken a result for so long."""
 
+MOST = 200
+"""The most cases and rosters that a digest names. When mails to everybody fail, each case is
+marked: Temporal takes no answer of more than 2 MB, and few relays a mail of that size."""
+
 
 @dataclass(frozen=True)
 class DigestActivities:
@@ -33,4 +37,5 @@ class DigestActivities:
             each.id: each.typed_search_attributes[search_attributes.ATTENTION]
             async for each in self.client.list_workflows(lists.ATTENTION)
         }
-        return steps.Waiting(needs=late | marked)
+        needs = sorted((late | marked).items())
+        return steps.Waiting(needs=dict(needs[:MOST]), more=len(needs[MOST:]))

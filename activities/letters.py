@@ -19,8 +19,9 @@ from policy.requirements import Requirement
 from records.people import contact_to_mail
 from records.tables import Affiliation, Agency, Mailbox, Submission, SubmissionRow
 from workflows.contract import assister_workflow_id, roster_workflow_id
-from workflows.lists import case_link, staff_page
-from workflows.steps import MailRequest
+from workflows.lists import ATTENTION, case_link, staff_page
+from workflows.lists import link as list_link
+from workflows.steps import MORE, MailRequest
 
 MISSING = {
     Requirement.APPROVAL: "approval of access to the assister portal on your agency's roster",
@@ -121,16 +122,19 @@ async def write_letter(
         **_in_words(request.facts),
     }
     if request.kind is MailKind.ATTENTION_DIGEST:
-        items = [
+        marks = dict(request.facts)
+        values["more"] = int(marks.pop(MORE, 0))
+        values["all_link"] = list_link(head.ui_url, head.namespace, ATTENTION)
+        values["items"] = [
             {
                 "training_id": _plain(each),
                 "what": mark,
                 "link": head.link(each),
                 "page": head.page(each),
             }
-            for each, mark in sorted(request.facts.items())
+            for each, mark in sorted(marks.items())
         ]
-        return Letter(head.arc_email, head.sender_name, values | {"items": items})
+        return Letter(head.arc_email, head.sender_name, values)
     if request.kind.about_roster:
         async with AsyncSession(connection) as session:
             return await _about_roster(session, request, head, values)

@@ -14,7 +14,7 @@ class AttentionDigest:
 
     @workflow.run
     async def run(self) -> int:
-        """Returns how many cases and rosters were listed."""
+        """Returns how many cases and rosters wait."""
         waiting: steps.Waiting = await workflow.execute_activity(
             steps.LIST_ATTENTION.name,
             result_type=steps.Waiting,
@@ -29,7 +29,7 @@ class AttentionDigest:
                     key=workflow.info().workflow_id,
                     kind=MailKind.ATTENTION_DIGEST,
                     subject_id=workflow.info().workflow_id,
-                    facts=waiting.needs,
+                    facts=waiting.needs | ({steps.MORE: str(waiting.more)} if waiting.more else {}),
                 ),
                 task_queue=steps.SEND_MAIL.queue(workflow.info().task_queue),
                 result_type=steps.SEND_MAIL.answer,
@@ -37,4 +37,4 @@ class AttentionDigest:
                 start_to_close_timeout=steps.SEND_MAIL.timeout,
                 summary="Mail to the ARC: attention digest",
             )
-        return len(waiting.needs)
+        return len(waiting.needs) + waiting.more

@@ -238,10 +238,19 @@ class Opened(BaseModel):
     remaining: int
 
 
+MORE = "more"
+"""The fact of a digest's mail beside the marks, which stand under the workflows' ids."""
+
+
 class Waiting(BaseModel):
-    """The workflows that need a person, with their attention marks."""
+    """The workflows that need a person, with their attention marks.
+
+    Attributes:
+        more: How many others there are.
+    """
 
     needs: dict[str, str]
+    more: int = 0
 
 
 LONG = timedelta(minutes=10)

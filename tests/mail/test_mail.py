@@ -53,6 +53,7 @@ VALUES: dict[str, Any] = {
     "accepted": 1, "rejected": 3, "rows": 4, "submission_id": "s1", "agency_id": "AG-1",
     "by_agency": "AG-2", "by_agency_name": "Lakes Health",
     "suspensions": 6, "with_access": 9, "ui_link": "https://ui.x.org/x",
+    "more": 3, "all_link": "https://ui.example.org/all",
     "items": [
         {"training_id": "A", "what": "<b>", "link": "https://ui.x.org/a", "page": "https://x.org/A"}
     ],
