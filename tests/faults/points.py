@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtplib.protocol import SMTPProtocol
+from sqlalchemy import Connection, event
 from temporalio.bridge.worker import Worker as BridgeWorker
 
 import activities.intake
@@ -25,7 +26,7 @@ from activities.access import AccessActivities
 from activities.intake import IntakeActivities
 from activities.mail import MailActivities
 from portal.embedded import EmbeddedPortal
-from records.database import Database
+from records.database import EACH_ALONE, Database
 from tests.faults.mischief import put
 
 PORTAL_CALLS = ("fence", "enroll", "suspend", "reinstate", "registration_number", "reported")
@@ -127,22 +128,36 @@ class Points:
 
         def make(database: Database, url: str) -> None:
             made(database, url)
-            dialect = database.engine.sync_engine.dialect
-            commit = dialect.do_commit
+            engine = database.engine.sync_engine
+            commit = engine.dialect.do_commit
 
             def around(connection: Any) -> None:
-                if not _step.get():
-                    commit(connection)
-                    return
-                _commits.get()["commits"] += 1
-                number = _commits.get()["commits"]
-                self._at(f"before commit {number}")
+                self._before_commit()
                 commit(connection)
-                self._at(f"after commit {number}")
+                self._after_commit()
 
-            put(dialect, "do_commit", around)
+            put(engine.dialect, "do_commit", around)
+
+            @event.listens_for(engine, "before_cursor_execute")
+            def before(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+                if _committed_alone(connection, statement):
+                    self._before_commit()
+
+            @event.listens_for(engine, "after_cursor_execute")
+            def after(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+                if _committed_alone(connection, statement):
+                    self._after_commit()
 
         put(Database, "__init__", make)
+
+    def _before_commit(self) -> None:
+        if _step.get():
+            _commits.get()["commits"] += 1
+            self._at(f"before commit {_commits.get()['commits']}")
+
+    def _after_commit(self) -> None:
+        if _step.get():
+            self._at(f"after commit {_commits.get()['commits']}")
 
     def _around_replies(self) -> None:
         command, data = SMTPProtocol.execute_command, SMTPProtocol.execute_data_command
@@ -190,6 +205,13 @@ class Points:
 
         put(BridgeWorker, "complete_activity_task", complete_activity)
         put(BridgeWorker, "complete_workflow_activation", complete_workflow)
+
+
+def _committed_alone(connection: Connection, statement: str) -> bool:
+    """Whether it writes without a transaction."""
+    options = connection.get_execution_options()
+    alone = options.get(EACH_ALONE) or options.get("isolation_level") == "AUTOCOMMIT"
+    return bool(alone) and not statement.startswith(("SELECT", "BEGIN"))
 
 
 def _named(command: Any) -> str:

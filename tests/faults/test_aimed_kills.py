@@ -29,8 +29,7 @@ from tests.faults.workers import Mischief, WorkerProcess
 from tests.support.system import System, new_training_id
 
 AT_ONCE = 20
-"""PostgreSQL takes a hundred connections, and on an overloaded machine the tests fail by
-themselves."""
+"""On an overloaded machine the tests fail by themselves."""
 EVERY = 1 if FULL else 8
 TRIES = 6
 """A journey is tried again if it does not pass the point: the same two events are one workflow task
