@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from records.database import DRIVERS, Database, insert_into
+from records.database import DRIVERS, Database, insert_into, lock_each
 from records.tables import AuditEntry
 
 Values = Mapping[str, Any]
@@ -132,7 +132,9 @@ async def append_each(
     Args:
         details: By case.
     """
-    # Transactions that wait for each other's entries would be a deadlock: one order prevents it.
+    # An act that adds to many chains looks again while it holds some of them: two such acts would
+    # wait for each other. One that adds to a single chain holds no other.
+    await lock_each(connection, list(details))
     missing = sorted(details)
     while missing:
         chains = select(AuditEntry.case_id).where(col(AuditEntry.case_id).in_(missing))

@@ -6,7 +6,7 @@ import re
 import select
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -186,12 +186,20 @@ def insert_into(table: type[SQLModel], dialect: str) -> postgresql.Insert | sqli
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
+async def lock_each(connection: AsyncConnection, names: Sequence[str]) -> None:
+    """Takes several locks until the transaction ends, in the order of their names."""
+    # SQLite has one writer; every other transaction waits anyway.
+    if connection.dialect.name == "postgresql":
+        taken = text(
+            "SELECT pg_advisory_xact_lock(hashtextextended(name, 0))"
+            " FROM unnest(CAST(:names AS text[])) AS name"
+        )
+        await connection.execute(taken, {"names": sorted(names)})
+
+
 async def lock(session: AsyncSession, name: str) -> None:
     """Takes a lock until the transaction ends; others that take it wait."""
-    # SQLite has one writer; every other transaction waits anyway.
-    if session.get_bind().dialect.name == "postgresql":
-        taken = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-        await (await session.connection()).execute(taken, {"name": name})
+    await lock_each(await session.connection(), [name])
 
 
 class Database:
