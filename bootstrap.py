@@ -17,7 +17,7 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 
 from settings import Misconfigured, Settings
-from workflows.refusals import DATA_CONVERTER
+from workflows.converter import DATA_CONVERTER
 
 if TYPE_CHECKING:
     from temporalio.runtime import Runtime

@@ -15,7 +15,7 @@ from policy.requirements import CertificationRecorded
 from tests.support.system import meet_requirements
 from workflows.assister_access import AssisterAccess
 from workflows.contract import Status
-from workflows.refusals import DATA_CONVERTER
+from workflows.converter import DATA_CONVERTER
 
 YEARS = 5
 

@@ -18,7 +18,7 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig, WorkflowEnvironm
 
 from embedded.web_ui import free_port, web_ui
 from workflows import search_attributes
-from workflows.refusals import DATA_CONVERTER
+from workflows.converter import DATA_CONVERTER
 
 STARTUP = timedelta(seconds=30)
 TIME_SKIPPING = {

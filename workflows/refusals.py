@@ -1,9 +1,6 @@
 """Refusals: a refused update reaches people as a sentence, without a stack trace."""
 
-from dataclasses import replace
-
 from temporalio.api.failure.v1 import Failure
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import ApplicationError
 
@@ -25,7 +22,3 @@ class PlainRefusals(DefaultFailureConverter):
         super().to_failure(exception, payload_converter, failure)
         if failure.application_failure_info.type == REFUSED:
             failure.stack_trace = ""
-
-
-DATA_CONVERTER = replace(pydantic_data_converter, failure_converter_class=PlainRefusals)
-"""The data converter of every client and worker."""

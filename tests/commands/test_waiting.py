@@ -60,9 +60,9 @@ from tests.support.system import (
 from workflows import search_attributes
 from workflows.client import start_intake, tell_case
 from workflows.contract import ROSTER_INTAKE, assister_workflow_id, roster_workflow_id
+from workflows.converter import DATA_CONVERTER
 from workflows.lists import waiting_for_contact
 from workflows.readiness import check_server, register_search_attributes
-from workflows.refusals import DATA_CONVERTER
 
 LOG = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]

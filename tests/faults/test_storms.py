@@ -50,7 +50,7 @@ from workflows import presentation
 from workflows.assister_access import AssisterAccess
 from workflows.client import open_case, start_intake
 from workflows.contract import roster_workflow_id
-from workflows.refusals import DATA_CONVERTER
+from workflows.converter import DATA_CONVERTER
 
 EVENTS = 1000
 CLIENTS = 20

@@ -15,7 +15,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from workflows.assister_access import AssisterAccess
 from workflows.attention_digest import AttentionDigest
-from workflows.refusals import DATA_CONVERTER
+from workflows.converter import DATA_CONVERTER
 from workflows.roster_intake import RosterIntake
 
 
