@@ -26,7 +26,7 @@ from mail.transport import Receipt, Transport
 from policy.mails import MailKind
 from portal.directory import Portal, StaleCommand
 from records import audit
-from records.database import DRIVERS, Database, insert_into
+from records.database import Database, insert_new
 from records.people import NoContact
 from records.tables import MailDelivery
 from workflows import steps
@@ -58,12 +58,7 @@ FINAL = {state: failure for state, failure in REFUSED.values()} | {IN_DOUBT: ste
 _ROW = col(MailDelivery.key) == bindparam("named")
 _KNOWN = select(MailDelivery.key).where(_ROW)
 _UPDATED = update(MailDelivery).where(_ROW)
-_NEW = {
-    dialect: insert_into(MailDelivery, dialect)
-    .on_conflict_do_nothing()
-    .returning(col(MailDelivery.key))
-    for dialect in DRIVERS
-}
+_NEW = insert_new(MailDelivery, col(MailDelivery.key))
 
 
 @dataclass(frozen=True)
@@ -115,23 +110,26 @@ class MailActivities:
         """Claims the mail's row for this attempt; returns it with the message to hand over."""
         now = datetime.now(UTC)
         async with self.database.statements() as connection:
-            if (await connection.execute(_KNOWN, {"named": request.key})).first() is None:
-                delivery = MailDelivery(
-                    key=request.key,
-                    case_id=_case_id(request),
-                    kind=request.kind,
-                    message_id=message_id(request.key, self.letterhead.domain),
-                    dated_at=now.replace(microsecond=0),
-                    state="prepared",
-                )
+            delivery = MailDelivery(
+                key=request.key,
+                case_id=_case_id(request),
+                kind=request.kind,
+                message_id=message_id(request.key, self.letterhead.domain),
+                dated_at=now.replace(microsecond=0),
+                state="prepared",
+            )
+            try:
                 await self._write(connection, request, delivery)
                 message = self._message(delivery, number)
+            except ApplicationError:
+                # What cannot be written today may have gone out before.
+                if (await connection.execute(_KNOWN, {"named": request.key})).first() is None:
+                    raise
+            else:
                 self._taken(delivery, now)
-                # Another attempt at the same mail may have come first; the key admits one of them.
-                made = await connection.execute(
-                    _NEW[connection.dialect.name], delivery.model_dump()
-                )
-                if made.first() is not None:
+                # Each mail has one row, whatever came first: an earlier attempt or one beside this.
+                new = _NEW[connection.dialect.name]
+                if (await connection.execute(new, delivery.model_dump())).first() is not None:
                     return delivery, message
         return await self._claim_again(request, number, now)
 

@@ -82,9 +82,8 @@ class EmbeddedPortal:
                 return await self._state(session, training_id)
             made = account.reference_number is None
             if made:
-                # The account is written once, at the end.
-                with session.no_autoflush:
-                    account.reference_number = await self._new_reference_number(session)
+                # Nearly all are free. If this one is taken, the step fails and is tried again.
+                account.reference_number = f"{secrets.randbelow(9_000_000) + 1_000_000}"
             if account.registration:
                 await self._void(session, account)
             if account.activated_at is not None:
@@ -298,13 +297,6 @@ class EmbeddedPortal:
                 "",
                 registration=each.registration,
             )
-
-    async def _new_reference_number(self, session: AsyncSession) -> str:
-        while True:
-            number = f"{secrets.randbelow(9_000_000) + 1_000_000}"
-            taken = select(PortalAccount).where(PortalAccount.reference_number == number)
-            if (await session.exec(taken)).first() is None:
-                return number
 
     async def _record(
         self,

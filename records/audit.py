@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from records.database import DRIVERS, Database, insert_into, lock_each
+from records.database import Database, insert_new, lock_each
 from records.tables import AuditEntry
 
 Values = Mapping[str, Any]
@@ -56,12 +56,7 @@ _CHAIN = select(AuditEntry.sequence, AuditEntry.hash).where(
     col(AuditEntry.case_id) == bindparam("case")
 )
 _WITH_KEY = _CHAIN.where(col(AuditEntry.key) == bindparam("key"))
-_ADD = {
-    dialect: insert_into(AuditEntry, dialect)
-    .on_conflict_do_nothing()
-    .returning(col(AuditEntry.case_id))
-    for dialect in DRIVERS
-}
+_ADD = insert_new(AuditEntry, col(AuditEntry.case_id))
 _NEWEST = _CHAIN.order_by(col(AuditEntry.sequence).desc()).limit(1)
 
 

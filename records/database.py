@@ -6,7 +6,7 @@ import re
 import select
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.orm import Mapped
 from sqlalchemy.types import DateTime, TypeDecorator
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -184,6 +185,20 @@ def write_ahead(cursor: sqlite3.Cursor) -> None:
 def insert_into(table: type[SQLModel], dialect: str) -> postgresql.Insert | sqlite.Insert:
     """An INSERT that can say what becomes of a row whose key there is already."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def insert_new(table: type[SQLModel], *named: Mapped[Any]) -> Mapping[str, Any]:
+    """By dialect, an INSERT that leaves out each row whose key is there already.
+
+    Example: ``_NEW = insert_new(AuditEntry, col(AuditEntry.case_id))``
+
+    Args:
+        named: The columns that it gives back of each new row.
+    """
+    return {
+        dialect: insert_into(table, dialect).on_conflict_do_nothing().returning(*named)
+        for dialect in DRIVERS
+    }
 
 
 async def lock_each(connection: AsyncConnection, names: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from policy.requirements import (
     ResultVoided,
     TrainingCompleted,
 )
-from records.database import DRIVERS, insert_into
+from records.database import insert_new
 from records.tables import ResultEvent
 
 
@@ -66,12 +66,7 @@ class Receipt(StrEnum):
 
 
 # Two senders may bring one event at the same moment; the unique key admits one of them.
-_INSERT = {
-    dialect: insert_into(ResultEvent, dialect)
-    .on_conflict_do_nothing()
-    .returning(col(ResultEvent.source), col(ResultEvent.event_id))
-    for dialect in DRIVERS
-}
+_INSERT = insert_new(ResultEvent, col(ResultEvent.source), col(ResultEvent.event_id))
 
 
 async def receive(

@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Column
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from records.database import UtcDateTime, insert_into, lock
+from records.database import UtcDateTime, insert_new, lock
 
 
 class XapiStatement(SQLModel, table=True):
@@ -33,6 +33,9 @@ class XapiStatement(SQLModel, table=True):
     stored_at: datetime = Field(sa_type=UtcDateTime)
 
 
+_INSERT = insert_new(XapiStatement, col(XapiStatement.id))
+
+
 class Kept(StrEnum):
     """What became of a statement."""
 
@@ -52,15 +55,10 @@ async def take_turn(session: AsyncSession, source: str) -> None:
 
 async def keep(session: AsyncSession, statement: XapiStatement) -> Kept:
     """Keeps a statement, once."""
-    insert = (
-        insert_into(XapiStatement, session.get_bind().dialect.name)
-        .values(statement.model_dump())
-        .on_conflict_do_nothing()
-        .returning(col(XapiStatement.id))
-    )
     # Two requests may bring one statement at the same moment; the key admits one of them.
     connection = await session.connection()
-    if (await connection.execute(insert)).first() is not None:
+    insert = _INSERT[connection.dialect.name]
+    if (await connection.execute(insert, statement.model_dump())).first() is not None:
         return Kept.NEW
     known = await session.get_one(XapiStatement, (statement.source, statement.id))
     return Kept.KNOWN if known.digest == statement.digest else Kept.CONFLICT

@@ -1,9 +1,10 @@
 """The portal's commands: repeated, overtaken, or given by a case from an older backup."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from portal.directory import StaleCommand
 from portal.embedded import ASKED_AT_ONCE, EmbeddedPortal
@@ -71,6 +72,23 @@ async def test_another_command_under_the_same_fence_is_refused_and_then_done(
     await give(3)
     has_access = {"enroll": True, "reinstate": True, "void": False, "suspend": False}[command]
     assert await portal.having_access([ID]) == ({ID} if has_access else set())
+
+
+async def test_a_reference_number_that_is_taken_is_not_given_again(
+    portal: EmbeddedPortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(numbers: Iterator[int]) -> None:
+        monkeypatch.setattr("portal.embedded.secrets.randbelow", lambda _: next(numbers))
+
+    drawn(iter([7]))
+    other = await portal.enroll("NAV1002", 1, LATER, {})
+    drawn(iter([7]))
+    with pytest.raises(IntegrityError):
+        await portal.enroll(ID, 1, LATER, {})
+    assert (await acts(portal), await portal.fence(ID)) == ([], 0)
+    drawn(iter([8]))
+    made = await portal.enroll(ID, 1, LATER, {})
+    assert (other.reference_number, made.reference_number) == ("1000007", "1000008")
 
 
 async def test_an_enrollment_until_another_day_is_another_command(portal: EmbeddedPortal) -> None:

@@ -118,6 +118,13 @@ async def test_a_name_that_cannot_be_mailed_is_a_clear_fault_until_it_is_mended(
     assert await outbox.send() == steps.Sent(copies=1)
 
 
+async def test_a_mail_that_went_out_is_not_written_again(outbox: Outbox) -> None:
+    assert await outbox.send() == steps.Sent(copies=1)
+    await outbox.change_contact(name="=?utf-8?q?Pat?=")
+    assert await outbox.send() == steps.Sent(copies=1)
+    assert len(list(outbox.inbox.messages())) == 1
+
+
 async def test_a_summary_of_thirty_thousand_rejected_rows_can_be_sent(outbox: Outbox) -> None:
     reason = {"field": "Email", "message": "is not a valid e-mail address", "clause": "1.2a"}
     async with outbox.database.transaction() as session:
