@@ -5,6 +5,7 @@ set of settings. A function imports what it wires when it is called, so a comman
 status need not import the database and the worker, and starts in half the time.
 """
 
+import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Container, Sequence
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 DELIVERY_MARGIN = timedelta(seconds=5)
 LONGEST_GRACE = timedelta(seconds=20)
 """How long a worker that is told to end may finish its work; Kubernetes kills it after 30 s."""
+STEPS_AT_ONCE = 100
+"""The most steps that a worker performs at once. Mails take half of them at most, so a relay that
+falls silent holds up no other step; more mails wait at their own queue."""
 
 
 async def connect(*, lazy: bool = False, runtime: "Runtime | None" = None) -> Client:
@@ -152,7 +156,7 @@ async def make_worker(
     transport: "Transport",
     interceptors: "Sequence[Interceptor]" = (),
 ) -> AsyncIterator[None]:
-    """A worker for both workflows and every step, and one for mails, until the context ends."""
+    """A worker for the workflows and every step, and one for mails, until the context ends."""
     from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
     from activities.access import AccessActivities
@@ -183,6 +187,8 @@ async def make_worker(
         transport,
         letterhead,
         timedelta(seconds=settings.smtp_timeout) + DELIVERY_MARGIN,
+        # The rate is that of the queue; a mail that passes it by would not be counted.
+        room=asyncio.Semaphore(0 if settings.smtp_rate else STEPS_AT_ONCE // 2),
     )
     intake = IntakeActivities(database, portal, client, settings.task_queue)
     versioned = _versioned()
@@ -212,10 +218,12 @@ async def make_worker(
             access.reinstate_access,
             access.close_case,
             access.record_orders,
+            mail.send_mail_at_once,
             intake.judge_roster,
             intake.open_cases,
             DigestActivities(client, database).list_attention,
         ],
+        max_concurrent_activities=STEPS_AT_ONCE,
         interceptors=interceptors,
         # The sandbox took a third of a workflow task. What it refuses, tests refuse: they replay
         # the histories in it, and look through the source (tests/test_determinism.py).

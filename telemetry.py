@@ -298,10 +298,12 @@ class _Mails(ActivityInboundInterceptor):
             outcome = SENT
             return answer
         except ApplicationError as error:
-            outcome = OUTCOMES.get(error.type or "", FAILED)
+            # Without room, nothing was attempted.
+            outcome = "" if error.type == steps.NO_ROOM else OUTCOMES.get(error.type or "", FAILED)
             raise
         finally:
-            self._mails.add(1, {"kind": input.args[0].kind, "outcome": outcome})
+            if outcome:
+                self._mails.add(1, {"kind": input.args[0].kind, "outcome": outcome})
 
 
 class _Timed(WorkflowInboundInterceptor):

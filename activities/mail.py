@@ -7,6 +7,7 @@ locks a person out, and a mail store can drop a second copy. The row counts thes
 that was in doubt too often waits for a person.
 """
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.letters import Letterhead, NoAddress, write_letter
 from mail.failures import FailureKind, MailFailure
@@ -67,6 +68,7 @@ class MailActivities:
 
     Attributes:
         sending_time: The longest that one delivery may take; an attempt owns its row that long.
+        room: For the mails that go out without waiting their turn at the queue of mails.
     """
 
     database: Database
@@ -74,6 +76,24 @@ class MailActivities:
     transport: Transport
     letterhead: Letterhead
     sending_time: timedelta
+    room: asyncio.Semaphore
+
+    @activity.defn(name=steps.SEND_MAIL.name)
+    async def send_mail_at_once(self, request: steps.MailRequest) -> steps.Sent:
+        """Sends a mail unless so many are under way that a slow relay would delay other steps.
+
+        Raises:
+            ApplicationError: ``NoRoom``, or what `send_mail` raises.
+        """
+        if self.room.locked() or self.transport.crowded:
+            raise ApplicationError(
+                "it waits its turn at the queue of mails",
+                type=steps.NO_ROOM,
+                non_retryable=True,
+                category=ApplicationErrorCategory.BENIGN,
+            )
+        async with self.room:
+            return await self.send_mail(request)
 
     @activity.defn(name=steps.SEND_MAIL.name)
     async def send_mail(self, request: steps.MailRequest) -> steps.Sent:

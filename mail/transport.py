@@ -95,8 +95,15 @@ class Transport:
             local_hostname=local_hostname,
         )
         self._timeout = timeout
+        self._connections = connections
         self._places = asyncio.Semaphore(connections)
+        self._under_way = 0
         self._idle: list[_Connection] = []
+
+    @property
+    def crowded(self) -> bool:
+        """Whether as many deliveries wait for a connection as there are connections."""
+        return self._under_way >= 2 * self._connections
 
     async def send(self, *, sender: str, recipient: str, message: bytes) -> Receipt:
         """Hands one message to the relay.
@@ -109,6 +116,7 @@ class Transport:
             recipient, MailFailure(FailureKind.ADDRESS, "not a valid address: correct it")
         )
         data_begun = False
+        self._under_way += 1
         try:
             async with asyncio.timeout(self._timeout), self._connection() as connection:
                 client = await self._begun(connection, sender, recipient, len(message))
@@ -121,6 +129,8 @@ class Transport:
         except Exception as error:
             # The cause holds addresses, and Temporal would keep it in the history.
             raise classify(error, data_begun=data_begun) from None
+        finally:
+            self._under_way -= 1
 
     async def close(self) -> None:
         """Ends all idle connections at the same time, within seconds."""

@@ -1,21 +1,30 @@
-"""Mails have a task queue of their own with a rate, so that a slow relay delays mails only."""
+"""Mails for which there is no room wait at their own task queue: a slow relay delays only mails."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from temporalio.worker import Worker
 
 from mail.transport import Transport
 from settings import Settings
 from tests.conftest import MakeSystem
 from tests.support.conditions import in_stage, mailed
-from tests.support.system import facts, new_training_id, record_people
+from tests.support.system import (
+    System,
+    facts,
+    meet_requirements,
+    new_training_id,
+    record_people,
+)
+from workflows import steps
 
 SLOTS = 4
-"""The steps that a worker takes at once in this test; the SDK's default is 100."""
+"""The steps that a worker takes at once in this test."""
+AT_ONCE = ""
+"""The suffix of the workflow's own task queue."""
 
 
 @pytest.fixture
@@ -36,15 +45,14 @@ async def test_a_relay_that_never_answers_holds_up_no_decision(
     silent_relay: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def with_few_slots(*given: Any, **settings: Any) -> Worker:
-        return Worker(*given, **{"max_concurrent_activities": SLOTS} | settings)
-
     def never_giving_up(settings: Settings) -> Transport:
         return Transport(host="127.0.0.1", port=settings.smtp_port, timeout=600)
 
-    monkeypatch.setattr("temporalio.worker.Worker", with_few_slots)
+    monkeypatch.setattr("bootstrap.STEPS_AT_ONCE", SLOTS)
     # No slot that a delivery has taken becomes free.
     monkeypatch.setattr("bootstrap.make_transport", never_giving_up)
+    patient = replace(steps.SEND_MAIL, timeout=timedelta(minutes=10))
+    monkeypatch.setattr(steps, "SEND_MAIL", patient)
     system = await make_system(sqlite_url, smtp_port=silent_relay)
     people = [new_training_id() for _ in range(3 * SLOTS)]
     await record_people(system.database, *people)
@@ -55,6 +63,26 @@ async def test_a_relay_that_never_answers_holds_up_no_decision(
         await system.until(training_id, in_stage("awaiting_activation"))
     await system.act(people[-1], "suspend_access")
     await system.until(people[-1], in_stage("suspended"))
+
+
+async def queues_of_mails(system: System, training_id: str) -> list[str]:
+    """The suffixes of the task queues at which a case's mails were."""
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        async for event in system.case(training_id).fetch_history_events()
+    ]
+    return [
+        each.task_queue.name.removeprefix(system.settings.task_queue)
+        for each in scheduled
+        if each.activity_type.name == steps.SEND_MAIL.name
+    ]
+
+
+async def test_a_mail_goes_out_at_once(system: System) -> None:
+    training_id = new_training_id()
+    await record_people(system.database, training_id)
+    await meet_requirements(system, training_id)
+    assert await queues_of_mails(system, training_id) == [AT_ONCE]
 
 
 async def test_mails_go_out_at_the_rate_that_the_relay_is_given(
@@ -71,5 +99,7 @@ async def test_mails_go_out_at_the_rate_that_the_relay_is_given(
     for training_id in people:
         await system.until(training_id, mailed())
     assert len(system.mails()) == mails
+    # None may go out at once, past the rate of their queue.
+    assert await queues_of_mails(system, people[0]) == [AT_ONCE, steps.SEND_MAIL.apart]
     # The mails of the first second may be sent at once.
     assert time.monotonic() - begun > (mails - rate) / rate - 0.5

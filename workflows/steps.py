@@ -31,7 +31,8 @@ class Step(Generic[ArgumentT, AnswerT]):
     Attributes:
         timeout: For one attempt. Only then does the server notice that a worker died in it.
         heartbeat: For an attempt that heartbeats; the server notices a dead worker after this time.
-        apart: The suffix of its own task queue; empty if it has none.
+        apart: The suffix of its own task queue, at which it waits if the workflow's worker has no
+            room for it; empty if it has none.
     """
 
     name: str
@@ -54,6 +55,9 @@ NO_ADDRESS = "NoAddress"
 IN_DOUBT = "InDoubt"
 PORTAL_REFUSED = "PortalRefused"
 STALE = "Stale"
+
+NO_ROOM = "NoRoom"
+"""The workflow's worker has no room for the step: it waits its turn at its own queue."""
 
 
 class Nothing(BaseModel):
@@ -265,7 +269,7 @@ REINSTATE = Step("reinstate_access", PortalCommand, PortalAnswer)
 CLOSE = Step("close_case", CloseRequest, Nothing)
 SEND_MAIL = Step("send_mail", MailRequest, Sent, timedelta(seconds=45), apart="-mail")
 """The timeout is longer than a relay may take (``smtp_timeout``), so one attempt ends before the
-next begins. Mails have their own task queue: a slow relay would otherwise delay decisions."""
+next begins. Mails have a task queue of their own: a slow relay would otherwise delay decisions."""
 JUDGE_ROSTER = Step("judge_roster", SubmissionRequest, Judged, LONG, HEARTBEAT)
 OPEN_CASES = Step("open_cases", SubmissionRequest, Opened, LONG, HEARTBEAT)
 RECORD_ORDERS = Step("record_orders", OrdersRequest, Nothing)

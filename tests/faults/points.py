@@ -54,8 +54,9 @@ class Points:
         """Wraps the code under test, in this process."""
         for owner in (AccessActivities, MailActivities, IntakeActivities):
             for name, method in vars(owner).copy().items():
-                if hasattr(method, "__temporal_activity_definition"):
-                    setattr(owner, name, self._within_step(name, method))
+                definition = getattr(method, "__temporal_activity_definition", None)
+                if definition is not None:
+                    setattr(owner, name, self._within_step(definition.name, method))
         for name in PORTAL_CALLS:
             method = getattr(EmbeddedPortal, name)
             setattr(EmbeddedPortal, name, self._around(f"portal.{name}", method))

@@ -1,5 +1,6 @@
 """The mail step on real records and a real relay: what it reads, builds and sends."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -68,7 +69,9 @@ async def outbox(records_url: str, tmp_path: Path) -> AsyncIterator[Outbox]:
     async with mail_inbox(tmp_path / "inbox") as inbox:
         sending = Transport(host="127.0.0.1", port=inbox.port, timeout=60.0)
         portal = EmbeddedPortal(database, SECRET)
-        step = MailActivities(database, portal, sending, HEAD, timedelta(seconds=7))
+        step = MailActivities(
+            database, portal, sending, HEAD, timedelta(seconds=7), asyncio.Semaphore(1)
+        )
         yield Outbox(step, database, inbox)
         await sending.close()
     await database.close()

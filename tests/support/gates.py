@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from temporalio import activity
 from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 from temporalio.worker import Interceptor as WorkerInterceptor
@@ -31,7 +32,7 @@ class _Held(ActivityInboundInterceptor):
         self.gate = gate
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        step = input.fn.__name__
+        step = activity.info().activity_type
         # A step in another process would not stop when it is cancelled, so this one is shielded.
         return await asyncio.shield(asyncio.ensure_future(self._straggling(step, input)))
 
