@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 
@@ -76,6 +77,37 @@ async def queues_of_mails(system: System, training_id: str) -> list[str]:
         for each in scheduled
         if each.activity_type.name == steps.SEND_MAIL.name
     ]
+
+
+async def test_a_portal_that_never_answers_holds_up_no_mail(
+    make_system: MakeSystem, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bootstrap.STEPS_AT_ONCE", SLOTS)
+    monkeypatch.setattr("workflows.performing.SOON", timedelta(seconds=1))
+    # No slot that an enrollment has taken becomes free.
+    monkeypatch.setattr(steps, "ENROLL", replace(steps.ENROLL, timeout=timedelta(minutes=10)))
+    system = await make_system(sqlite_url)
+    enrolled, *others = (new_training_id() for _ in range(2 * SLOTS))
+    await record_people(system.database, enrolled, *others)
+    await meet_requirements(system, enrolled)
+    commands: list[object] = []
+    full, over = asyncio.Event(), asyncio.Event()
+
+    async def never(*command: object) -> NoReturn:
+        commands.append(command)
+        if len(commands) == SLOTS:
+            full.set()
+        await over.wait()
+        raise ConnectionError
+
+    monkeypatch.setattr(system.portal, "enroll", never)
+    for training_id in others:
+        for signal, fact in facts().items():
+            await system.tell(training_id, signal, fact)
+    await full.wait()
+    await system.act(enrolled, "resend_activation")
+    await system.until(enrolled, mailed(times=2))
+    over.set()
 
 
 async def test_a_mail_goes_out_at_once(system: System) -> None:

@@ -7,7 +7,13 @@ from datetime import timedelta
 from functools import partial
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    TimeoutError,
+    TimeoutType,
+)
 
 with workflow.unsafe.imports_passed_through():
     from workflows import steps
@@ -17,6 +23,9 @@ LATE = timedelta(hours=1)
 """A step that has been retried for so long is marked for people."""
 PAUSE = timedelta(minutes=1)
 """No shorter than the longest pause between two attempts."""
+
+SOON = timedelta(seconds=10)
+"""A step that has a task queue of its own changes to it if no worker takes it within this time."""
 
 
 class Overtaken(Exception):
@@ -34,9 +43,9 @@ async def perform(
 ) -> AnswerT:
     """Performs a step; the server retries it until it is done.
 
-    A step that has a task queue of its own waits there only if the worker has no room for it: on
-    the workflow's queue the server hands it over with the answer to the workflow task, which saves
-    two of its transactions.
+    A step that has a task queue of its own waits there only if no worker has room for it at once:
+    on the workflow's queue the server hands it over with the answer to the workflow task, which
+    saves two of its transactions.
 
     Example: ``await perform(steps.SEND_MAIL, request, "Mail", unless=untrue, late=mark)``
 
@@ -50,6 +59,7 @@ async def perform(
         ApplicationError: If the failure is one that no retry can mend.
     """
     begun, task_queue = workflow.now(), workflow.info().task_queue
+    own_queue = step.queue(task_queue)
     while True:
         no_room = False
         # The activity's own limit wakes the workflow: a timer beside it would cost two more events.
@@ -61,6 +71,7 @@ async def perform(
             retry_policy=steps.UNTIL_DONE,
             start_to_close_timeout=step.timeout,
             schedule_to_close_timeout=within,
+            schedule_to_start_timeout=SOON if task_queue != own_queue else None,
             heartbeat_timeout=step.heartbeat,
             summary=summary,
         )
@@ -72,7 +83,7 @@ async def perform(
             return done
         except FailureError as error:
             final = _final(error)
-            no_room = final is not None and final.type == steps.NO_ROOM
+            no_room = _no_room(error)
             if final is not None and not no_room:
                 raise final from None
         finally:
@@ -81,7 +92,7 @@ async def perform(
                 # Without this, asyncio logs a fault: nobody asked how the activity ended.
                 handle.add_done_callback(_ended)
         if no_room:
-            task_queue = step.queue(workflow.info().task_queue)
+            task_queue = own_queue
         else:
             # The server gives up before a retry that would come after the limit.
             if workflow.now() - begun >= LATE - PAUSE:
@@ -101,6 +112,14 @@ def _over(handle: workflow.ActivityHandle[AnswerT], unless: Callable[[], bool]) 
 def _ended(handle: "asyncio.Task[AnswerT]") -> None:
     if not handle.cancelled():
         handle.exception()
+
+
+def _no_room(error: FailureError) -> bool:
+    """Whether the worker had no room for the step, or no worker took it soon."""
+    cause = error.cause
+    if isinstance(cause, TimeoutError):
+        return cause.type is TimeoutType.SCHEDULE_TO_START
+    return isinstance(cause, ApplicationError) and cause.type == steps.NO_ROOM
 
 
 def _final(error: FailureError) -> ApplicationError | None:
