@@ -180,7 +180,8 @@ async def make_worker(
         namespace=client.namespace,
         rejected_rows=settings.summary_rows,
     )
-    access = AccessActivities(database, portal, arc_holidays())
+    holidays = arc_holidays()
+    access = AccessActivities(database, portal, holidays)
     mail = MailActivities(
         database,
         portal,
@@ -190,7 +191,7 @@ async def make_worker(
         # The rate is that of the queue; a mail that passes it by would not be counted.
         room=asyncio.Semaphore(0 if settings.smtp_rate else STEPS_AT_ONCE // 2),
     )
-    intake = IntakeActivities(database, portal, client, settings.task_queue)
+    intake = IntakeActivities(database, portal, client, settings.task_queue, holidays)
     versioned = _versioned()
     grace = min(timedelta(seconds=settings.smtp_timeout), LONGEST_GRACE)
     mails = Worker(

@@ -5,9 +5,9 @@ signal has no effect, and a row is marked as told only after its case was told.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Container, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -18,17 +18,19 @@ from temporalio.service import RPCError
 
 from activities.results import TELL_TIMEOUT
 from intake.submission import CHUNK, accepted_of, as_entry, as_row, taken_mailboxes
+from policy import calendar
 from policy.requirements import AssisterType, RosterRecorded
 from policy.roster import Collisions, Entry, Reason, Verdict, judge
 from policy.terms import Terms
 from portal.directory import Portal, agency_access
 from records import audit
 from records.affiliations import record_affiliations
+from records.closed_cases import with_earlier
 from records.database import Database
 from records.tables import Submission, SubmissionRow
 from workflows import steps
 from workflows.client import tell_case
-from workflows.contract import assister_workflow_id
+from workflows.contract import FirstCase, assister_workflow_id
 
 SIGNALS_AT_ONCE = 20
 
@@ -41,6 +43,7 @@ class IntakeActivities:
     portal: Portal
     client: Client
     task_queue: str
+    holidays: Container[date]
 
     @activity.defn(name=steps.JUDGE_ROSTER.name)
     async def judge_roster(self, request: steps.SubmissionRequest) -> steps.Judged:
@@ -78,6 +81,8 @@ class IntakeActivities:
         async with self.database.transaction() as session:
             submission = await session.get_one(Submission, request.submission_id)
             recorded = await _record_rows(session, submission)
+            people = [row.training_id for row, _ in recorded]
+            first = await first_cases(session, people, request.terms, self.holidays)
         places = asyncio.Semaphore(SIGNALS_AT_ONCE)
         failures: dict[int, str] = {}
 
@@ -85,7 +90,8 @@ class IntakeActivities:
             async with places:
                 try:
                     async with asyncio.timeout(TELL_TIMEOUT):
-                        await self._tell(submission, row, mailbox, request.terms)
+                        case = first.get(row.training_id)
+                        await self._tell(submission, row, mailbox, request.terms, case)
                 except (RPCError, TimeoutError) as error:
                     failures[row.line] = str(error).partition("\n")[0] or "no answer in time"
                 activity.heartbeat(row.line)
@@ -105,7 +111,12 @@ class IntakeActivities:
         return opened
 
     async def _tell(
-        self, submission: Submission, row: SubmissionRow, mailbox: int, terms: Terms
+        self,
+        submission: Submission,
+        row: SubmissionRow,
+        mailbox: int,
+        terms: Terms,
+        first: FirstCase | None,
     ) -> None:
         entry = as_entry(row)
         fact = RosterRecorded(
@@ -120,7 +131,7 @@ class IntakeActivities:
             mailbox=mailbox,
         )
         await tell_case(
-            self.client, self.task_queue, entry.training_id, "roster_recorded", fact, terms
+            self.client, self.task_queue, entry.training_id, "roster_recorded", fact, terms, first
         )
 
     async def _chunks(self, submission_id: str) -> AsyncIterator[Sequence[SubmissionRow]]:
@@ -152,6 +163,17 @@ class IntakeActivities:
                 verdict = judge(cells, roster_type, collisions, taken, accepted)
                 session.add(_with_verdict(row, verdict))
         return [as_entry(each) for each in rows if each.verdict == "accepted"]
+
+
+async def first_cases(
+    session: AsyncSession, training_ids: Collection[str], terms: Terms, holidays: Container[date]
+) -> dict[str, FirstCase]:
+    """What opens a case of each assister of whom the records have no earlier one."""
+    now = datetime.now(UTC)
+    earlier = await with_earlier(session, training_ids)
+    reminders = calendar.reminders(now, terms.requirement_reminder_days, holidays)
+    first = FirstCase(as_of=now, reminders_at=reminders)
+    return {each: first for each in training_ids if each not in earlier}
 
 
 def _with_verdict(row: SubmissionRow, verdict: Verdict) -> SubmissionRow:

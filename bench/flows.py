@@ -9,16 +9,20 @@ from typing import Any, Protocol
 
 from temporalio.client import Client
 
+from activities.intake import first_cases
 from bench.figures import FLOOR, OURS
 from bench.floor import TASK_QUEUE
 from bench.processes import Program
 from bench.site import Kind, Relay, Site, new_persons, site
+from policy.calendar import StateHolidays
 from policy.requirements import Fact
 from tests.support.system import activated, facts, record_people
+from workflows.client import tell_case
 
 MARGIN, EACH = 120.0, 1.0
 """A run fails after ``MARGIN`` seconds plus ``EACH`` seconds for each person."""
 LOOKS_AT_ONCE = 4
+HOLIDAYS = StateHolidays()
 
 
 class Flow(Protocol):
@@ -56,8 +60,15 @@ class Ours:
         await record_people(self.site.system.database, *persons)
 
     async def tell(self, person: str, event: str, fact: Fact) -> None:
-        """Signals the case; the first signal opens it."""
-        await self.site.system.tell(person, event, fact)
+        """Signals the case; the roster opens it, as an intake does for each of its rows."""
+        system = self.site.system
+        first = None
+        if event == "roster_recorded":
+            async with system.database.snapshot() as session:
+                found = await first_cases(session, [person], system.settings.terms, HOLIDAYS)
+            first = found.get(person)
+        queue, terms = system.settings.task_queue, system.settings.terms
+        await tell_case(system.client, queue, person, event, fact, terms, first)
 
     async def activate(self, person: str) -> None:
         """Activates the account as the portal's page does."""

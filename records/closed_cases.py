@@ -1,7 +1,9 @@
 """What closed cases leave to later ones."""
 
+from collections.abc import Collection
 from datetime import datetime
 
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from policy.case import Earlier, Order, Outcome
@@ -21,6 +23,12 @@ def earlier_of(closed: ClosedCase | None) -> Earlier:
         reference_number=closed.reference_number,
         fence=closed.fence,
     )
+
+
+async def with_earlier(session: AsyncSession, training_ids: Collection[str]) -> set[str]:
+    """Those assisters of whom the records have an earlier case."""
+    found = select(ClosedCase.training_id).where(col(ClosedCase.training_id).in_(training_ids))
+    return set(await session.exec(found))
 
 
 async def hold_closed(

@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
-    from policy.case import Activation, Case, Due, Outcome, Stage
+    from policy.case import Activation, Case, Due, Earlier, Outcome, Stage
     from policy.correspondence import Mail
     from policy.mails import Recipient
     from policy.requirements import (
@@ -38,6 +38,9 @@ UPDATES_KEPT = 100
 CANNOT_WAIT = (Due.SUSPENSION, Due.CLOSING)
 """Steps that interrupt any other step."""
 CLOCK_TOLERANCE = timedelta(days=1)
+FRESH = timedelta(hours=1)
+"""For so long it holds that the records have no earlier case, if Temporal has none either: it keeps
+closed cases for longer."""
 
 FactT = TypeVar("FactT", bound=Fact)
 
@@ -51,6 +54,7 @@ class AssisterAccess:
         self.case = start.case or self._new_case(start)
         self._following = start.following or self._new_case(start)
         """The case that follows: it takes what arrives while this one closes."""
+        self._first = start.first
         self._orders = list(start.orders)
         self._updates_done = list(start.updates_done)
         self._published: dict[str, SearchAttributeUpdate[Any]] = {}
@@ -252,6 +256,10 @@ class AssisterAccess:
     # The steps
 
     async def _open(self) -> None:
+        first = self._first
+        if first is not None and abs(self.case.opened_at - first.as_of) < FRESH:
+            self.case.planned(first.reminders_at, Earlier(), workflow.now())
+            return
         request = steps.OpeningRequest(
             training_id=self.case.training_id,
             opened_at=self.case.opened_at,

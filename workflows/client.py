@@ -28,6 +28,7 @@ from workflows.contract import (
     DIGEST_SCHEDULE,
     ROSTER_INTAKE,
     AccessInput,
+    FirstCase,
     IntakeInput,
     StaffAct,
     Status,
@@ -41,20 +42,38 @@ NOT_READY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 async def tell_case(
-    client: Client, task_queue: str, training_id: str, signal: str, fact: Fact, terms: Terms
+    client: Client,
+    task_queue: str,
+    training_id: str,
+    signal: str,
+    fact: Fact,
+    terms: Terms,
+    first: FirstCase | None = None,
 ) -> None:
-    """Signals the assister's case, and opens it if this is its first event."""
-    await client.start_workflow(
-        ASSISTER_ACCESS,
-        AccessInput(training_id=training_id, terms=terms),
-        id=assister_workflow_id(training_id),
-        task_queue=task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        start_signal=signal,
-        start_signal_args=[fact],
-        static_summary=f"Portal access of assister {training_id}",
-    )
+    """Signals the assister's case, and opens it if this is its first event.
+
+    Args:
+        first: Given if the records have no earlier case of the assister.
+    """
+
+    async def start(first: FirstCase | None, reuse: WorkflowIDReusePolicy) -> None:
+        await client.start_workflow(
+            ASSISTER_ACCESS,
+            AccessInput(training_id=training_id, terms=terms, first=first),
+            id=assister_workflow_id(training_id),
+            task_queue=task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=reuse,
+            start_signal=signal,
+            start_signal_args=[fact],
+            static_summary=f"Portal access of assister {training_id}",
+        )
+
+    if first is not None:
+        # A case may have closed since the records were read; only Temporal can tell for certain.
+        with suppress(WorkflowAlreadyStartedError):
+            return await start(first, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+    await start(None, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
 
 
 async def start_intake(

@@ -85,16 +85,29 @@ class ChangeAct(StaffAct):
     agency_id: AgencyId
 
 
+class FirstCase(BaseModel):
+    """Opens an assister's first case without a look at the records.
+
+    Attributes:
+        as_of: The records had no earlier case then.
+    """
+
+    as_of: datetime
+    reminders_at: list[datetime]
+
+
 class AccessInput(BaseModel):
     """Starts ``AssisterAccess``. A run that continues an earlier one gets its state, too.
 
     Attributes:
+        first: Given only in a start that Temporal refuses if it knows of an earlier case.
         following: The case after this one, with what has arrived for it.
         orders: Orders of staff that the audit trail does not have yet.
     """
 
     training_id: TrainingId
     terms: Terms = Terms()
+    first: FirstCase | None = None
     case: Case | None = None
     following: Case | None = None
     orders: list[OrderRequest] = []

@@ -21,7 +21,7 @@ from policy.terms import Terms
 from records.schema import migrate
 from tests.support.commands import baseline, commands_of
 from tests.support.conditions import mailed, marked
-from tests.support.rosters import roster_row, submit_roster
+from tests.support.rosters import roster_row, submit_roster, take_in
 from tests.support.system import (
     OTHER_AGENCY,
     System,
@@ -44,6 +44,11 @@ async def collecting_requirements(system: System, training_id: str) -> None:
     await system.tell(training_id, "assessment_scored", facts(score="60")["assessment_scored"])
     await system.until(training_id, mailed())
     await system.skip(training_id, days=16)
+
+
+async def opened_by_roster(system: System, training_id: str) -> None:
+    await take_in(system, roster_row(training_id))
+    await meet_requirements(system, training_id)
 
 
 async def awaiting_activation(system: System, training_id: str) -> None:
@@ -105,6 +110,7 @@ async def _mailed(system: System, training_id: str, kind: str) -> None:
 Scene = Callable[[System, str], Awaitable[None]]
 SCENES: dict[str, Scene] = {
     "collecting_requirements": collecting_requirements,
+    "opened_by_roster": opened_by_roster,
     "awaiting_activation": awaiting_activation,
     "activation_expired": activation_expired,
     "active": active,
