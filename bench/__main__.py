@@ -89,7 +89,7 @@ async def flow(figures: Figures, *, quick: bool) -> None:
         peers = installed if first else {}
         async with pair(kind) as both:
             rate = await whole_flow.measure(
-                figures, both, kind, peers=peers, persons=100, rounds=2 if quick else 5
+                figures, both, kind, peers=peers, persons=64, rounds=6 if quick else 12
             )
             if first or not quick:
                 await latency.measure(figures, both, kind, persons=100, highest_rate=rate)

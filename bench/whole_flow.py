@@ -13,18 +13,24 @@ from bench.site import Relay
 AT_ONCE = 16
 LOOKED_AT = 5
 """How many histories are counted in each round."""
+ROUNDS_OF_PEERS = 3
+"""The peers take part in one of so many rounds: each is started anew, which takes seconds."""
 
 
 async def measure(
     figures: Figures, both: Pair, kind: str, *, peers: Mapping[str, Path], persons: int, rounds: int
 ) -> float:
-    """Measures ours, the floor and the peers in turn; returns the persons per second of ours."""
+    """Measures ours, the floor and the peers in turn; returns the persons per second of ours.
+
+    The turns are short, because the speed of a machine that others use changes within seconds.
+    """
     made = both.site
     records = {} if made.database is None else {"database": made.database}
     for flow in both.flows.values():
         await journeys(flow, made.relay, AT_ONCE, AT_ONCE)
-    for _ in range(rounds):
-        for name, flow in both.flows.items():
+    for turn in range(rounds):
+        order = list(both.flows.items())
+        for name, flow in order if turn % 2 == 0 else reversed(order):
             place = f"whole flow/{kind}/{name}"
             pids = {"worker": both.workers[name].pid, "server": made.server, **records}
             who = await _timed(figures, place, flow, made.relay, persons, pids)
@@ -32,7 +38,7 @@ async def measure(
             runs = [await run_of(made.system.client, workflow_id) for workflow_id in ids]
             for what in runs[0]:
                 figures.add(f"{place}/{what} per person", mean(run[what] for run in runs))
-        for name, python in peers.items():
+        for name, python in peers.items() if turn % ROUNDS_OF_PEERS == 0 else ():
             async with peer.at_work(made, name, python) as (door, worker):
                 await journeys(door, made.relay, AT_ONCE, AT_ONCE)
                 pids = {"worker": worker.pid, **records}
