@@ -67,7 +67,8 @@ async def test_a_suspension_at_each_stage(system: System, scene: Scene) -> None:
         except StaleCommand:
             continue
     for agency in (AGENCY, OTHER_AGENCY):
-        denied = no_access().model_copy(update={"agency_id": agency})
+        newest = {"agency_id": agency, "sequence": 1_000_000}
+        denied = no_access().model_copy(update=newest)
         await system.tell(training_id, "roster_recorded", denied)
     await system.until(training_id, over)
     await nothing_works(system, training_id)
