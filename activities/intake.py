@@ -81,8 +81,8 @@ class IntakeActivities:
         async with self.database.transaction() as session:
             submission = await session.get_one(Submission, request.submission_id)
             recorded = await _record_rows(session, submission)
-            people = [row.training_id for row, _ in recorded]
-            first = await first_cases(session, people, request.terms, self.holidays)
+        people = [row.training_id for row, _ in recorded]
+        first = await first_cases(self.database, self.portal, people, request.terms, self.holidays)
         places = asyncio.Semaphore(SIGNALS_AT_ONCE)
         failures: dict[int, str] = {}
 
@@ -166,11 +166,21 @@ class IntakeActivities:
 
 
 async def first_cases(
-    session: AsyncSession, training_ids: Collection[str], terms: Terms, holidays: Container[date]
+    database: Database,
+    portal: Portal,
+    training_ids: Collection[str],
+    terms: Terms,
+    holidays: Container[date],
 ) -> dict[str, FirstCase]:
-    """What opens a case of each assister of whom the records have no earlier one."""
+    """What opens a case of each assister of whom neither records nor portal know an earlier one.
+
+    An account whose case Temporal has lost must be found: its access would not end with the new
+    case.
+    """
     now = datetime.now(UTC)
-    earlier = await with_earlier(session, training_ids)
+    async with database.snapshot() as session:
+        earlier = await with_earlier(session, training_ids)
+    earlier |= await portal.commanded(training_ids)
     reminders = calendar.reminders(now, terms.requirement_reminder_days, holidays)
     first = FirstCase(as_of=now, reminders_at=reminders)
     return {each: first for each in training_ids if each not in earlier}

@@ -64,8 +64,9 @@ class Ours:
         system = self.site.system
         first = None
         if event == "roster_recorded":
-            async with system.database.snapshot() as session:
-                found = await first_cases(session, [person], system.settings.terms, HOLIDAYS)
+            found = await first_cases(
+                system.database, system.portal, [person], system.settings.terms, HOLIDAYS
+            )
             first = found.get(person)
         queue, terms = system.settings.task_queue, system.settings.terms
         await tell_case(system.client, queue, person, event, fact, terms, first)

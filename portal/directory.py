@@ -97,6 +97,10 @@ class Portal(Protocol):
         """Those of the assisters whose account is active now."""
         ...
 
+    async def commanded(self, training_ids: Iterable[str]) -> set[str]:
+        """Those of the assisters about whom a case has given a command."""
+        ...
+
     async def registration_number(self, training_id: str, registration: int) -> str:
         """The registration number in clear, for the mail that carries it.
 

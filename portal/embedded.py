@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam
+from sqlalchemy import ColumnElement, bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -150,16 +150,10 @@ class EmbeddedPortal:
             return await self._state(session, training_id)
 
     async def having_access(self, training_ids: Iterable[str]) -> set[str]:
-        asked = list(training_ids)
-        having: set[str] = set()
-        async with self._database.snapshot() as session:
-            for at in range(0, len(asked), ASKED_AT_ONCE):
-                found = select(PortalAccount.training_id).where(
-                    PortalAccount.status == "active",
-                    col(PortalAccount.training_id).in_(asked[at : at + ASKED_AT_ONCE]),
-                )
-                having.update(await session.exec(found))
-        return having
+        return await self._among(training_ids, col(PortalAccount.status) == "active")
+
+    async def commanded(self, training_ids: Iterable[str]) -> set[str]:
+        return await self._among(training_ids, col(PortalAccount.fence) > 0)
 
     async def registration_number(self, training_id: str, registration: int) -> str:
         named = {"training_id": training_id, "registration": registration}
@@ -238,6 +232,16 @@ class EmbeddedPortal:
             account = await session.get_one(PortalAccount, activated.training_id)
             account.reported = True
             session.add(account)
+
+    async def _among(self, training_ids: Iterable[str], condition: ColumnElement[bool]) -> set[str]:
+        asked = list(training_ids)
+        found: set[str] = set()
+        async with self._database.snapshot() as session:
+            for at in range(0, len(asked), ASKED_AT_ONCE):
+                some = col(PortalAccount.training_id).in_(asked[at : at + ASKED_AT_ONCE])
+                accounts = select(PortalAccount.training_id).where(condition, some)
+                found.update(await session.exec(accounts))
+        return found
 
     async def _commanded(
         self, session: AsyncSession, training_id: str, fence: int, command: str

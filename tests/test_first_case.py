@@ -1,6 +1,6 @@
 """A roster opens a first case without a look at the records; a later case looks there."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -30,8 +30,8 @@ async def looked_up(system: System, training_id: str) -> bool:
 
 
 async def first_case_of(system: System, training_id: str) -> FirstCase | None:
-    async with system.database.snapshot() as session:
-        found = await first_cases(session, [training_id], system.settings.terms, arc_holidays())
+    terms = system.settings.terms
+    found = await first_cases(system.database, system.portal, [training_id], terms, arc_holidays())
     return found.get(training_id)
 
 
@@ -55,6 +55,22 @@ async def test_a_first_case_is_planned_without_a_step(system: System) -> None:
     assert stages[0].next_deadline == stages[1].next_deadline
 
 
+async def test_an_account_whose_case_is_lost_ends_with_the_new_one(
+    system: System,
+) -> None:
+    """Temporal was restored to before the case, or lost it; the portal has its account."""
+    training_id = new_training_id()
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    await system.portal.enroll(training_id, 1, tomorrow, {})
+    number = await system.portal.registration_number(training_id, 1)
+    await system.portal.activate(number)
+    await take_in(system, roster_row(training_id))
+    assert await looked_up(system, training_id)
+    await system.act(training_id, "close_case")
+    await system.case(training_id).result()
+    assert (await system.portal.account(training_id)).status == "suspended"
+
+
 async def test_a_case_after_a_closed_one_is_looked_up(system: System) -> None:
     training_id = new_training_id()
     await take_in(system, roster_row(training_id))
@@ -71,9 +87,10 @@ async def test_a_suspension_by_staff_outlives_a_case_that_closes_after_the_look(
 ) -> None:
     training_id = new_training_id()
     await record_people(system.database, training_id)
-    await meet_requirements(system, training_id)
+    await system.tell(training_id, "roster_recorded", facts()["roster_recorded"])
     first = await first_case_of(system, training_id)
     assert first is not None, "it is open, so the records have none that is closed"
+    await meet_requirements(system, training_id)
     await system.act(training_id, "suspend_access")
     await system.until(training_id, in_stage("suspended"))
     await system.act(training_id, "close_case")

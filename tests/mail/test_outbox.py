@@ -20,7 +20,7 @@ from policy.mails import MailKind
 from portal.embedded import EmbeddedPortal
 from records.database import Database
 from records.tables import Contact, MailDelivery, SubmissionRow
-from tests.support.system import CONTACT, SECRET, record_people
+from tests.support.system import CONTACT, SECRET, eventually, record_people
 from workflows import steps
 
 HEAD = Letterhead(
@@ -43,16 +43,18 @@ class Outbox(NamedTuple):
     database: Database
     inbox: Inbox
 
-    async def send(self, rejected: int = 0) -> steps.Sent:
+    async def send(self, rejected: int = 0, key: str = "roster-s0.1") -> steps.Sent:
         """Sends the summary of the roster ``s0``."""
+        return await ActivityEnvironment().run(self.step.send_mail, self.request(rejected, key))
+
+    def request(self, rejected: int = 0, key: str = "roster-s0.1") -> steps.MailRequest:
         counts = {"rows": rejected, "accepted": 0, "rejected": rejected}
-        request = steps.MailRequest(
-            key="roster-s0.1",
+        return steps.MailRequest(
+            key=key,
             kind=MailKind.ROSTER_SUMMARY,
             subject_id="s0",
             facts={name: str(count) for name, count in counts.items()},
         )
-        return await ActivityEnvironment().run(self.step.send_mail, request)
 
     async def change_contact(self, **values: str) -> None:
         async with self.database.transaction() as session:
@@ -126,6 +128,26 @@ async def test_a_mail_that_went_out_is_not_written_again(outbox: Outbox) -> None
     await outbox.change_contact(name="=?utf-8?q?Pat?=")
     assert await outbox.send() == steps.Sent(copies=1)
     assert len(list(outbox.inbox.messages())) == 1
+
+
+async def test_a_mail_waits_its_turn_if_as_many_wait_for_a_connection_as_there_are(
+    outbox: Outbox,
+) -> None:
+    outbox.inbox.answers.clear()
+    under_way = [asyncio.create_task(outbox.send(key=f"roster-s0.{each}")) for each in range(8)]
+
+    async def crowded() -> bool:
+        return outbox.step.transport.crowded
+
+    await eventually(crowded, bool)
+    at_once = outbox.step.send_mail_at_once
+    with pytest.raises(ApplicationError) as failure:
+        await ActivityEnvironment().run(at_once, outbox.request(key="roster-s0.8"))
+    assert failure.value.type == steps.NO_ROOM
+    outbox.inbox.answers.set()
+    await asyncio.gather(*under_way)
+    assert len(list(outbox.inbox.messages())) == 8
+    assert await ActivityEnvironment().run(at_once, outbox.request(key="roster-s0.8"))
 
 
 async def test_a_summary_of_thirty_thousand_rejected_rows_can_be_sent(outbox: Outbox) -> None:
