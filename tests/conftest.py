@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker._workflow import _RunningWorkflow
 
 import starter
 from embedded.inbox import mail_inbox
@@ -80,6 +81,18 @@ def pytest_xdist_auto_num_workers() -> int:
     Each process starts its own servers. Beyond eight this costs more time than it saves.
     """
     return min(2 * (os.cpu_count() or 1), 8)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def uninterrupted_workflows() -> Iterator[None]:
+    """Lets a workflow task that takes too long come to its end.
+
+    After two seconds the SDK fails the task and raises an error in its thread. If coverage has just
+    taken its lock there, nobody gives it back: the run would wait for ever, beyond any time limit.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_RunningWorkflow, "attempt_deadlock_interruption", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session")
