@@ -1,9 +1,10 @@
 """AssisterAccess: one assister's case, for as long as access is sought or held."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -27,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         RosterRecorded,
         TrainingCompleted,
     )
+    from policy.terms import Terms
     from workflows import dialogs, presentation, search_attributes, steps
     from workflows.contract import ASSISTER_ACCESS, AccessInput, ChangeAct, StaffAct, Status
     from workflows.performing import LATE, Overtaken, perform
@@ -51,8 +53,8 @@ class AssisterAccess:
 
     @workflow.init
     def __init__(self, start: AccessInput) -> None:
-        self.case = start.case or self._new_case(start)
-        self._following = start.following or self._new_case(start)
+        self.case = start.case or _new_case(start.training_id, start.terms)
+        self._following = start.following
         """The case that follows: it takes what arrives while this one closes."""
         self._first = start.first
         self._orders = list(start.orders)
@@ -62,17 +64,15 @@ class AssisterAccess:
         """People have not been shown the newest change."""
         self._ignored: list[str] = []
         """Events that changed nothing and are not yet in the log."""
+        self._beside: dict[str, asyncio.Task[None]] = {}
+        """What is under way beside the step that is due. A task that waits would take memory in
+        each of many thousand cases, so each is made when it has something to do."""
 
     @workflow.run
     async def run(self, start: AccessInput) -> Status:
         """Does what is due, until the case is closed and everybody has been told."""
         del start
-        beside = [
-            asyncio.create_task(self._send_mails(Recipient.ASSISTER)),
-            asyncio.create_task(self._send_mails(Recipient.AGENCY)),
-            asyncio.create_task(self._record_orders()),
-            asyncio.create_task(self._publish_changes()),
-        ]
+        beside = asyncio.create_task(self._do_beside())
         while not self._finished():
             try:
                 await self._do_what_is_due()
@@ -84,13 +84,13 @@ class AssisterAccess:
                     self._orders = [*self._orders, cancelled("close_case")]
             if self._history_is_long():
                 await workflow.wait_condition(workflow.all_handlers_finished)
-                _cancel(beside)
+                self._cancel(beside)
                 workflow.continue_as_new(self._continued())
-        _cancel(beside)
+        self._cancel(beside)
         self._publish()
-        if self._following.evidence != Evidence():
+        if self._following is not None and self._following.evidence != Evidence():
             self._following.number_after(self.case.mails)
-            workflow.continue_as_new(self._followed())
+            workflow.continue_as_new(self._followed(self._following))
         return self.status()
 
     async def _do_what_is_due(self) -> None:
@@ -253,6 +253,41 @@ class AssisterAccess:
         """The whole case, for forecasts."""
         return self.case
 
+    # Beside the step that is due
+
+    async def _do_beside(self) -> None:
+        """Does what waits for no step: it sends mails, records orders and shows changes."""
+        while True:
+            await workflow.wait_condition(lambda: self._changed or bool(self._to_begin()))
+            if self._to_begin():
+                self._begin_beside()
+            else:
+                self._show_changes()
+
+    def _begin_beside(self) -> None:
+        """Begins what is to be done; handlers call it, so that it precedes the next step."""
+        for name, do in self._to_begin().items():
+            self._beside[name] = asyncio.create_task(self._do_one_beside(name, do))
+
+    def _to_begin(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What is to be done beside and is not under way, by name."""
+        wanted: dict[str, Callable[[], Awaitable[None]]] = {}
+        if self._orders:
+            wanted["audit trail"] = self._record_orders
+        for recipient in (Recipient.ASSISTER, Recipient.AGENCY):
+            if self._mail_due(recipient) is not None:
+                wanted[recipient] = partial(self._send_mails, recipient)
+        return {name: do for name, do in wanted.items() if name not in self._beside}
+
+    async def _do_one_beside(self, name: str, do: Callable[[], Awaitable[None]]) -> None:
+        await do()
+        # One that failed by a fault of this code stays, or it would be begun without end.
+        del self._beside[name]
+
+    def _cancel(self, beside: asyncio.Task[None]) -> None:
+        for each in (beside, *self._beside.values()):
+            each.cancel()
+
     # The steps
 
     async def _open(self) -> None:
@@ -364,17 +399,16 @@ class AssisterAccess:
 
     async def _send_mails(self, recipient: Recipient) -> None:
         """Sends the mails to one recipient: a full mailbox must not delay mails to the others."""
-
-        def due() -> list[Mail]:
-            if not self.case.opened:
-                # An earlier case may know what makes a mail untrue, and who speaks.
-                return []
-            return [each for each in self.case.mails_due if each.kind.recipient is recipient]
-
-        while True:
-            await workflow.wait_condition(lambda: bool(due()))
-            await self._send_mail(due()[0])
+        while (mail := self._mail_due(recipient)) is not None:
+            await self._send_mail(mail)
             self._changed = True
+
+    def _mail_due(self, recipient: Recipient) -> Mail | None:
+        if not self.case.opened:
+            # An earlier case may know what makes a mail untrue, and who speaks.
+            return None
+        to = (each for each in self.case.mails_due if each.kind.recipient is recipient)
+        return next(to, None)
 
     async def _send_mail(self, mail: Mail) -> None:
         info = workflow.info()
@@ -409,8 +443,7 @@ class AssisterAccess:
     async def _record_orders(self) -> None:
         """Writes the orders of staff to the audit trail."""
         summary = "Record what staff decided"
-        while True:
-            await workflow.wait_condition(lambda: bool(self._orders))
+        while self._orders:
             orders = self._orders
             await perform(
                 steps.RECORD_ORDERS,
@@ -508,6 +541,7 @@ class AssisterAccess:
         answer = do(workflow.now())
         self._orders = [*self._orders, accepted(staff)]
         self._changed = True
+        self._begin_beside()
         return answer
 
     def _repeated(self) -> bool:
@@ -534,11 +568,20 @@ class AssisterAccess:
         if fact.occurred_at > now + CLOCK_TOLERANCE:
             self._ignore(signal, "occurred_at lies in the future")
             return
-        # A case that ends may have saved its evidence already: a later fact would be lost.
-        ignored = record(self._following if self._ends() else self.case, fact, now)
+        ignored = record(self._open_case(), fact, now)
         if ignored is not None:
             self._ignore(signal, ignored)
         self._changed = True
+        self._begin_beside()
+
+    def _open_case(self) -> Case:
+        """The case that takes facts."""
+        if not self._ends():
+            return self.case
+        # A case that ends may have saved its evidence already: a later fact would be lost.
+        if self._following is None:
+            self._following = _new_case(self.case.training_id, self.case.terms)
+        return self._following
 
     def _ignore(self, what: str, why: str) -> None:
         self.case.ignored(what, why, workflow.now())
@@ -587,9 +630,6 @@ class AssisterAccess:
             and workflow.all_handlers_finished()
         )
 
-    def _new_case(self, start: AccessInput) -> Case:
-        return Case(training_id=start.training_id, opened_at=workflow.now(), terms=start.terms)
-
     def _history_is_long(self) -> bool:
         return workflow.info().is_continue_as_new_suggested()
 
@@ -603,30 +643,28 @@ class AssisterAccess:
             updates_done=self._updates_done,
         )
 
-    def _followed(self) -> AccessInput:
+    def _followed(self, following: Case) -> AccessInput:
         return AccessInput(
             training_id=self.case.training_id,
             terms=self.case.terms,
-            case=self._following.model_copy(update={"opened_at": workflow.now()}),
+            case=following.model_copy(update={"opened_at": workflow.now()}),
             updates_done=self._updates_done,
         )
 
-    async def _publish_changes(self) -> None:
+    def _show_changes(self) -> None:
         """Shows people what changed, once for all that came together.
 
         Thousands of signals may come in one workflow task: the page and a log line for each would
         take longer than the two seconds after which the SDK takes a workflow for stuck.
         """
-        while True:
-            await workflow.wait_condition(lambda: self._changed)
-            self._changed = False
-            if self._ignored:
-                count, last = len(self._ignored), self._ignored[-1]
-                workflow.logger.warning("Ignored %d events, the last %s", count, last)
-                self._ignored.clear()
-            # If a step is due, its end shows it.
-            if self.case.due(workflow.now()) is Due.NOTHING:
-                self._publish()
+        self._changed = False
+        if self._ignored:
+            count, last = len(self._ignored), self._ignored[-1]
+            workflow.logger.warning("Ignored %d events, the last %s", count, last)
+            self._ignored.clear()
+        # If a step is due, its end shows it.
+        if self.case.due(workflow.now()) is Due.NOTHING:
+            self._publish()
 
     def _publish(self) -> None:
         now = workflow.now()
@@ -640,6 +678,5 @@ class AssisterAccess:
             self._published = attributes
 
 
-def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for each in tasks:
-        each.cancel()
+def _new_case(training_id: str, terms: Terms) -> Case:
+    return Case(training_id=training_id, opened_at=workflow.now(), terms=terms)
