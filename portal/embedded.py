@@ -13,15 +13,16 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import ColumnElement, bindparam, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
+from sqlmodel import col, select, update
 
 from policy.requirements import case_id
 from portal.directory import AccountState, Activated, ActivationRefused, StaleCommand
 from portal.tables import PortalAccount, PortalRegistration
 from records import audit
-from records.database import Database
+from records.database import DRIVERS, Database, insert_into
 
 NUMBER_BYTES = 10
 GROUP = 4
@@ -31,14 +32,47 @@ ASKED_AT_ONCE = 1000
 """A statement takes no more than so many thousand values."""
 
 
-_FENCE = select(PortalAccount.fence).where(
-    col(PortalAccount.training_id) == bindparam("training_id")
+_NAMED = col(PortalAccount.training_id) == bindparam("named")
+_ISSUED = col(PortalRegistration.state) == "issued"
+_FENCE = select(PortalAccount.fence).where(_NAMED)
+_ACCOUNT = select(PortalAccount).where(_NAMED)
+_CHANGE = update(PortalAccount).where(_NAMED)
+_NUMBER = select(PortalRegistration).where(col(PortalRegistration.check) == bindparam("check"))
+_ITS_ACCOUNT = select(PortalAccount).where(
+    col(PortalAccount.training_id)
+    == _NUMBER.with_only_columns(col(PortalRegistration.training_id)).scalar_subquery()
+)
+_VOID = (
+    update(PortalRegistration)
+    .where(col(PortalRegistration.training_id) == bindparam("named"), _ISSUED)
+    .values(state="void")
+    .returning(col(PortalRegistration.registration))
+)
+_USE = (
+    update(PortalRegistration)
+    .where(
+        col(PortalRegistration.training_id) == bindparam("named"),
+        col(PortalRegistration.registration) == bindparam("number"),
+    )
+    .values(state="used")
 )
 _OPEN_SALT = select(PortalRegistration.salt).where(
     col(PortalRegistration.training_id) == bindparam("training_id"),
     col(PortalRegistration.registration) == bindparam("registration"),
-    col(PortalRegistration.state) == "issued",
+    _ISSUED,
 )
+
+
+def _newer_command(dialect: str) -> ReturningInsert[Any]:
+    """Locks the account and notes the command; gives no row if the fence is not a newer one."""
+    given = insert_into(PortalAccount, dialect)
+    noted = {"fence": given.excluded.fence, "command": given.excluded.command}
+    newer = col(PortalAccount.fence) < given.excluded.fence
+    noting = given.on_conflict_do_update(index_elements=["training_id"], set_=noted, where=newer)
+    return noting.returning(PortalAccount)
+
+
+_COMMAND = {dialect: _newer_command(dialect) for dialect in DRIVERS}
 
 
 class EmbeddedPortal:
@@ -64,7 +98,7 @@ class EmbeddedPortal:
     async def fence(self, training_id: str) -> int:
         """See :class:`portal.directory.Portal`, for this and every method below."""
         async with self._database.reading() as connection:
-            found = await connection.execute(_FENCE, {"training_id": training_id})
+            found = await connection.execute(_FENCE, {"named": training_id})
             return int(found.scalar() or 0)
 
     async def account(self, training_id: str) -> AccountState:
@@ -75,43 +109,46 @@ class EmbeddedPortal:
     async def enroll(
         self, training_id: str, fence: int, expires_at: datetime, grounds: dict[str, Any]
     ) -> AccountState:
-        async with self._database.transaction() as session:
+        async with self._database.begin() as connection:
             command = f"enroll until {expires_at.astimezone(UTC).isoformat()}"
-            account = await self._commanded(session, training_id, fence, command)
+            account = await self._commanded(connection, training_id, fence, command)
             if account is None:
-                return await self._state(session, training_id)
+                return await self._state(connection, training_id)
             made = account.reference_number is None
             if made:
                 # Nearly all are free. If this one is taken, the step fails and is tried again.
                 account.reference_number = f"{secrets.randbelow(9_000_000) + 1_000_000}"
             if account.registration:
-                await self._void(session, account)
+                await self._void(connection, account)
             if account.activated_at is not None:
                 account.status = "active"
-                await self._record(session, training_id, "access_reinstated", "before", **grounds)
+                await self._change(connection, account)
+                await self._record(
+                    connection, training_id, "access_reinstated", "before", **grounds
+                )
                 return _state(account)
             account.registration += 1
             account.status = "pending"
+            await self._change(connection, account)
             salt = secrets.token_hex(16)
             number = self._derive(training_id, account.registration, salt)
-            session.add(
-                PortalRegistration(
-                    training_id=training_id,
-                    registration=account.registration,
-                    salt=salt,
-                    check=self._check(number),
-                    expires_at=expires_at,
-                    state="issued",
-                )
+            issued = PortalRegistration(
+                training_id=training_id,
+                registration=account.registration,
+                salt=salt,
+                check=self._check(number),
+                expires_at=expires_at,
+                state="issued",
             )
+            await connection.execute(insert(PortalRegistration), issued.model_dump())
             first = None
             if made:
                 given = account.reference_number
                 first = await self._record(
-                    session, training_id, "account_made", "3", reference_number=given, **grounds
+                    connection, training_id, "account_made", "3", reference_number=given, **grounds
                 )
             await self._record(
-                session,
+                connection,
                 training_id,
                 "registration_issued",
                 "3.1a",
@@ -122,32 +159,36 @@ class EmbeddedPortal:
             return _state(account)
 
     async def void(self, training_id: str, fence: int) -> AccountState:
-        async with self._database.transaction() as session:
-            account = await self._commanded(session, training_id, fence, "void")
+        async with self._database.begin() as connection:
+            account = await self._commanded(connection, training_id, fence, "void")
             if account is not None:
-                await self._void(session, account)
-            return await self._state(session, training_id)
+                await self._void(connection, account)
+            return await self._state(connection, training_id)
 
     async def suspend(self, training_id: str, fence: int, reason: str) -> AccountState:
-        async with self._database.transaction() as session:
-            account = await self._commanded(session, training_id, fence, "suspend")
+        async with self._database.begin() as connection:
+            account = await self._commanded(connection, training_id, fence, "suspend")
             if account is not None:
-                await self._void(session, account)
+                await self._void(connection, account)
                 account.status = "suspended"
+                await self._change(connection, account)
                 await self._record(
-                    session, training_id, "access_suspended", "before", reason=reason
+                    connection, training_id, "access_suspended", "before", reason=reason
                 )
-            return await self._state(session, training_id)
+            return await self._state(connection, training_id)
 
     async def reinstate(
         self, training_id: str, fence: int, grounds: dict[str, Any]
     ) -> AccountState:
-        async with self._database.transaction() as session:
-            account = await self._commanded(session, training_id, fence, "reinstate")
+        async with self._database.begin() as connection:
+            account = await self._commanded(connection, training_id, fence, "reinstate")
             if account is not None and account.activated_at is not None:
                 account.status = "active"
-                await self._record(session, training_id, "access_reinstated", "before", **grounds)
-            return await self._state(session, training_id)
+                await self._change(connection, account)
+                await self._record(
+                    connection, training_id, "access_reinstated", "before", **grounds
+                )
+            return await self._state(connection, training_id)
 
     async def having_access(self, training_ids: Iterable[str]) -> set[str]:
         return await self._among(training_ids, col(PortalAccount.status) == "active")
@@ -183,39 +224,45 @@ class EmbeddedPortal:
 
     async def activate(self, registration_number: str) -> Activated:
         check = self._check(_normalized(registration_number))
-        async with self._database.transaction() as session:
-            found = select(PortalRegistration).where(PortalRegistration.check == check)
-            issued = (await session.exec(found)).first()
-            if issued is None or not hmac.compare_digest(issued.check, check):
+        async with self._database.begin() as connection:
+            # Like every command this locks the account first; then it reads the number.
+            locking = _ITS_ACCOUNT.with_for_update()
+            known = (await connection.execute(locking, {"check": check})).mappings().first()
+            if known is None:
                 raise ActivationRefused(
                     "This registration number is not known. Compare it with the activation mail;"
                     " it is not the reference number."
                 )
-            # Like every command this locks the account first; then it reads the number again.
-            account = await session.get_one(PortalAccount, issued.training_id, with_for_update=True)
-            await session.refresh(issued)
-            if issued.state == "used":
+            issued = (await connection.execute(_NUMBER, {"check": check})).mappings().one()
+            if issued["state"] == "used":
                 raise ActivationRefused("This account is set up already. Sign in to the portal.")
-            if issued.state != "issued" or issued.expires_at <= self._now():
+            if issued["state"] != "issued" or issued["expires_at"] <= self._now():
                 raise ActivationRefused(
                     "This registration number no longer works. Use the one in the newest mail, or"
                     " ask the Assister Resource Center for a new one."
                 )
-            return await self._used(session, account, issued, self._now())
+            account = PortalAccount(**known)
+            return await self._used(connection, account, issued["registration"], self._now())
 
     async def was_activated(self, training_id: str, registration: int, at: datetime) -> bool:
-        async with self._database.transaction() as session:
-            account = await session.get(PortalAccount, training_id, with_for_update=True)
-            issued = await session.get(PortalRegistration, (training_id, registration))
-            if account is None or issued is None:
+        async with self._database.begin() as connection:
+            locking = _ACCOUNT.with_for_update()
+            known = (await connection.execute(locking, {"named": training_id})).mappings().first()
+            numbers = select(PortalRegistration.expires_at).where(
+                PortalRegistration.training_id == training_id,
+                PortalRegistration.registration == registration,
+            )
+            expires_at = (await connection.execute(numbers)).scalar()
+            if known is None or expires_at is None:
                 raise ActivationRefused("no such registration number was issued")
+            account = PortalAccount(**known)
             if account.activated_at is not None:
                 return False
             # A number that has been voided since, by expiry or a suspension, may have been used
             # before.
-            if registration != account.registration or at >= issued.expires_at:
+            if registration != account.registration or at >= expires_at:
                 raise ActivationRefused("this registration number did not count at that time")
-            await self._used(session, account, issued, at)
+            await self._used(connection, account, registration, at)
             return True
 
     async def unreported(self) -> list[Activated]:
@@ -228,10 +275,9 @@ class EmbeddedPortal:
             ]
 
     async def reported(self, activated: Activated) -> None:
-        async with self._database.transaction() as session:
-            account = await session.get_one(PortalAccount, activated.training_id)
-            account.reported = True
-            session.add(account)
+        async with self._database.statements() as connection:
+            told = {"named": activated.training_id, "reported": True}
+            await connection.execute(_CHANGE, told)
 
     async def _among(self, training_ids: Iterable[str], condition: ColumnElement[bool]) -> set[str]:
         asked = list(training_ids)
@@ -244,67 +290,57 @@ class EmbeddedPortal:
         return found
 
     async def _commanded(
-        self, session: AsyncSession, training_id: str, fence: int, command: str
+        self, connection: AsyncConnection, training_id: str, fence: int, command: str
     ) -> PortalAccount | None:
         """The account to act on; None if this very command was carried out before."""
-        account = await session.get(PortalAccount, training_id, with_for_update=True)
-        if account is None:
-            account = PortalAccount(training_id=training_id, fence=0)
-        if (fence, command) == (account.fence, account.command):
+        given = PortalAccount(training_id=training_id, fence=fence, command=command)
+        noting = _COMMAND[connection.dialect.name]
+        noted = (await connection.execute(noting, given.model_dump())).mappings().first()
+        if noted is not None:
+            return PortalAccount(**noted)
+        known = (await connection.execute(_ACCOUNT, {"named": training_id})).mappings().one()
+        if (fence, command) == (known["fence"], known["command"]):
             return None
-        if fence <= account.fence:
-            raise StaleCommand(
-                f"command {account.fence} was carried out already: {account.command}"
-            )
-        account.fence, account.command = fence, command
-        session.add(account)
-        return account
+        raise StaleCommand(f"command {known['fence']} was carried out already: {known['command']}")
 
-    async def _state(self, session: AsyncSession, training_id: str) -> AccountState:
-        return _state(await session.get_one(PortalAccount, training_id))
+    async def _change(self, connection: AsyncConnection, account: PortalAccount) -> None:
+        changed = account.model_dump(exclude={"training_id"})
+        await connection.execute(_CHANGE, {"named": account.training_id, **changed})
+
+    async def _state(self, connection: AsyncConnection, training_id: str) -> AccountState:
+        found = await connection.execute(_ACCOUNT, {"named": training_id})
+        return _state(PortalAccount(**found.mappings().one()))
 
     async def _used(
-        self,
-        session: AsyncSession,
-        account: PortalAccount,
-        issued: PortalRegistration,
-        at: datetime,
+        self, connection: AsyncConnection, account: PortalAccount, registration: int, at: datetime
     ) -> Activated:
-        issued.state = "used"
         if account.status != "suspended":
             account.status = "active"
         account.activated_at = at
-        account.activated_registration = issued.registration
+        account.activated_registration = registration
         account.reported = False
-        session.add_all([issued, account])
+        await self._change(connection, account)
+        used = {"named": account.training_id, "number": registration}
+        await connection.execute(_USE, used)
         await self._record(
-            session,
-            issued.training_id,
-            "account_activated",
-            "3.2",
-            registration=issued.registration,
+            connection, account.training_id, "account_activated", "3.2", registration=registration
         )
-        return Activated(issued.training_id, issued.registration, at)
+        return Activated(account.training_id, registration, at)
 
-    async def _void(self, session: AsyncSession, account: PortalAccount) -> None:
-        issued = select(PortalRegistration).where(
-            PortalRegistration.training_id == account.training_id,
-            PortalRegistration.state == "issued",
-        )
-        for each in await session.exec(issued):
-            each.state = "void"
-            session.add(each)
+    async def _void(self, connection: AsyncConnection, account: PortalAccount) -> None:
+        voided = await connection.execute(_VOID, {"named": account.training_id})
+        for (registration,) in voided:
             await self._record(
-                session,
+                connection,
                 account.training_id,
                 "registration_voided",
                 "",
-                registration=each.registration,
+                registration=registration,
             )
 
     async def _record(
         self,
-        session: AsyncSession,
+        connection: AsyncConnection,
         training_id: str,
         act: str,
         clause: str,
@@ -313,7 +349,7 @@ class EmbeddedPortal:
     ) -> audit.Link:
         case, now = case_id(training_id), self._now()
         return await audit.append(
-            await session.connection(),
+            connection,
             case,
             act,
             at=now,
