@@ -6,7 +6,7 @@ from datetime import datetime
 from email.charset import QP, Charset
 from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8, EmailPolicy
+from email.policy import EmailPolicy
 from email.utils import format_datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -25,8 +25,16 @@ class _Headers(HeaderRegistry):
     __call__ = lru_cache(64)(HeaderRegistry.__call__)
 
 
+class _Policy(EmailPolicy):
+    """Folds once what all mails have; the same header has the same bytes."""
+
+    fold_binary = lru_cache(64)(EmailPolicy.fold_binary)
+
+
 _HEADERS = _Headers()
-_ASCII, _UTF8 = (each.clone(header_factory=_HEADERS) for each in (SMTP, SMTPUTF8))
+_ASCII, _UTF8 = (
+    _Policy(linesep="\r\n", utf8=utf8, header_factory=_HEADERS) for utf8 in (False, True)
+)
 _QUOTED_PRINTABLE = Charset("utf-8")
 _QUOTED_PRINTABLE.body_encoding = QP
 
