@@ -13,11 +13,13 @@ from activities.intake import first_cases
 from bench.figures import FLOOR, OURS
 from bench.floor import TASK_QUEUE
 from bench.processes import Program
-from bench.site import Kind, Relay, Site, new_persons, site
+from bench.site import Kind, Relay, Site, address_of, new_persons, site
 from policy.calendar import StateHolidays
 from policy.requirements import Fact
+from services.activation import activate
 from tests.support.system import activated, facts, record_people
 from workflows.client import tell_case
+from workflows.contract import FirstCase
 
 MARGIN, EACH = 120.0, 1.0
 """A run fails after ``MARGIN`` seconds plus ``EACH`` seconds for each person."""
@@ -49,31 +51,40 @@ class OnTemporal(Flow, Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Ours:
     """The product."""
 
     site: Site
+    _persons: Sequence[str] = ()
+    _first: asyncio.Task[dict[str, FirstCase]] | None = None
 
     async def prepare(self, persons: Sequence[str]) -> None:
         """Records the persons as rows of their agency's roster."""
         await record_people(self.site.system.database, *persons)
+        self._persons, self._first = persons, None
 
     async def tell(self, person: str, event: str, fact: Fact) -> None:
         """Signals the case; the roster opens it, as an intake does for each of its rows."""
         system = self.site.system
-        first = None
-        if event == "roster_recorded":
-            found = await first_cases(
-                system.database, system.portal, [person], system.settings.terms, HOLIDAYS
-            )
-            first = found.get(person)
+        first = await self._first_case(person) if event == "roster_recorded" else None
         queue, terms = system.settings.task_queue, system.settings.terms
         await tell_case(system.client, queue, person, event, fact, terms, first)
 
     async def activate(self, person: str) -> None:
-        """Activates the account as the portal's page does."""
-        await self.site.system.activate(person)
+        """Activates the account with the number in the mail, as the portal's page does."""
+        number = self.site.relay.numbers[address_of(person)]
+        await activate(self.site.system.connections, number)
+
+    async def _first_case(self, person: str) -> FirstCase | None:
+        """Looks for earlier cases once for all persons, as an intake does for a roster's rows."""
+        if self._first is None:
+            system = self.site.system
+            looking = first_cases(
+                system.database, system.portal, self._persons, system.settings.terms, HOLIDAYS
+            )
+            self._first = asyncio.create_task(looking)
+        return (await self._first).get(person)
 
     def workflow_id(self, person: str) -> str:
         """The id of the person's case."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -31,6 +32,7 @@ from tests.support.system import SECRET, System
 
 Kind = Literal["sqlite", "postgresql"]
 KINDS: tuple[Kind, ...] = ("postgresql", "sqlite")
+NUMBER = re.compile(rb"REGISTRATION NUMBER: ([A-Z2-7-]+)")
 _numbers = count(1)
 
 
@@ -45,10 +47,15 @@ def address_of(person: str) -> str:
 
 
 class Relay(Inbox):
-    """The embedded inbox, which also notes the subjects and times of each address's mails."""
+    """The embedded inbox, which also notes the subjects and times of each address's mails.
+
+    Attributes:
+        numbers: The newest registration number that a mail brought, by address.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        self.numbers: dict[str, str] = {}
         self._came: dict[str, list[tuple[str, float]]] = defaultdict(list)
         self._awaited: dict[str, asyncio.Event] = {}
 
@@ -59,7 +66,10 @@ class Relay(Inbox):
         reply = await super().handle_DATA(server, session, envelope)
         assert isinstance(envelope.content, bytes)
         subject = envelope.content.partition(b"Subject: ")[2].partition(b"\r\n")[0].decode()
+        number = NUMBER.search(envelope.content)
         for address in envelope.rcpt_tos:
+            if number is not None:
+                self.numbers[address] = number[1].decode()
             self._came[address].append((subject, monotonic()))
             if address in self._awaited:
                 self._awaited[address].set()
