@@ -5,6 +5,7 @@ chooses the rest. A case keeps the terms under which it was opened.
 """
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,3 +48,13 @@ class Terms(BaseModel):
     def holds(self, suspensions: int, with_access: int) -> bool:
         """Whether the mass-change fuse trips."""
         return suspensions > self.fuse_count and suspensions * 100 > self.fuse_percent * with_access
+
+
+def shared(terms: Terms) -> Terms:
+    """The same terms, once in this process: thousands of cases have them."""
+    return _read(terms.model_dump_json())
+
+
+@lru_cache(16)
+def _read(terms: str) -> Terms:
+    return Terms.model_validate_json(terms)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RawValue, SearchAttributeUpdate
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
@@ -59,7 +59,8 @@ class AssisterAccess:
         self._first = start.first
         self._orders = list(start.orders)
         self._updates_done = list(start.updates_done)
-        self._published: dict[str, SearchAttributeUpdate[Any]] = {}
+        self._published: dict[str, Any] = {}
+        """The search attributes as they were set last; None for one that was unset."""
         self._changed = False
         """People have not been shown the newest change."""
         self._ignored: list[str] = []
@@ -670,12 +671,15 @@ class AssisterAccess:
         now = workflow.now()
         workflow.set_current_details(presentation.details(self.case, now))
         attributes = search_attributes.of(self.case, now)
+        values = {name: update.value for name, update in attributes.items()}
         changed = [
-            update for name, update in attributes.items() if self._published.get(name) != update
+            update
+            for name, update in attributes.items()
+            if name not in self._published or self._published[name] != update.value
         ]
         if changed:
             workflow.upsert_search_attributes(changed)
-            self._published = attributes
+            self._published = values
 
 
 def _new_case(training_id: str, terms: Terms) -> Case:

@@ -22,7 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from policy.case import Case, Order
 from policy.requirements import AgencyId, TrainingId, case_id
-from policy.terms import Terms
+from policy.terms import Terms, shared
 from policy.text import names_somebody, on_one_line, unprintable
 from workflows.steps import OrderRequest
 
@@ -106,7 +106,7 @@ class AccessInput(BaseModel):
     """
 
     training_id: TrainingId
-    terms: Terms = Terms()
+    terms: Annotated[Terms, AfterValidator(shared)] = Terms()
     first: FirstCase | None = None
     case: Case | None = None
     following: Case | None = None
