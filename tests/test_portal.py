@@ -1,12 +1,13 @@
 """The portal's commands: repeated, overtaken, or given by a case from an older backup."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from portal.directory import StaleCommand
+from portal.directory import AccountState, StaleCommand
 from portal.embedded import ASKED_AT_ONCE, EmbeddedPortal
 from portal.tables import PortalAccount
 from records import audit
@@ -72,6 +73,22 @@ async def test_another_command_under_the_same_fence_is_refused_and_then_done(
     await give(3)
     has_access = {"enroll": True, "reinstate": True, "void": False, "suspend": False}[command]
     assert await portal.having_access([ID]) == ({ID} if has_access else set())
+
+
+async def test_of_two_first_commands_at_once_the_newer_one_counts(portal: EmbeddedPortal) -> None:
+    """Where there is no account yet, a command finds no row that it could lock."""
+    for person in (f"NAV2{number:03}" for number in range(10)):
+        suspended, enrolled = await asyncio.gather(
+            portal.suspend(person, 2, "a test"),
+            portal.enroll(person, 1, LATER, {}),
+            return_exceptions=True,
+        )
+        assert isinstance(suspended, AccountState), suspended
+        assert isinstance(enrolled, AccountState | StaleCommand), enrolled
+        account = await portal.account(person)
+        assert (account.status, await portal.fence(person)) == ("suspended", 2)
+        with pytest.raises(StaleCommand):
+            await portal.registration_number(person, 1)
 
 
 async def test_a_reference_number_that_is_taken_is_not_given_again(
