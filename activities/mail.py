@@ -58,7 +58,7 @@ FINAL = {state: failure for state, failure in REFUSED.values()} | {IN_DOUBT: ste
 
 _ROW = col(MailDelivery.key) == bindparam("named")
 _KNOWN = select(MailDelivery.key).where(_ROW)
-_UPDATED = update(MailDelivery).where(_ROW)
+_SENT = update(MailDelivery).where(_ROW).returning(*audit.newest_of(bindparam("case")))
 _NEW = insert_new(MailDelivery, col(MailDelivery.key))
 
 
@@ -254,6 +254,7 @@ class MailActivities:
         now, digest = datetime.now(UTC), hashlib.sha256(message).hexdigest()
         sent = {
             "named": request.key,
+            "case": delivery.case_id,
             "state": "sent",
             "sent_at": now,
             "claimed_until": None,
@@ -262,7 +263,7 @@ class MailActivities:
             "text": None,
         }
         async with self.database.begin() as connection:
-            await connection.execute(_UPDATED, sent)
+            newest = (await connection.execute(_SENT, sent)).one()
             await audit.append(
                 connection,
                 delivery.case_id,
@@ -270,6 +271,7 @@ class MailActivities:
                 at=now,
                 by="system",
                 clause=CLAUSES.get(request.kind, ""),
+                after=audit.link(*newest),
                 kind=request.kind.value,
                 message=digest,
                 doubts=delivery.doubts,

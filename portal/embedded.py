@@ -36,7 +36,8 @@ _NAMED = col(PortalAccount.training_id) == bindparam("named")
 _ISSUED = col(PortalRegistration.state) == "issued"
 _FENCE = select(PortalAccount.fence).where(_NAMED)
 _ACCOUNT = select(PortalAccount).where(_NAMED)
-_CHANGE = update(PortalAccount).where(_NAMED)
+_CHANGE = update(PortalAccount).where(_NAMED).returning(*audit.newest_of(bindparam("case")))
+_REPORTED = update(PortalAccount).where(_NAMED).values(reported=True)
 _NUMBER = select(PortalRegistration).where(col(PortalRegistration.check) == bindparam("check"))
 _ITS_ACCOUNT = select(PortalAccount).where(
     col(PortalAccount.training_id)
@@ -129,7 +130,7 @@ class EmbeddedPortal:
                 return _state(account)
             account.registration += 1
             account.status = "pending"
-            await self._change(connection, account)
+            newest = await self._change(connection, account)
             salt = secrets.token_hex(16)
             number = self._derive(training_id, account.registration, salt)
             issued = PortalRegistration(
@@ -141,18 +142,23 @@ class EmbeddedPortal:
                 state="issued",
             )
             await connection.execute(insert(PortalRegistration), issued.model_dump())
-            first = None
             if made:
                 given = account.reference_number
-                first = await self._record(
-                    connection, training_id, "account_made", "3", reference_number=given, **grounds
+                newest = await self._record(
+                    connection,
+                    training_id,
+                    "account_made",
+                    "3",
+                    after=newest,
+                    reference_number=given,
+                    **grounds,
                 )
             await self._record(
                 connection,
                 training_id,
                 "registration_issued",
                 "3.1a",
-                after=first,
+                after=newest,
                 registration=account.registration,
                 expires_at=expires_at.isoformat(),
             )
@@ -276,8 +282,7 @@ class EmbeddedPortal:
 
     async def reported(self, activated: Activated) -> None:
         async with self._database.statements() as connection:
-            told = {"named": activated.training_id, "reported": True}
-            await connection.execute(_CHANGE, told)
+            await connection.execute(_REPORTED, {"named": activated.training_id})
 
     async def _among(self, training_ids: Iterable[str], condition: ColumnElement[bool]) -> set[str]:
         asked = list(training_ids)
@@ -303,9 +308,11 @@ class EmbeddedPortal:
             return None
         raise StaleCommand(f"command {known['fence']} was carried out already: {known['command']}")
 
-    async def _change(self, connection: AsyncConnection, account: PortalAccount) -> None:
+    async def _change(self, connection: AsyncConnection, account: PortalAccount) -> audit.Link:
+        """Writes the account; returns the newest entry of its case."""
+        named = {"named": account.training_id, "case": case_id(account.training_id)}
         changed = account.model_dump(exclude={"training_id"})
-        await connection.execute(_CHANGE, {"named": account.training_id, **changed})
+        return audit.link(*(await connection.execute(_CHANGE, named | changed)).one())
 
     async def _state(self, connection: AsyncConnection, training_id: str) -> AccountState:
         found = await connection.execute(_ACCOUNT, {"named": training_id})
@@ -319,11 +326,16 @@ class EmbeddedPortal:
         account.activated_at = at
         account.activated_registration = registration
         account.reported = False
-        await self._change(connection, account)
+        newest = await self._change(connection, account)
         used = {"named": account.training_id, "number": registration}
         await connection.execute(_USE, used)
         await self._record(
-            connection, account.training_id, "account_activated", "3.2", registration=registration
+            connection,
+            account.training_id,
+            "account_activated",
+            "3.2",
+            after=newest,
+            registration=registration,
         )
         return Activated(account.training_id, registration, at)
 

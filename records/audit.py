@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, text
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -60,6 +60,25 @@ _ADD = insert_new(AuditEntry, col(AuditEntry.case_id))
 _NEWEST = _CHAIN.order_by(col(AuditEntry.sequence).desc()).limit(1)
 
 
+def newest_of(case: ColumnElement[str]) -> tuple[ScalarSelect[Any], ScalarSelect[Any]]:
+    """The newest entry's place and hash, for a statement that gives them back with its own rows.
+
+    Example: ``update(MailDelivery).returning(*newest_of(bindparam("case")))``
+    """
+    chain = select(AuditEntry).where(col(AuditEntry.case_id) == case)
+    newest = chain.order_by(col(AuditEntry.sequence).desc()).limit(1)
+    place, hash_ = (
+        newest.with_only_columns(each).scalar_subquery()
+        for each in (col(AuditEntry.sequence), col(AuditEntry.hash))
+    )
+    return place, hash_
+
+
+def link(sequence: int | None, hash_: str | None) -> Link:
+    """What `newest_of` found; a case without an entry has neither."""
+    return BEFORE_ALL if sequence is None or hash_ is None else Link(sequence, hash_)
+
+
 async def append(
     connection: AsyncConnection,
     case_id: str,
@@ -80,7 +99,7 @@ async def append(
     Args:
         key: Names the act within its case. If the case has an entry with this key, no entry is
             added and that one is returned.
-        after: The case's newest entry, if this transaction has just added it.
+        after: The case's newest entry, if this transaction has just added or read it.
     """
     while True:
         if after is None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, insert, literal, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from records import audit
@@ -242,3 +242,26 @@ async def test_a_head_waits_for_entries_that_are_being_written(records_url: str)
     async with database.snapshot(streams=True) as session:
         assert await audit.holds(session, kept)
     await database.close()
+
+
+@pytest.mark.parametrize("case_id", ["assister-A", "assister-new"])
+async def test_an_entry_goes_behind_one_that_came_since_the_newest_was_read(
+    trail: Database, case_id: str
+) -> None:
+    newest = await _newest(trail, case_id)
+    for act in ("came first", "comes later"):
+        async with trail.begin() as connection:
+            await audit.append(connection, case_id, act, at=NOW, by="staff-1", after=newest)
+    assert (await _newest(trail, case_id)).sequence == newest.sequence + 2
+    async with trail.snapshot(streams=True) as session:
+        assert [each.act for each in await audit.entries_of(session, case_id)][-2:] == [
+            "came first",
+            "comes later",
+        ]
+        assert not (await audit.verify(session)).breaks
+
+
+async def _newest(trail: Database, case_id: str) -> audit.Link:
+    async with trail.reading() as connection:
+        found = await connection.execute(select(*audit.newest_of(literal(case_id))))
+        return audit.link(*found.one())
