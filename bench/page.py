@@ -10,12 +10,11 @@ from statistics import median
 
 from bench import bars, peer, pictures
 from bench.figures import FLOOR, OURS, Figures
-from bench.site import KINDS
+from bench.site import DATABASES, KINDS
 from embedded.stack import ROOT
 
 PAGE = ROOT / "docs/performance.md"
 PICTURES = ROOT / "docs/pictures"
-DATABASES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
 FLOWS = {OURS: "ours", FLOOR: "Temporal alone, the floor", **peer.NAMES}
 DASH = "—"
 

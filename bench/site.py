@@ -32,6 +32,7 @@ from tests.support.system import SECRET, System
 
 Kind = Literal["sqlite", "postgresql"]
 KINDS: tuple[Kind, ...] = ("postgresql", "sqlite")
+DATABASES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
 NUMBER = re.compile(rb"REGISTRATION NUMBER: ([A-Z2-7-]+)")
 _numbers = count(1)
 
