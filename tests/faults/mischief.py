@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
+from sqlmodel import select
 from temporalio import activity
 from temporalio.client import Client
 
@@ -175,14 +176,15 @@ def commit_before_send() -> None:
 def fence_not_checked() -> None:
     """The portal carries out a repeated command again."""
 
+    as_it_is = EmbeddedPortal._commanded
+
     async def commanded(
-        portal: EmbeddedPortal, session: Any, training_id: str, fence: int, command: str
+        portal: EmbeddedPortal, connection: Any, training_id: str, fence: int, command: str
     ) -> PortalAccount:
-        account = await session.get(PortalAccount, training_id, with_for_update=True)
-        account = account or PortalAccount(training_id=training_id, fence=0)
-        account.fence, account.command = fence, command
-        session.add(account)
-        await session.flush()
+        account = await as_it_is(portal, connection, training_id, fence, command)
+        if account is None:
+            known = select(PortalAccount).where(PortalAccount.training_id == training_id)
+            account = PortalAccount(**(await connection.execute(known)).mappings().one())
         return account
 
     put(EmbeddedPortal, "_commanded", commanded)

@@ -264,6 +264,11 @@ async def test_a_planted_bug_is_found(
 
     undisturbed = await recorded(temporal.client, new_records(), tmp_path / "recorded", access)
     bug_in_both = [(f"tests.faults.mischief:{bug}", ())]
+    # Otherwise the trials below could fail for another reason than the kill.
+    harmless, _ = await tried(
+        temporal.client, new_records(), tmp_path / "alive", access, None, bug_in_both, bug_in_both
+    )
+    assert harmless.evidence == undisturbed.evidence
     trials = await asyncio.gather(
         *(
             tried(
