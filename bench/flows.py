@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
 
@@ -56,8 +56,8 @@ class Ours:
     """The product."""
 
     site: Site
-    _persons: Sequence[str] = ()
-    _first: asyncio.Task[dict[str, FirstCase]] | None = None
+    _persons: Sequence[str] = field(default=(), init=False)
+    _first: asyncio.Task[dict[str, FirstCase]] | None = field(default=None, init=False)
 
     async def prepare(self, persons: Sequence[str]) -> None:
         """Records the persons as rows of their agency's roster."""

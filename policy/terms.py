@@ -51,7 +51,7 @@ class Terms(BaseModel):
 
 
 def shared(terms: Terms) -> Terms:
-    """The same terms, once in this process: thousands of cases have them."""
+    """Equal terms, which this process keeps once: all cases that a worker keeps have them."""
     return _read(terms.model_dump_json())
 
 

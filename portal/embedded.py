@@ -39,9 +39,13 @@ _ACCOUNT = select(PortalAccount).where(_NAMED)
 _CHANGE = update(PortalAccount).where(_NAMED).returning(*audit.newest_of(bindparam("case")))
 _REPORTED = update(PortalAccount).where(_NAMED).values(reported=True)
 _NUMBER = select(PortalRegistration).where(col(PortalRegistration.check) == bindparam("check"))
-_ITS_ACCOUNT = select(PortalAccount).where(
-    col(PortalAccount.training_id)
-    == _NUMBER.with_only_columns(col(PortalRegistration.training_id)).scalar_subquery()
+_ITS_ACCOUNT = (
+    select(PortalAccount)
+    .where(
+        col(PortalAccount.training_id)
+        == _NUMBER.with_only_columns(col(PortalRegistration.training_id)).scalar_subquery()
+    )
+    .with_for_update()
 )
 _VOID = (
     update(PortalRegistration)
@@ -232,8 +236,7 @@ class EmbeddedPortal:
         check = self._check(_normalized(registration_number))
         async with self._database.begin() as connection:
             # Like every command this locks the account first; then it reads the number.
-            locking = _ITS_ACCOUNT.with_for_update()
-            known = (await connection.execute(locking, {"check": check})).mappings().first()
+            known = (await connection.execute(_ITS_ACCOUNT, {"check": check})).mappings().first()
             if known is None:
                 raise ActivationRefused(
                     "This registration number is not known. Compare it with the activation mail;"

@@ -57,7 +57,6 @@ _CHAIN = select(AuditEntry.sequence, AuditEntry.hash).where(
 )
 _WITH_KEY = _CHAIN.where(col(AuditEntry.key) == bindparam("key"))
 _ADD = insert_new(AuditEntry, col(AuditEntry.case_id))
-_NEWEST = _CHAIN.order_by(col(AuditEntry.sequence).desc()).limit(1)
 
 
 def newest_of(case: ColumnElement[str]) -> tuple[ScalarSelect[Any], ScalarSelect[Any]]:
@@ -77,6 +76,9 @@ def newest_of(case: ColumnElement[str]) -> tuple[ScalarSelect[Any], ScalarSelect
 def link(sequence: int | None, hash_: str | None) -> Link:
     """What `newest_of` found; a case without an entry has neither."""
     return BEFORE_ALL if sequence is None or hash_ is None else Link(sequence, hash_)
+
+
+_NEWEST = select(*newest_of(bindparam("case")))
 
 
 async def append(
@@ -108,8 +110,7 @@ async def append(
                 written = (await connection.execute(_WITH_KEY, named)).first()
                 if written is not None:
                     return Link(*written)
-            newest = (await connection.execute(_NEWEST, {"case": case_id})).first()
-            after = Link(*newest) if newest is not None else BEFORE_ALL
+            after = link(*(await connection.execute(_NEWEST, {"case": case_id})).one())
         entry = _entry(case_id, act, after, at, by, clause, key, details)
         if await _added(connection, [entry]):
             return Link(entry["sequence"], entry["hash"])

@@ -66,8 +66,8 @@ class AssisterAccess:
         self._ignored: list[str] = []
         """Events that changed nothing and are not yet in the log."""
         self._beside: dict[str, asyncio.Task[None]] = {}
-        """What is under way beside the step that is due. A task that waits would take memory in
-        each of many thousand cases, so each is made when it has something to do."""
+        """What is under way beside the step that is due. Each task is made when it has something to
+        do: one that only waits takes memory in every case that a worker keeps."""
 
     @workflow.run
     async def run(self, start: AccessInput) -> Status:
@@ -569,14 +569,14 @@ class AssisterAccess:
         if fact.occurred_at > now + CLOCK_TOLERANCE:
             self._ignore(signal, "occurred_at lies in the future")
             return
-        ignored = record(self._open_case(), fact, now)
+        ignored = record(self._taking_facts(), fact, now)
         if ignored is not None:
             self._ignore(signal, ignored)
         self._changed = True
         self._begin_beside()
 
-    def _open_case(self) -> Case:
-        """The case that takes facts."""
+    def _taking_facts(self) -> Case:
+        """The case that takes facts: this one, or the one that follows."""
         if not self._ends():
             return self.case
         # A case that ends may have saved its evidence already: a later fact would be lost.
