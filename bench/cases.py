@@ -18,8 +18,6 @@ from workflows.client import start_intake
 AT_ONCE = 20
 WOKEN = 1000
 """The most cases that get a signal after the workers were started again."""
-FIRST = 50
-"""Of these, so many come before anything is counted: the first fill what all later ones share."""
 IN_TURN = 200
 """Ours and the floor answer so many in turn: the machine's speed changes within seconds."""
 
@@ -64,23 +62,16 @@ async def _measure(
             figures.add(f"{place}/idle CPU of the {part} for them, % of a core, {number}", more)
         before = idle
     await both.restart()
-    event = "training_completed"
-
-    async def answered(flow: OnTemporal, persons: Sequence[str]) -> float:
-        tell, begun = partial(flow.tell, event=event, fact=facts()[event]), monotonic()
-        await for_each(persons, AT_ONCE, tell)
-        await at_rest(client, [flow.workflow_id(person) for person in persons])
-        return monotonic() - begun
-
-    for name in order:
-        await answered(both.flows[name], opened[name][:FIRST])
+    fact, woken = facts()["training_completed"], min(number, WOKEN)
     held = {name: resident_bytes(both.workers[name].pid) for name in order}
     spent = dict.fromkeys(order, 0.0)
-    woken = min(number, WOKEN) - FIRST
-    for start in range(FIRST, FIRST + woken, IN_TURN):
+    for start in range(0, woken, IN_TURN):
         for name in order:
-            persons = opened[name][start : min(start + IN_TURN, FIRST + woken)]
-            spent[name] += await answered(both.flows[name], persons)
+            flow, persons = both.flows[name], opened[name][:woken][start : start + IN_TURN]
+            tell, begun = partial(flow.tell, event="training_completed", fact=fact), monotonic()
+            await for_each(persons, AT_ONCE, tell)
+            await at_rest(client, [flow.workflow_id(person) for person in persons])
+            spent[name] += monotonic() - begun
     for name in order:
         place = f"cases/{kind}/{name}"
         figures.add(f"{place}/answered per s, {number}", woken / spent[name])
